@@ -1,0 +1,141 @@
+"""One actor's mailbox: bounded, shared by its replicas, with a control lane that passes a full one.
+
+Full means `most` messages or `most_bytes` bytes. A question to a full mailbox is refused at once with its depth; a tell
+is only sent under credit, and if many senders together still pass the bound, it is refused too and counted.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+import anyio
+import msgspec
+
+from callboard.bus import Envelope
+
+MOST: Final = 10_000
+MOST_BYTES: Final = 64 * 1024 * 1024
+
+
+class Letter(msgspec.Struct, frozen=True, gc=False):
+    """An envelope in a mailbox, with what its door said of it."""
+
+    envelope: Envelope
+    cell: str
+    """The sending cell; empty for the front door."""
+    trust: int
+    size: int
+    """Bytes it takes in the mailbox and of its sender's credit."""
+    topic: str = ""
+    bare: str = ""
+    """``json`` or ``msgpack`` for a bare message; its reply is bare too."""
+
+
+class MailboxStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mailbox holds, and what it has refused so far."""
+
+    depth: int
+    bytes: int
+    refused: int
+    taken: int
+
+
+class Mailbox:
+    """First in, first out; those who wait for a message are served in order."""
+
+    def __init__(self, *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._letters: deque[Letter] = deque()
+        self._bytes = 0
+        self._refused = 0
+        self._taken = 0
+        self._idle: deque[anyio.Event] = deque()
+        self._paused = False
+        self.closed = False
+
+    def put(self, letter: Letter) -> bool:
+        """Take a letter in; return False when the mailbox is full or closed."""
+        if self.closed or len(self._letters) >= self._most or self._bytes + letter.size > self._most_bytes:
+            self._refused += 1
+            return False
+        self._letters.append(letter)
+        self._bytes += letter.size
+        if self._idle and not self._paused:
+            self._idle.popleft().set()
+        return True
+
+    def put_first(self, letters: Iterable[Letter]) -> None:
+        """Put letters before all others, in their order: those that waited elsewhere, or a notice from the runtime."""
+        for letter in reversed(list(letters)):
+            self._letters.appendleft(letter)
+            self._bytes += letter.size
+        self._wake_all()
+
+    async def take(self) -> Letter | None:
+        """Return the next letter, waiting for one; None once the mailbox is closed."""
+        while self._paused or not self._letters:
+            if self.closed:
+                return None
+            turn = anyio.Event()
+            self._idle.append(turn)
+            try:
+                await turn.wait()
+            except BaseException:
+                self._pass_on(turn)
+                raise
+        if self.closed:
+            return None
+        letter = self._letters.popleft()
+        self._bytes -= letter.size
+        self._taken += 1
+        return letter
+
+    def _pass_on(self, turn: anyio.Event) -> None:
+        if turn in self._idle:
+            self._idle.remove(turn)
+        elif self._letters and self._idle:
+            self._idle.popleft().set()
+
+    def _wake_all(self) -> None:
+        while self._idle and not self._paused:
+            self._idle.popleft().set()
+
+    def remove(self, message_id: str) -> Letter | None:
+        """Take out the letter with this id, if it still waits."""
+        for letter in self._letters:
+            if letter.envelope.id == message_id:
+                self._letters.remove(letter)
+                self._bytes -= letter.size
+                return letter
+        return None
+
+    def ids(self) -> set[str]:
+        """Return the ids of all that wait."""
+        return {letter.envelope.id for letter in self._letters}
+
+    def pause(self) -> None:
+        """Give nothing out until :meth:`resume`; letters are still taken in."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._paused = False
+        self._wake_all()
+
+    def close(self) -> list[Letter]:
+        """Take and give nothing more; return what still waited."""
+        self.closed = True
+        left = list(self._letters)
+        self._letters.clear()
+        self._bytes = 0
+        self._paused = False
+        self._wake_all()
+        return left
+
+    def __len__(self) -> int:
+        """Return how many letters wait."""
+        return len(self._letters)
+
+    def statistics(self) -> MailboxStatistics:
+        """Return counts."""
+        return MailboxStatistics(depth=len(self._letters), bytes=self._bytes, refused=self._refused, taken=self._taken)

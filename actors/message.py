@@ -1,0 +1,50 @@
+"""Messages: frozen, keyword-only structs, tagged with their class name, closed to unknown fields.
+
+A message's *fingerprint* is a hash of the shape of its type. It travels with every message, so that a receiver knows
+whether the sender's idea of the type is its own. Where it is not, fields this side does not know are dropped and
+counted; a bare message from outside has no fingerprint and is always held to the letter.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_EXTERNAL: Final = msgspec.Meta(extra={"trust": "external"})
+Untrusted = Annotated[T, _EXTERNAL]
+"""``Untrusted[str]``: text from outside (mail, ticket, page, tool output), external whoever passed it on."""
+
+_SILENT: Final = ("description", "title", "examples")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, tag_field="type"):
+    """Base of everything actors say to each other.
+
+    Subclass it with typed fields; add fields later with a default and never retype them. Equality is by value, change
+    is ``msgspec.structs.replace``.
+    """
+
+
+def tag_of(message_type: type[Message]) -> str:
+    """Return the name that a message of this type carries on the wire."""
+    return str(message_type.__struct_config__.tag)
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(message_type: type[Message]) -> int:
+    """Return a 63-bit hash of the shape of `message_type`: field names, types, constraints and defaults."""
+    shape = msgspec.json.encode(_quiet(msgspec.json.schema(message_type)), order="sorted")
+    return int.from_bytes(hashlib.blake2b(shape, digest_size=8).digest(), "big") >> 1
+
+
+def _quiet(schema: Any) -> Any:
+    """Return a JSON schema without its prose: a changed docstring is no changed shape."""
+    if isinstance(schema, Mapping):
+        return {key: _quiet(value) for key, value in schema.items() if key not in _SILENT or not isinstance(value, str)}
+    if isinstance(schema, list):
+        return [_quiet(item) for item in schema]
+    return schema

@@ -1,0 +1,46 @@
+"""The bus room: carry an envelope from here to there, now, or say at once that it cannot be done.
+
+May import the floor and the ``nats`` package (nobody else may). Knows subjects and bytes, not actors' types. Promises
+are written in :mod:`.interface`, the wire format in docs/adr/0002-wire.md.
+"""
+
+from .codec import FRAME_MOST as FRAME_MOST
+from .codec import check_size as check_size
+from .codec import decode_body as decode_body
+from .codec import encode as encode
+from .codec import is_bare as is_bare
+from .codec import join as join
+from .codec import refuse as refuse
+from .codec import split as split
+from . import subjects as subjects
+from .connection import Connection as Connection
+from .connection import ConnectOptions as ConnectOptions
+from .connection import connect as connect
+from .endpoint import Endpoint as Endpoint
+from .endpoint import error_body as error_body
+from .envelope import EMPTY as EMPTY
+from .envelope import VERSION as VERSION
+from .envelope import CreditBody as CreditBody
+from .envelope import Envelope as Envelope
+from .envelope import ErrorBody as ErrorBody
+from .envelope import Format as Format
+from .envelope import Kind as Kind
+from .envelope import NoticeBody as NoticeBody
+from .envelope import Trust as Trust
+from .errors import ActorDied as ActorDied
+from .errors import BusClosed as BusClosed
+from .errors import BusUnavailable as BusUnavailable
+from .errors import DeadlineExceeded as DeadlineExceeded
+from .errors import Held as Held
+from .errors import InvalidSubject as InvalidSubject
+from .errors import MailboxFull as MailboxFull
+from .errors import MessageRefused as MessageRefused
+from .errors import MessageTooLarge as MessageTooLarge
+from .errors import NoSuchActor as NoSuchActor
+from .interface import Bus as Bus
+from .interface import BusStatistics as BusStatistics
+from .interface import Receiver as Receiver
+from .interface import Subscription as Subscription
+from .memory import Faults as Faults
+from .memory import MemoryBroker as MemoryBroker
+from .memory import MemoryBus as MemoryBus

@@ -1,0 +1,225 @@
+"""One NATS connection that knows when it has gone deaf.
+
+nats-py can call itself connected while nothing arrives any more: its reader task may have ended, or a network in
+between swallows bytes, which its own pings notice only after minutes. So every `probe_every` seconds this connection
+sends a message to itself. Two probes in a row that do not come back within `probe_within` end it for good ("deaf").
+With the defaults that is at most 2 + 2 × 3 = 8 seconds. Ending is the only repair offered (crash-only): the owner opens
+a new connection, or exits and is restarted.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+from nats import errors as nats_errors
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from callboard.ids import new_id
+
+from .codec import check_size
+from .errors import BusClosed, BusUnavailable
+from .interface import INBOX_ROOT, BusStatistics, Receiver
+from .wire import Wire
+
+_CONGESTED: Final = 1024 * 1024
+_BUFFER: Final = 2 * 1024 * 1024
+_CLOSE_WITHIN: Final = 2.0
+
+
+class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to connect, and as whom. Times in seconds."""
+
+    url: str
+    user: str = ""
+    password: str = ""
+    ca: Path | None = None
+    """A file of certificates to trust; TLS is also used when the URL begins with ``tls://``."""
+    name: str = "callboard"
+    within: float = 5.0
+    probe_every: float = 2.0
+    probe_within: float = 3.0
+
+    def __repr__(self) -> str:
+        """Never show the password."""
+        return f"ConnectOptions(url={self.url!r}, user={self.user!r}, name={self.name!r})"
+
+
+class _Subscription:
+    def __init__(self, wire: Wire, inner: NatsSubscription) -> None:
+        self._wire, self._inner = wire, inner
+
+    async def unsubscribe(self) -> None:
+        try:
+            await self._wire.unlisten(self._inner)
+        except (nats_errors.ConnectionClosedError, nats_errors.BadSubscriptionError):
+            return  # a closed connection has no interests left
+
+
+class Connection:
+    """A :class:`~callboard.bus.Bus` over NATS. Made by :func:`connect`."""
+
+    def __init__(self, wire: Wire, options: ConnectOptions) -> None:
+        self._wire = wire
+        self._options = options
+        self._closed = anyio.Event()
+        self._why = ""
+        self._gaps: list[Callable[[], None]] = []
+        self._probe_back = anyio.Event()
+        self.inbox = f"{INBOX_ROOT}.{new_id()}"
+        self.max_payload = 0
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
+        """Hand over one message without waiting."""
+        if self._closed.is_set():
+            raise BusClosed(f"the connection to {self._options.url} has ended: {self._why}", why=self._why)
+        check_size(data, self.max_payload)
+        if not self._wire.is_connected and self._wire.pending_data_size + len(data) > _BUFFER:
+            raise BusUnavailable(f"cut off from {self._options.url}, and {_BUFFER} bytes already wait for it")
+        self._wire.write(subject, data, reply)
+
+    @property
+    def congested(self) -> bool:
+        """Whether more than 1 MiB waits to be written."""
+        return self._wire.pending_data_size > _CONGESTED
+
+    async def settle(self) -> None:
+        """Wait until the write buffer is with the operating system."""
+        if not self._closed.is_set():
+            await self._wire.settle()
+
+    async def flush(self, *, timeout: float = 5.0) -> None:
+        """Wait for a round trip through the server."""
+        try:
+            with anyio.fail_after(timeout):
+                await self._wire.flush()
+        except (nats_errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"{self._options.url} did not answer within {timeout} s: {error!r}") from error
+
+    async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Subscription:
+        """Call `receiver` for each message on `subject`."""
+        try:
+            return _Subscription(self._wire, await self._wire.listen(subject, receiver, queue))
+        except nats_errors.Error as error:
+            raise BusClosed(f"cannot subscribe to {subject}: {error!r}", why=self._why) from error
+
+    def on_gap(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each reconnect."""
+        self._gaps.append(callback)
+
+    async def wait_closed(self) -> str:
+        """Wait until the connection has ended; return why."""
+        await self._closed.wait()
+        return self._why
+
+    def statistics(self) -> BusStatistics:
+        """Return counts."""
+        stats = self._wire.stats
+        return BusStatistics(
+            sent=stats["out_msgs"],
+            received=stats["in_msgs"],
+            reconnects=stats["reconnects"],
+            refused=self._wire.refused,
+            pending_bytes=self._wire.pending_data_size,
+        )
+
+    def _end(self, why: str) -> None:
+        if not self._closed.is_set():
+            self._why = why
+            self._closed.set()
+
+    def _came_back(self, _subject: str, _data: bytes, _reply: str) -> None:
+        self._probe_back.set()
+
+    async def _probe(self) -> None:
+        await self.subscribe(f"{self.inbox}.p", self._came_back)
+        missed = 0
+        while not self._closed.is_set():
+            await anyio.sleep(self._options.probe_every)
+            if not self._wire.is_connected:
+                missed = 0  # it knows; the client reconnects by itself
+                continue
+            missed = 0 if await self._round_trip() else missed + 1
+            if missed == 2:  # noqa: PLR2004 - once may be a busy loop, twice is deaf
+                self._end("deaf: two probes in a row did not come back")
+
+    async def _round_trip(self) -> bool:
+        self._probe_back = anyio.Event()
+        self._wire.write(f"{self.inbox}.p", b"", "")
+        with anyio.move_on_after(self._options.probe_within):
+            await self._probe_back.wait()
+        for _ in range(10):  # after a blocked loop the timer is seen first: let the bytes that are there be read
+            if self._probe_back.is_set():
+                return True
+            await anyio.lowlevel.checkpoint()
+        return False
+
+    async def _open(self) -> None:
+        await self._wire.connect(
+            self._options.url,
+            user=self._options.user or None,
+            password=self._options.password or None,
+            tls=_tls(self._options),
+            name=self._options.name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # the client only sleeps for it
+            ping_interval=5,
+            max_outstanding_pings=2,
+            error_cb=self._on_error,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            flush_timeout=10.0,
+            pending_size=_BUFFER,
+        )
+        self.max_payload = self._wire.max_payload
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = error
+
+    async def _on_reconnected(self) -> None:
+        for callback in self._gaps:
+            callback()
+
+    async def _on_closed(self) -> None:
+        self._end(f"closed: {self._wire.last_error!r}")
+
+
+def _tls(options: ConnectOptions) -> ssl.SSLContext | None:
+    if options.ca is None and not options.url.startswith("tls://"):
+        return None
+    return ssl.create_default_context(cafile=options.ca)
+
+
+@asynccontextmanager
+async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
+    """Open a connection for the time of the block.
+
+    Raises:
+        BusUnavailable: nobody listens there, the login is refused, or it took longer than ``options.within``.
+
+    """
+    wire = Wire()
+    connection = Connection(wire, options)
+    try:
+        with anyio.fail_after(options.within):
+            await connection._open()  # noqa: SLF001 - made here, for here
+    except (nats_errors.Error, TimeoutError, OSError) as error:
+        await _close(wire)
+        cause = wire.last_error or error
+        raise BusUnavailable(f"no connection to {options.url} within {options.within} s: {cause!r}") from error
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection._probe)  # noqa: SLF001 - the same
+            yield connection
+            tasks.cancel_scope.cancel()
+    finally:
+        connection._end("closed by its owner")  # noqa: SLF001 - the same
+        await _close(wire)
+
+
+async def _close(wire: Wire) -> None:
+    with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
+        await wire.close()

@@ -1,0 +1,337 @@
+"""One cell's end of the bus: it speaks envelopes to actors by name and hears what comes back.
+
+An ask ends in exactly one of four ways: its reply, a typed error, its deadline, or the news that who held it died. The
+last one works so. When an incarnation dies the daemon says so to all (a notice ``down``). Each endpoint that still waits
+for that actor then asks, *at the same address*, which of its questions are held there. Who answers is the understudy or
+the next incarnation. Order is kept for each sender and subject, so a question that did reach the new holder reached it
+before this one, and is named; any other died with the old one and fails at once.
+
+A frame that reached nobody comes back (see :mod:`.outbox`). The endpoint then asks the daemon where the actor is, and
+sends it again, or fails it: nothing is polled, and an unknown name is known to be unknown in one round trip.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from callboard.clock import Clock
+from callboard.errors import CallboardError, from_wire
+from callboard.ids import new_id
+
+from . import codec, subjects
+from .credit import RETURN_WITHIN, Account, Returns
+from .envelope import VERSION, CreditBody, Envelope, ErrorBody, Kind, NoticeBody, Trust
+from .errors import (
+    ActorDied,
+    BusUnavailable,
+    DeadlineExceeded,
+    Held,
+    MailboxFull,
+    MessageRefused,
+    NoSuchActor,
+)
+from .interface import Bus, Subscription
+from .outbox import Outbox
+
+ASKS_MOST: Final = 16_384
+"""Questions one endpoint may wait for at once."""
+YIELD_EVERY: Final = 64
+"""Tells without a pause before other tasks get a turn: one full frame."""
+_QUESTION: Final = 2.0
+_RETRY_PAUSE: Final = 0.01
+_REHOME_WITHIN: Final = 5.0
+
+_errors: Final = msgspec.msgpack.Decoder(ErrorBody)
+_credit: Final = msgspec.msgpack.Decoder(CreditBody)
+_notice: Final = msgspec.msgpack.Decoder(NoticeBody)
+_held: Final = msgspec.msgpack.Decoder(list[str])
+_where: Final = msgspec.msgpack.Decoder(str)
+
+
+class _Pending(NamedTuple):
+    future: "asyncio.Future[Envelope]"
+    actor: str
+
+
+def error_body(error: CallboardError) -> msgspec.Raw:
+    """Return an error in its wire form."""
+    return msgspec.Raw(codec.encode(ErrorBody(error.code, error.text[:4096], error.detail)))
+
+
+class Endpoint:
+    """Speaks for one cell over one bus. Use as an async context manager; it ends with its block."""
+
+    def __init__(self, bus: Bus, *, fleet: str, cell: str, clock: Clock) -> None:
+        self.bus, self.fleet, self.cell, self.clock = bus, fleet, cell, clock
+        self.inbox = f"{bus.inbox}.r"
+        self.lost = 0
+        self._outbox = Outbox(bus, self._returned)
+        self._pending: dict[str, _Pending] = {}
+        self._accounts: dict[str, Account] = {}
+        self._addresses: dict[str, str] = {}
+        self._returns = Returns()
+        self._returning = False
+        self._homeless: dict[str, tuple[float, float]] = {}
+        self._since_yield = 0
+        self._listeners: list[Callable[[NoticeBody], None]] = []
+        self._subscriptions: list[Subscription] = []
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> "Endpoint":
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._subscriptions = [
+            await self.bus.subscribe(self.inbox, self._on_inbox),
+            await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
+            await self.bus.subscribe(subjects.system(self.fleet, "notice"), self._on_notice),
+        ]
+        self.bus.on_gap(self._on_own_gap)
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        self._outbox.flush()
+        self._fail(list(self._pending), BusUnavailable("this endpoint was closed while it waited for the reply"))
+        self._tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_QUESTION):
+            for subscription in self._subscriptions:
+                await subscription.unsubscribe()
+        return await self._tasks.__aexit__(*exc)
+
+    # --- speaking
+
+    def address(self, actor: str) -> str:
+        """Return the subject of an actor's mailbox as this cell speaks to it; raises InvalidName."""
+        found = self._addresses.get(actor)
+        if found is None:
+            found = self._addresses[actor] = subjects.mailbox(self.fleet, actor, sender=self.cell)
+        return found
+
+    def send(self, subject: str, envelope: Envelope) -> None:
+        """Put an envelope on its way without waiting and without credit: replies, errors, notices."""
+        self._outbox.put(subject, codec.encode(envelope))
+
+    async def tell(self, actor: str, envelope: Envelope, *, timeout: float) -> None:
+        """Send one message under credit.
+
+        Raises:
+            MailboxFull: no credit within `timeout` seconds; ``depth`` messages of ours wait there.
+            NoSuchActor, Held: as far as known when the actor is first spoken to.
+            MessageTooLarge: it would not pass the server.
+
+        """
+        address, data = self.address(actor), codec.encode(envelope)
+        codec.check_size(data, self.bus.max_payload)
+        account = self._accounts.get(actor)
+        if account is None:
+            account = await self._meet(actor, timeout)
+        if not account.take_nowait(len(data)):
+            await self._wait_credit(actor, account, len(data), timeout)
+        self._outbox.put(address, data)
+        self._since_yield += 1
+        if self._since_yield >= YIELD_EVERY:
+            self._since_yield = 0
+            await (self.bus.settle() if self.bus.congested else asyncio.sleep(0))
+
+    async def _meet(self, actor: str, timeout: float) -> Account:
+        """Make sure that somebody answers for `actor` before the first tell, and open an account."""
+        await self._which_held(actor, (), timeout)
+        return self._accounts.setdefault(actor, Account())
+
+    async def _wait_credit(self, actor: str, account: Account, size: int, timeout: float) -> None:
+        with anyio.move_on_after(timeout) as scope:
+            await account.take(size)
+        if scope.cancelled_caught:
+            depth = account.messages
+            raise MailboxFull(
+                f"{actor} has not taken {depth} messages of this cell within {timeout} s", actor=actor, depth=depth
+            )
+
+    async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Envelope:
+        """Send a question and return its reply.
+
+        When `timeout` seconds pass, or this call is cancelled, the actor is told that nobody waits any more.
+
+        Raises:
+            DeadlineExceeded: no reply in time.
+            ActorDied, Held, NoSuchActor, MailboxFull, …: the typed error that came instead of a reply.
+
+        """
+        if len(self._pending) >= ASKS_MOST:
+            raise MailboxFull(f"{ASKS_MOST} questions of this cell are open already", depth=ASKS_MOST)
+        address, data = self.address(actor), codec.encode(envelope)
+        future = asyncio.get_running_loop().create_future()
+        self._pending[envelope.id] = _Pending(future, actor)
+        try:
+            self._outbox.put(address, data)
+            if self.bus.congested:
+                await self.bus.settle()
+            with anyio.move_on_after(timeout):
+                return await future  # type: ignore[no-any-return]  # create_future() cannot be told its type
+            raise DeadlineExceeded(f"{actor} did not reply within {timeout} s", actor=actor, timeout=timeout)
+        finally:
+            if self._pending.pop(envelope.id, None) is not None:
+                self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
+
+    def _make(self, kind: Kind, *, causation: str = "", reply: str = "", body: Any = None) -> Envelope:
+        return Envelope(
+            VERSION, kind, "", 0, new_id(), "", causation, reply=reply, trust=Trust.INTERNAL,
+            body=msgspec.Raw(codec.encode(body)),
+        )  # fmt: skip
+
+    def notify(self, notice: NoticeBody) -> None:
+        """Tell every endpoint of the fleet what happened to an actor's address."""
+        self.bus.publish(
+            subjects.system(self.fleet, "notice", sender=self.cell), codec.encode(self._make(Kind.NOTICE, body=notice))
+        )
+
+    def on_notice(self, listener: Callable[[NoticeBody], None]) -> None:
+        """Call `listener` for each notice of the fleet, after this endpoint has acted on it."""
+        self._listeners.append(listener)
+
+    # --- giving credit back
+
+    def give_credit(self, address: str, actor: str, size: int) -> None:
+        """Count a told message as taken; its sender gets its credit back soon, in company."""
+        if self._returns.add(address, actor, size):
+            self._return_credit()
+        elif not self._returning:
+            self._returning = True
+            asyncio.get_running_loop().call_later(RETURN_WITHIN, self._return_credit)
+
+    def _return_credit(self) -> None:
+        self._returning = False
+        for address, actor, messages, size in self._returns.drain():
+            self.send(address, self._make(Kind.CREDIT, body=CreditBody(actor, messages, size)))
+
+    # --- hearing
+
+    def _on_inbox(self, _subject: str, data: bytes, _reply: str) -> None:
+        for envelope in codec.split(data):
+            if isinstance(envelope, MessageRefused):
+                self.lost += 1
+            elif envelope.kind == Kind.CREDIT:
+                self._on_credit(envelope)
+            elif envelope.kind in (Kind.REPLY, Kind.ERROR):
+                self._on_reply(envelope)
+
+    def _on_reply(self, envelope: Envelope) -> None:
+        waiting = self._pending.pop(envelope.causation, None)
+        if waiting is None or waiting.future.done():
+            return
+        if envelope.kind == Kind.REPLY:
+            waiting.future.set_result(envelope)
+        else:
+            body = codec.decode_body(_errors, envelope.body)
+            waiting.future.set_exception(from_wire(body.code, body.text, body.detail))
+
+    def _on_credit(self, envelope: Envelope) -> None:
+        body = codec.decode_body(_credit, envelope.body)
+        account = self._accounts.get(body.actor)
+        if account is not None:
+            account.give(body.messages, body.bytes)
+
+    def _on_notice(self, _subject: str, data: bytes, _reply: str) -> None:
+        for envelope in codec.split(data):
+            if isinstance(envelope, MessageRefused):
+                self.lost += 1
+                continue
+            notice: NoticeBody = codec.decode_body(_notice, envelope.body)
+            if notice.what in ("down", "gap"):
+                self._on_gap_of(notice.actor, notice.why)
+            for listener in self._listeners:
+                listener(notice)
+
+    def _on_gap_of(self, actor: str, why: str) -> None:
+        if (account := self._accounts.get(actor)) is not None:
+            account.reset()
+        asked = [question for question, pending in self._pending.items() if pending.actor == actor]
+        if asked:
+            died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
+            self._tasks.start_soon(self._verify, actor, asked, died)
+
+    def _on_own_gap(self) -> None:
+        for account in self._accounts.values():
+            account.reset()
+        lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
+        for actor in {pending.actor for pending in self._pending.values()}:
+            asked = [question for question, pending in self._pending.items() if pending.actor == actor]
+            self._tasks.start_soon(self._verify, actor, asked, lost)
+
+    async def _verify(self, actor: str, asked: list[str], otherwise: CallboardError) -> None:
+        """Fail those of our questions that nobody holds any more."""
+        try:
+            held = await self._which_held(actor, asked, _QUESTION)
+        except CallboardError:
+            held = frozenset()
+        self._fail((question for question in asked if question not in held), otherwise)
+
+    async def _which_held(self, actor: str, asked: Iterable[str], timeout: float) -> frozenset[str]:
+        question = self._make(Kind.HOLDS, reply=self.inbox, body=list(asked))
+        reply = await self.ask(actor, question, timeout=timeout)
+        return frozenset(codec.decode_body(_held, reply.body))
+
+    def _fail(self, questions: Iterable[str], error: CallboardError) -> None:
+        for question in questions:
+            pending = self._pending.pop(question, None)
+            if pending is not None and not pending.future.done():
+                pending.future.set_exception(error)
+
+    # --- nobody home
+
+    def _returned(self, subject: str, parts: list[bytes], error: CallboardError | None) -> None:
+        if error is not None:
+            self._give_up(parts, error)
+        elif ".sys." in subject:
+            self._give_up(parts, NoSuchActor("no daemon answers for this fleet"))
+        else:
+            self._tasks.start_soon(self._rehome, subject, parts)
+
+    async def _rehome(self, subject: str, parts: list[bytes]) -> None:
+        actor = subjects.parse(subject).name
+        state = await self._where(actor)
+        if state == "held":
+            why = Held(f"{actor} is held: it failed too often; 'callboard revive {actor}' lets it go on", actor=actor)
+            self._give_up(parts, why)
+        elif state == "unknown" or self._homeless_for(actor) > _REHOME_WITHIN:
+            why_not = NoSuchActor(f"no actor named {actor!r} answers in fleet {self.fleet!r}", actor=actor)
+            self._give_up(parts, why_not)
+        else:
+            await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
+            for part in parts:
+                self._outbox.put(subject, part)
+
+    def _homeless_for(self, actor: str) -> float:
+        """Return for how many seconds `actor` has had no home; a quiet second ends the count."""
+        now = self.clock.monotonic()
+        since, last = self._homeless.get(actor, (now, now))
+        since = now if now - last > 1.0 else since
+        self._homeless[actor] = (since, now)
+        return now - since
+
+    async def _where(self, actor: str) -> str:
+        """Ask the daemon how it stands with `actor`: up, restarting, held or unknown."""
+        question = self._make(Kind.WHERE, reply=self.inbox, body=actor)
+        future = asyncio.get_running_loop().create_future()
+        self._pending[question.id] = _Pending(future, "")
+        self._outbox.put(subjects.system(self.fleet, "where", sender=self.cell), codec.encode(question))
+        try:
+            with anyio.fail_after(_QUESTION):
+                reply: Envelope = await future
+            return str(codec.decode_body(_where, reply.body))
+        except (CallboardError, TimeoutError):
+            return "unknown"
+        finally:
+            self._pending.pop(question.id, None)
+
+    def _give_up(self, parts: list[bytes], error: CallboardError) -> None:
+        for part in parts:
+            for envelope in codec.split(part):
+                if isinstance(envelope, Envelope) and envelope.kind != Kind.CREDIT:
+                    self.lost += envelope.kind == Kind.TELL
+                    self._fail((envelope.id,), error)
+                    if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
+                        account.give(1, len(part))
+

@@ -1,0 +1,84 @@
+"""The envelope: what the runtime knows of a message without opening it (docs/adr/0002-wire.md)."""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+VERSION: Final = 1
+EMPTY: Final = msgspec.Raw(b"\xc0")  # msgpack nil
+
+
+class Kind(IntEnum):
+    """What an envelope is for."""
+
+    TELL = 1
+    ASK = 2
+    REPLY = 3
+    ERROR = 4
+    CANCEL = 5
+    CREDIT = 6
+    HOLDS = 7
+    WHERE = 8
+    NOTICE = 9
+    HANDOFF = 10
+
+
+class Trust(IntEnum):
+    """How far a message is believed; it only ever falls on the way."""
+
+    EXTERNAL = 0
+    INTERNAL = 1
+    OWNER = 2
+
+
+class Format(IntEnum):
+    """How the body is written."""
+
+    MSGPACK = 0
+    JSON = 1
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One message on its way. See the ADR for each field; new ones go to the end and have a default."""
+
+    version: int
+    kind: int
+    type: str
+    schema: int
+    id: str
+    sender: str
+    causation: str = ""
+    correlation: str = ""
+    hops: int = 0
+    deadline: float = 0.0
+    trace: str = ""
+    trust: int = Trust.INTERNAL
+    reply: str = ""
+    format: int = Format.MSGPACK
+    body: msgspec.Raw = EMPTY
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """An error as it travels."""
+
+    code: str
+    text: str
+    detail: dict[str, str | int | float | bool | None] = {}
+
+
+class CreditBody(msgspec.Struct, frozen=True, array_like=True):
+    """Credit given back to who told: so many messages and bytes of `actor` have been taken."""
+
+    actor: str
+    messages: int
+    bytes: int
+
+
+class NoticeBody(msgspec.Struct, frozen=True):
+    """What happened to an actor's address: ``down`` (it died), ``gap`` (it missed messages), ``held``, ``up``."""
+
+    actor: str
+    what: str
+    why: str = ""
+    epoch: int = 0

@@ -1,0 +1,48 @@
+"""What can go wrong between here and there."""
+
+from callboard.errors import CallerError, PeerError, WorldError
+
+
+class InvalidSubject(CallerError):
+    """A subject is not one of ours."""
+
+
+class MessageTooLarge(CallerError):
+    """An encoded message is larger than the server takes."""
+
+
+class MessageRefused(CallerError):
+    """Bytes or fields that the receiver does not accept; ``detail['path']`` says where."""
+
+
+class NoSuchActor(CallerError):
+    """Nobody in the fleet has this name."""
+
+
+class MailboxFull(PeerError):
+    """The actor has as much waiting as it may; ``depth`` says how much."""
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return int(self.detail.get("depth") or 0)
+
+
+class Held(PeerError):
+    """The actor failed too often, or a person holds it; it takes no messages until it is revived."""
+
+
+class ActorDied(PeerError):
+    """The actor ended while it held the message; the work may have been done in part."""
+
+
+class DeadlineExceeded(PeerError):
+    """No reply in time."""
+
+
+class BusUnavailable(WorldError):
+    """The server cannot be reached, or refuses the login."""
+
+
+class BusClosed(WorldError):
+    """This connection has ended and will not come back: open another, or let the supervisor restart the process."""

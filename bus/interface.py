@@ -1,0 +1,87 @@
+"""What the rest of the project may expect of a bus: the seam behind which NATS lives.
+
+Guarantees, the same for every transport and held by one contract suite (tests/contracts):
+
+- Messages published by one bus object to one subject reach each subscriber in the order of publishing.
+- A receiver is called on the event loop, one message at a time, and must not block; it may publish.
+- Of several subscribers with the same queue name exactly one gets each message.
+- A message published with a reply address that nobody could receive comes back at once, empty, at that address.
+- Nothing waits forever: what cannot be sent raises, what is cut off ends the bus with a reason.
+- Delivery is at most once. What must not be lost is stored by those above.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+INBOX_ROOT: Final = "_CB"
+Receiver = Callable[[str, bytes, str], None]
+"""Takes subject, data and reply address of one message."""
+
+
+class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the bus was opened, and bytes waiting to be written."""
+
+    sent: int
+    received: int
+    reconnects: int
+    refused: int
+    pending_bytes: int
+
+
+class Subscription(Protocol):
+    """Interest in a subject."""
+
+    async def unsubscribe(self) -> None:
+        """End the interest; what already arrived may still be delivered before this returns."""
+        ...
+
+
+class Bus(Protocol):
+    """One connection to the fleet's bus."""
+
+    inbox: str
+    """Own, unguessable prefix for replies."""
+    max_payload: int
+    """Bytes one message may have."""
+
+    def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
+        """Hand over one message without waiting.
+
+        Raises:
+            MessageTooLarge: more than ``max_payload``.
+            BusUnavailable: cut off, and the buffer for reconnecting is full.
+            BusClosed: this bus has ended.
+
+        """
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits to be written that senders should :meth:`settle` first."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until what was published is handed to the operating system, or 10 seconds passed."""
+        ...
+
+    async def flush(self, *, timeout: float = 5.0) -> None:
+        """Wait for a round trip: the server has seen everything published and subscribed before."""
+        ...
+
+    async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> Subscription:
+        """Call `receiver` for each message on `subject`, which may have wildcards."""
+        ...
+
+    def on_gap(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each reconnect: messages in between are lost."""
+        ...
+
+    async def wait_closed(self) -> str:
+        """Wait until this bus has ended; return why."""
+        ...
+
+    def statistics(self) -> BusStatistics:
+        """Return counts."""
+        ...

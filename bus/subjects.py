@@ -1,0 +1,78 @@
+"""The grammar of subjects: build, parse, match. Nothing else in the project puts dots between tokens.
+
+``cb.<fleet>.to.<actor>.<cell>``   a mailbox; the last token is the sending cell
+``cb.<fleet>.to.<actor>``          the front door of an open actor
+``cb.<fleet>.on.<topic>.<cell>``   an event
+``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from callboard.errors import CallboardError
+from callboard.names import checked
+
+from .errors import InvalidSubject
+
+ROOT: Final = "cb"
+ANY: Final = "*"
+Branch = Literal["to", "on", "sys"]
+_BRANCHES: Final[tuple[Branch, ...]] = ("to", "on", "sys")
+
+
+class Place(NamedTuple):
+    """A parsed subject. ``cell`` is the sender, empty at the front door."""
+
+    fleet: str
+    branch: Branch
+    name: str
+    cell: str
+
+
+def _name(token: str, kind: Literal["actor", "topic", "cell"]) -> str:
+    return token if token == ANY else checked(token, kind)
+
+
+def mailbox(fleet: str, actor: str, *, sender: str = ANY) -> str:
+    """Return the subject of `actor`'s mailbox as spoken to by the cell `sender` (``*`` to listen to all)."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.to.{_name(actor, 'actor')}.{_name(sender, 'cell')}"
+
+
+def front_door(fleet: str, actor: str) -> str:
+    """Return the subject at which outsiders reach an open actor."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.to.{_name(actor, 'actor')}"
+
+
+def topic(fleet: str, name: str, *, sender: str = ANY) -> str:
+    """Return the subject of the events of a topic."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.on.{_name(name, 'topic')}.{_name(sender, 'cell')}"
+
+
+def system(fleet: str, what: str, *, sender: str = ANY) -> str:
+    """Return the subject of the fleet's own notices of one kind."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.sys.{_name(what, 'topic')}.{_name(sender, 'cell')}"
+
+
+def parse(subject: str) -> Place:
+    """Take a subject apart; raise :class:`InvalidSubject` if it is not one of ours."""
+    tokens = subject.split(".")
+    if len(tokens) not in (4, 5) or tokens[0] != ROOT or tokens[2] not in _BRANCHES:
+        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.<to|on|sys>.<name>[.<cell>]")
+    if len(tokens) == 4 and tokens[2] != "to":
+        raise InvalidSubject(f"{subject[:120]!r} lacks the sending cell: only .to. has a front door")
+    try:
+        fleet, name = checked(tokens[1], "fleet"), checked(tokens[3], "actor")
+        cell = checked(tokens[4], "cell") if len(tokens) == 5 else ""
+    except CallboardError as error:
+        raise InvalidSubject(f"{subject[:120]!r}: {error}") from error
+    return Place(fleet, tokens[2], name, cell)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Return whether `subject` is covered by `pattern`, with the server's wildcards ``*`` and ``>``."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > index
+        if index >= len(given) or token not in (ANY, given[index]):
+            return False
+    return len(wanted) == len(given)

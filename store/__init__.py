@@ -1,0 +1,71 @@
+"""Remember: SQLite files, each with one owner, one connection and one thread.
+
+This room imports the floor and SQLite, and is the only one that imports ``sqlite3`` and ``aiosqlite``. It knows
+nothing of the bus or of actors.
+
+It promises: a function given to :meth:`Database.write` is one transaction, whatever is cancelled around it; what it
+returned is in the file, with ``synchronous="FULL"`` also after a power cut; a process killed at any moment leaves the
+state before or after a transaction; a damaged, foreign or newer file is refused and left as it is; every error is a
+:class:`StoreError` or a :class:`~callboard.errors.CallerError`.
+"""
+
+from .actor_file import ActorFile
+from .aside import set_aside
+from .database import Database
+from .epochs import Epochs
+from .errors import (
+    DatabaseCorrupt,
+    DatabaseLocked,
+    DatabaseNewer,
+    DatabaseReadOnly,
+    DiskFull,
+    Fenced,
+    InvalidLimit,
+    InvalidMemoryKey,
+    NoSuchKey,
+    NotDurable,
+    OwnerConflict,
+    StoreClosed,
+    StoreError,
+    StoreStuck,
+    ValueTooLarge,
+    WrongDatabase,
+    WrongValueType,
+)
+from .events import Event, Events
+from .lock import OwnerLock
+from .migrations import ACTOR, DAEMON, Migrations
+from .opening import Synchronous
+from .working_memory import WorkingMemory
+
+__all__ = [
+    "ACTOR",
+    "DAEMON",
+    "ActorFile",
+    "Database",
+    "DatabaseCorrupt",
+    "DatabaseLocked",
+    "DatabaseNewer",
+    "DatabaseReadOnly",
+    "DiskFull",
+    "Epochs",
+    "Event",
+    "Events",
+    "Fenced",
+    "InvalidLimit",
+    "InvalidMemoryKey",
+    "Migrations",
+    "NoSuchKey",
+    "NotDurable",
+    "OwnerConflict",
+    "OwnerLock",
+    "StoreClosed",
+    "StoreError",
+    "StoreStuck",
+    "Synchronous",
+    "ValueTooLarge",
+    "WorkingMemory",
+    "WrongDatabase",
+    "WrongValueType",
+    "set_aside",
+]

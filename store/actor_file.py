@@ -1,0 +1,56 @@
+"""``actors/<actor>.db``: the one file of an actor, with one owner at a time."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from callboard.clock import Clock
+from callboard.names import checked
+
+from .database import Database
+from .errors import Fenced
+from .lock import OwnerLock
+from .migrations import ACTOR
+from .opening import Synchronous
+from .working_memory import WorkingMemory
+
+
+class ActorFile:
+    """An actor's open file. Made by :meth:`open`, which also closes it."""
+
+    def __init__(self, actor: str, db: Database, *, epoch: int, clock: Clock) -> None:
+        self.actor = actor
+        self.epoch = epoch
+        self.db = db
+        self.memory = WorkingMemory(db, clock=clock)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, state: Path, actor: str, *, epoch: int, clock: Clock, synchronous: Synchronous = "FULL"
+    ) -> "AsyncIterator[ActorFile]":
+        """Own the file of `actor` below the folder `state` for the length of an ``async with``.
+
+        The file's lock is taken first and given up last, and `epoch` is stored before anything else is written.
+
+        Raises :class:`OwnerConflict` while another process owns the file, :class:`Fenced` if a higher epoch
+        has owned it, :class:`~callboard.errors.InvalidName`, and what :meth:`Database.open` raises.
+        """
+        path = state / "actors" / f"{checked(actor, 'actor')}.db"
+        lock = OwnerLock(path)
+        async with Database.open(path, migrations=ACTOR, synchronous=synchronous, lock=lock) as db:
+            await db.write(lambda conn: _claim(conn, path, actor, epoch))
+            yield cls(actor, db, epoch=epoch, clock=clock)
+
+
+def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:
+    [(stored,)] = conn.execute("SELECT epoch FROM owner").fetchall()
+    if epoch < stored:
+        raise Fenced(
+            f"{path} has been owned by epoch {stored} of {actor!r}: epoch {epoch} is over and must end",
+            path=str(path),
+            epoch=epoch,
+            stored=int(stored),
+        )
+    conn.execute("UPDATE owner SET epoch = ?", (epoch,))

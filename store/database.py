@@ -1,0 +1,195 @@
+"""One database file, one connection, one thread.
+
+aiosqlite gives each statement to its thread by itself, so a task that is cancelled between two statements leaves its
+transaction open for ever, and a BEGIN whose caller has gone still succeeds. Here the unit is a whole function: it runs
+on the thread from BEGIN to COMMIT or ROLLBACK and no await lies inside it. Cancelling stops the waiting, never the
+function: one that has begun runs to its end, one that has not is skipped, and the connection is never left inside a
+transaction.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import aiosqlite
+import anyio
+
+from .calls import Call
+from .errors import InvalidLimit, StoreClosed, StoreError, StoreStuck
+from .lock import OwnerLock
+from .migrations import Migrations
+from .opening import Opener, Synchronous
+from .worker import Worker
+
+T = TypeVar("T")
+
+_THREAD_ENDS_WITHIN: Final = 10.0  # seconds after its last function: longer than a busy timeout
+
+
+class _Execute(Protocol):
+    def __call__(self, fn: Callable[[], None], /) -> Awaitable[None]: ...
+
+
+class Database:
+    """An open database. Made by :meth:`open`, which also closes it."""
+
+    def __init__(self, opener: Opener, connection: aiosqlite.Connection, *, max_pending: int) -> None:
+        self.path = opener.path
+        self.synchronous: Synchronous = opener.synchronous
+        self._connection = connection
+        self._worker = Worker(cast("sqlite3.Connection", opener.conn), opener.path)
+        # Not anyio: the thread must give a place back without waiting for the loop, and anyio can only wait.
+        self._loop = asyncio.get_running_loop()
+        self._places = anyio.Semaphore(max_pending, fast_acquire=True)
+        self._max_pending = max_pending
+        self._closed = False
+        # The public methods send one statement each. Only this private one runs a function of ours on the thread,
+        # and without that a transaction cannot be one unit. aiosqlite is held below the next minor version for it.
+        self._execute = cast("_Execute", connection._execute)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: Path,
+        *,
+        migrations: Migrations,
+        synchronous: Synchronous = "FULL",
+        lock: OwnerLock | None = None,
+        busy_timeout: float = 5.0,
+        max_pending: int = 1000,
+        close_within: float = 10.0,
+    ) -> "AsyncIterator[Database]":
+        """Open the file at `path`, made with mode 0600 if there is none, for the length of an ``async with``.
+
+        Args:
+            path: the file; a missing parent folder is made with mode 0700.
+            migrations: the kind of file, and its schema.
+            synchronous: ``FULL`` syncs each commit (nothing acknowledged is lost at a power cut); ``NORMAL`` may
+                lose the last commits then, but never damages the file.
+            lock: taken before the file is opened and given up after the thread has ended.
+            busy_timeout: seconds to wait for another process that holds the file.
+            max_pending: calls that may wait for the thread; further callers wait for a place.
+            close_within: seconds that calls in the queue get at the end; what has not run by then fails.
+
+        Raises:
+            DatabaseCorrupt, DatabaseNewer, WrongDatabase: the file was left as it is.
+            DatabaseLocked, DatabaseReadOnly, DiskFull, OwnerConflict, StoreError: it cannot be used now.
+            StoreStuck: at the end, a function did not return; the lock is kept.
+        """
+        if max_pending < 1:
+            raise InvalidLimit(f"max_pending of {path} must be 1 or more, not {max_pending}")
+        opener = Opener(path, migrations, synchronous=synchronous, busy_timeout=busy_timeout, lock=lock)
+        connection = aiosqlite.Connection(opener, iter_chunk_size=64)
+        try:
+            await connection
+            db = cls(opener, connection, max_pending=max_pending)
+        except BaseException:
+            opener.cancel()
+            await _end(opener)
+            raise
+        try:
+            yield db
+        finally:
+            await db._close(opener, close_within)
+
+    @property
+    def pending(self) -> int:
+        """How many calls hold a place: waiting for the thread or running on it."""
+        return self._max_pending - self._places.value
+
+    async def write(
+        self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None
+    ) -> T:
+        """Run `fn` as one transaction and return its result once that is committed.
+
+        `fn` runs on the database's thread inside BEGIN IMMEDIATE … COMMIT; any exception of it undoes all it did
+        and is raised here. It must not begin or end a transaction, and it must not return a cursor. Writes
+        that wait at the same time share one COMMIT and succeed or fail on their own until that.
+
+        `committed` is called with the result, on the thread, between the COMMIT and the next function.
+
+        Cancelled while waiting, `fn` runs whole or not at all. Raises :class:`StoreClosed` and the store's
+        other errors in place of SQLite's.
+        """
+        return await self._run(Call(fn, committed=committed), writes=True)
+
+    async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `fn` on the database's thread, outside any transaction; nothing else writes while it runs.
+
+        A write in it raises :class:`DatabaseReadOnly`. Otherwise as :meth:`write`.
+        """
+        return await self._run(Call(fn), writes=False)
+
+    async def _run(self, call: Call[T], *, writes: bool) -> T:
+        self._check_open()
+        await self._places.acquire()
+        try:
+            self._check_open()
+        except StoreClosed:
+            self._places.release()
+            raise
+        try:
+            # No await between these: the thread relies on both queues having the same order.
+            if writes:
+                self._worker.queue(call)
+            await self._execute(partial(self._serve, call, writes=writes))
+        except BaseException:
+            call.abandoned = True
+            raise
+        finally:
+            if call.leave():
+                self._places.release()
+        return call.outcome(self.path)
+
+    def _serve(self, call: Call[Any], *, writes: bool) -> None:
+        """Run on the thread, once for each call."""
+        try:
+            if writes:
+                self._worker.serve_write(call)
+            else:
+                self._worker.serve_read(call)
+        finally:
+            if call.leave():
+                # A closed loop has nobody left who could wait for the place.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._places.release)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"{self.path} is closed: the call was not run", path=str(self.path))
+
+    async def _close(self, opener: Opener, within: float) -> None:
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            try:
+                with anyio.move_on_after(within) as patience:
+                    await self._connection.close()
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"{self.path} did not close cleanly ({error})", path=str(self.path)
+                ) from error
+            finally:
+                if patience.cancelled_caught:
+                    self._worker.abort()
+                await _end(opener)
+
+
+async def _end(opener: Opener) -> None:
+    """Wait until the thread has ended, then give back what it held; raises :class:`StoreStuck` if it does not end.
+
+    aiosqlite has no way to wait for its thread: its last future is done a moment before the thread is.
+    """
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_THREAD_ENDS_WITHIN):
+        while opener.thread is None or opener.thread.is_alive():
+            await anyio.sleep(0.0005)
+    if opener.thread is None or opener.thread.is_alive():
+        raise StoreStuck(
+            f"{opener.path}: a function did not return, its thread lives on", path=str(opener.path)
+        )
+    opener.discard()

@@ -1,0 +1,71 @@
+"""What can go wrong between Callboard and its files."""
+
+from callboard.errors import CallerError, WorldError
+
+
+class StoreError(WorldError):
+    """The store could not do it; the text says which file and why. Base of the store's world errors."""
+
+
+class DatabaseCorrupt(StoreError):
+    """The file is damaged. It was left as it is: move it away with ``set_aside`` and restore a copy."""
+
+
+class DatabaseNewer(StoreError):
+    """The file was made by a newer version of Callboard."""
+
+
+class WrongDatabase(StoreError):
+    """The file is sound, but it is not the kind of file that was asked for."""
+
+
+class DatabaseLocked(StoreError):
+    """Another process held the file for longer than the busy timeout."""
+
+
+class DiskFull(StoreError):
+    """No room: nothing of the transaction was kept, and the same call works once there is room."""
+
+
+class DatabaseReadOnly(StoreError):
+    """The file, its folder or its file system may not be written, or a read tried to write."""
+
+
+class OwnerConflict(StoreError):
+    """A living process owns the file; ``detail`` has its ``path`` and, if known, its ``pid``."""
+
+
+class StoreClosed(StoreError):
+    """The database is closed or closing: the call was not run."""
+
+
+class StoreStuck(StoreError):
+    """The database's thread did not end in time; its owner lock is kept until the process exits."""
+
+
+class Fenced(StoreError):
+    """A later incarnation has owned this file: this one must not write."""
+
+
+class ValueTooLarge(CallerError):
+    """A value is larger than its limit in bytes."""
+
+
+class WrongValueType(CallerError):
+    """A value cannot be stored, or what is stored is not of the type asked for."""
+
+
+class InvalidMemoryKey(CallerError):
+    """A key is not text of 1 to 128 bytes in UTF-8."""
+
+
+class InvalidLimit(CallerError):
+    """A number given to the store is out of its range."""
+
+
+class NoSuchKey(CallerError):
+    """No living value under the key; ``detail["reason"]`` is ``absent`` or ``expired``."""
+
+
+class NotDurable(CallerError):
+    """The database does not sync each commit, and what was to be kept there needs that."""

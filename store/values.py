@@ -1,0 +1,62 @@
+"""Typed values as bytes and back: msgpack by msgspec, with the store's own errors."""
+
+import functools
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidMemoryKey, ValueTooLarge, WrongValueType
+
+_LONGEST_KEY = 128  # bytes
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encoded(key: str, value: object, *, limit: int) -> bytes:
+    """Return the bytes of `value`; `limit` is in bytes.
+
+    Raises :class:`WrongValueType` for what msgpack cannot hold and :class:`ValueTooLarge`.
+    """
+    try:
+        data = _encoder.encode(value)
+    # Besides its own error msgspec raises these: an unknown type, an int beyond 64 bits, a lone surrogate, a cycle.
+    except (msgspec.MsgspecError, TypeError, OverflowError, ValueError, RecursionError) as error:
+        raise WrongValueType(
+            f"memory {key!r} cannot hold a {type(value).__name__}: {error}; use builtins or msgspec structs",
+            key=key,
+        ) from error
+    if len(data) > limit:
+        raise ValueTooLarge(
+            f"memory {key!r} was given {len(data)} bytes, the limit is {limit}: split the value or store it as a file",
+            key=key,
+            size=len(data),
+            limit=limit,
+        )
+    return data
+
+
+@functools.lru_cache(256)
+def _decoder(wanted: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(wanted)
+
+
+def decoded(key: str, data: bytes, wanted: Any) -> Any:
+    """Return a fresh value of type `wanted`; raises :class:`WrongValueType` if the bytes are of another."""
+    try:
+        return _decoder(wanted).decode(data)
+    # The three families that msgspec raises for input, and TypeError for a type that it cannot decode at all.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        name = getattr(wanted, "__name__", str(wanted))
+        raise WrongValueType(f"memory {key!r} does not hold a {name}: {error}", key=key) from error
+
+
+def checked_key(key: object) -> str:
+    """Return `key` unchanged if memory may hold it; raise :class:`InvalidMemoryKey` otherwise."""
+    if isinstance(key, str) and 1 <= len(key) <= _LONGEST_KEY:
+        try:
+            if len(key.encode()) <= _LONGEST_KEY:
+                return key
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: no UTF-8, so no key
+    shown = repr(key) if len(repr(key)) <= 80 else repr(key)[:77] + "..."
+    raise InvalidMemoryKey(f"{shown} is not a memory key: use text of 1 to {_LONGEST_KEY} bytes in UTF-8")
