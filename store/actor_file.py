@@ -1,7 +1,7 @@
 """``actors/<actor>.db``: the one file of an actor, with one owner at a time."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,10 +29,11 @@ class ActorFile:
     @asynccontextmanager
     async def open(
         cls, state: Path, actor: str, *, epoch: int, clock: Clock, synchronous: Synchronous = "FULL"
-    ) -> "AsyncIterator[ActorFile]":
+    ) -> "AsyncGenerator[ActorFile, None]":
         """Own the file of `actor` below the folder `state` for the length of an ``async with``.
 
-        The file's lock is taken first and given up last, and `epoch` is stored before anything else is written.
+        The file's lock is taken first and given up last, and `epoch` is stored before anything else is
+        written.
 
         Raises :class:`OwnerConflict` while another process owns the file, :class:`Fenced` if a higher epoch
         has owned it, :class:`~callboard.errors.InvalidName`, and what :meth:`Database.open` raises.

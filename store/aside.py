@@ -10,7 +10,7 @@ _PARTS: Final = ("-wal", "-shm", "-journal", "")
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a database and its log to ``<name>.corrupt-<n>`` and return the new path; nothing is overwritten.
+    """Rename a database and its log to ``<name>.corrupt-<n>`` and return that path; nothing is overwritten.
 
     The database must be closed. Raises ``FileNotFoundError`` if there is none at `path`. Ended halfway, it
     completes the same name when it is called again.

@@ -14,9 +14,9 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """A function, who waits for it, and what came of it.
 
-    Two parties hold a call: the task that waits and the thread that runs it. They let go in any order, and the
-    last one gives the place in the queue back: a cancelled caller leaves at once, but its place stays taken
-    until the thread has passed the call, so that cancelling cannot make the queue grow.
+    Two parties hold a call: the task that waits and the thread that runs it. They let go in any order, and
+    the last one gives the place in the queue back: a cancelled caller leaves at once, but its place stays
+    taken until the thread has passed the call, so that cancelling cannot make the queue grow.
     """
 
     __slots__ = ("_leaving", "abandoned", "committed", "done", "error", "fn", "result")

@@ -1,16 +1,17 @@
 """One database file, one connection, one thread.
 
-aiosqlite gives each statement to its thread by itself, so a task that is cancelled between two statements leaves its
-transaction open for ever, and a BEGIN whose caller has gone still succeeds. Here the unit is a whole function: it runs
-on the thread from BEGIN to COMMIT or ROLLBACK and no await lies inside it. Cancelling stops the waiting, never the
-function: one that has begun runs to its end, one that has not is skipped, and the connection is never left inside a
-transaction.
+aiosqlite gives each statement to its thread by itself, so a task that is cancelled between two statements
+leaves its transaction open for ever, and a BEGIN whose caller has gone still succeeds. Here the unit is a
+whole function: it runs on the thread from BEGIN to COMMIT or ROLLBACK and no await lies inside it. Cancelling
+stops the waiting, never the
+function: one that has begun runs to its end, one that has not is skipped, and the connection is never left
+inside a transaction.
 """
 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -48,8 +49,9 @@ class Database:
         self._places = anyio.Semaphore(max_pending, fast_acquire=True)
         self._max_pending = max_pending
         self._closed = False
-        # The public methods send one statement each. Only this private one runs a function of ours on the thread,
-        # and without that a transaction cannot be one unit. aiosqlite is held below the next minor version for it.
+        # The public methods send one statement each. Only this private one runs a function of ours on the
+        # thread, and without that a transaction cannot be one unit. aiosqlite is held below the next minor
+        # version for it.
         self._execute = cast("_Execute", connection._execute)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
 
     @classmethod
@@ -64,14 +66,14 @@ class Database:
         busy_timeout: float = 5.0,
         max_pending: int = 1000,
         close_within: float = 10.0,
-    ) -> "AsyncIterator[Database]":
+    ) -> "AsyncGenerator[Database, None]":
         """Open the file at `path`, made with mode 0600 if there is none, for the length of an ``async with``.
 
         Args:
             path: the file; a missing parent folder is made with mode 0700.
             migrations: the kind of file, and its schema.
-            synchronous: ``FULL`` syncs each commit (nothing acknowledged is lost at a power cut); ``NORMAL`` may
-                lose the last commits then, but never damages the file.
+            synchronous: ``FULL`` syncs each commit (nothing acknowledged is lost at a power cut); ``NORMAL``
+                may lose the last commits then, but never damages the file.
             lock: taken before the file is opened and given up after the thread has ended.
             busy_timeout: seconds to wait for another process that holds the file.
             max_pending: calls that may wait for the thread; further callers wait for a place.
@@ -108,9 +110,9 @@ class Database:
     ) -> T:
         """Run `fn` as one transaction and return its result once that is committed.
 
-        `fn` runs on the database's thread inside BEGIN IMMEDIATE … COMMIT; any exception of it undoes all it did
-        and is raised here. It must not begin or end a transaction, and it must not return a cursor. Writes
-        that wait at the same time share one COMMIT and succeed or fail on their own until that.
+        `fn` runs on the database's thread inside BEGIN IMMEDIATE … COMMIT; any exception of it undoes all it
+        did and is raised here. It must not begin or end a transaction, and it must not return a cursor.
+        Writes that wait at the same time share one COMMIT and succeed or fail on their own until that.
 
         `committed` is called with the result, on the thread, between the COMMIT and the next function.
 
@@ -166,9 +168,10 @@ class Database:
 
     async def _close(self, opener: Opener, within: float) -> None:
         self._closed = True
+        patience = anyio.move_on_after(within)
         with anyio.CancelScope(shield=True):
             try:
-                with anyio.move_on_after(within) as patience:
+                with patience:
                     await self._connection.close()
             except sqlite3.Error as error:
                 raise StoreError(
@@ -181,12 +184,10 @@ class Database:
 
 
 async def _end(opener: Opener) -> None:
-    """Wait until the thread has ended, then give back what it held; raises :class:`StoreStuck` if it does not end.
-
-    aiosqlite has no way to wait for its thread: its last future is done a moment before the thread is.
-    """
+    """Wait until the thread has ended, then give back what it held; raises :class:`StoreStuck`."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(_THREAD_ENDS_WITHIN):
-        while opener.thread is None or opener.thread.is_alive():
+        # aiosqlite's last future is done a moment before its thread is, and a thread has no event to wait for.
+        while opener.thread is None or opener.thread.is_alive():  # noqa: ASYNC110 - see above
             await anyio.sleep(0.0005)
     if opener.thread is None or opener.thread.is_alive():
         raise StoreStuck(

@@ -22,9 +22,9 @@ _COLUMNS: Final = "seq, at, kind, subject, text, detail"
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened.
 
-    ``seq`` grows by one with each event and is never given twice. ``at`` is in Unix seconds. ``kind`` is a word such
-    as ``cell-exited``, ``subject`` the name of an actor or cell, ``text`` one line for people, ``detail`` the
-    evidence as flat values.
+    ``seq`` grows by one with each event and is never given twice. ``at`` is in Unix seconds. ``kind`` is a
+    word such as ``cell-exited``, ``subject`` the name of an actor or cell, ``text`` one line for people,
+    ``detail`` the evidence as flat values.
     """
 
     seq: int
@@ -48,8 +48,8 @@ class Events:
     async def append(self, kind: str, subject: str, text: str, detail: Detail | None = None) -> Event:
         """Store an event and return it as stored, once it is in the file.
 
-        `text` becomes one line of at most 2,000 characters. Raises :class:`WrongValueType` if `detail` is not flat
-        and :class:`ValueTooLarge` if it is above 64 KiB.
+        `text` becomes one line of at most 2,000 characters. Raises :class:`WrongValueType` if `detail` is not
+        flat and :class:`ValueTooLarge` if it is above 64 KiB.
         """
         flat = _flat(kind, detail or {})
         values = (self._clock.now(), kind, subject, _one_line(text), msgspec.json.encode(flat).decode())

@@ -1,8 +1,8 @@
 """Who owns a file: an advisory lock on ``<path>.lock``, held for life.
 
-The kernel frees the lock when its holder dies, however it dies, so the content of the lock file (process id and start
-time) is never trusted to decide, only to say who it was. The file is never deleted: between the deletion and a new
-creation two processes could each hold a lock on a file of that name.
+The kernel frees the lock when its holder dies, however it dies, so the content of the lock file (process id
+and start time) is never trusted to decide, only to say who it was. The file is never deleted: between the
+deletion and a new creation two processes could each hold a lock on a file of that name.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ def _read_note(fd: int) -> int | None:
 
 
 def _started(pid: int) -> int | None:
-    """Return when a process was started, in clock ticks since boot; None if it does not live or cannot be seen."""
+    """Return when a process was started, in clock ticks since boot; None if it cannot be seen to live."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,8 +1,8 @@
 """The table of working memory: SQL on a connection, inside whatever transaction the caller has.
 
 Rows are ordered by ``used``, a tick taken at each write. An access does not write: it leaves a newer tick in
-`touched`, and that tick reaches the file when the row is about to be evicted, or with a sweep. So eviction is exact,
-and a killed process loses only the order of its last accesses.
+`touched`, and that tick reaches the file when the row is about to be evicted, or with a sweep. So eviction is
+exact, and a killed process loses only the order of its last accesses.
 """
 
 import itertools
@@ -52,7 +52,7 @@ class MemoryTable:
         return conn.execute("DELETE FROM memory WHERE key = ?", (key,)).rowcount > 0
 
     def living(self, conn: sqlite3.Connection, prefix: str, now: float) -> list[tuple[str, bytes]]:
-        """Return keys and values of the living rows whose key starts with `prefix`, in order of their keys."""
+        """Return keys and values of the living rows whose key starts with `prefix`, in key order."""
         sql = "SELECT key, value FROM memory WHERE key >= ? AND expires > ? ORDER BY key"
         rows: Iterator[tuple[str, bytes]] = conn.execute(sql, (prefix, now))
         return list(itertools.takewhile(lambda row: row[0].startswith(prefix), rows))

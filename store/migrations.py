@@ -1,7 +1,7 @@
 """Numbered changes of a file's schema, each applied once, in order, in a transaction of its own.
 
-A file says what it is in two numbers of its header: ``application_id`` (which kind) and ``user_version`` (the last
-change it has seen). The changes are ``migrations/<kind>-<number>.sql`` beside this module.
+A file says what it is in two numbers of its header: ``application_id`` (which kind) and ``user_version`` (the
+last change it has seen). The changes are ``migrations/<kind>-<number>.sql`` beside this module.
 """
 
 import importlib.resources
@@ -20,8 +20,8 @@ _FILE: Final = re.compile(r"([a-z]+)-(\d{4})\.sql")
 class Migrations(msgspec.Struct, frozen=True, kw_only=True):
     """The schema of one kind of file.
 
-    ``kind`` names it in messages, ``application_id`` marks its files (1 to 2**31 - 1), ``steps`` are SQL scripts: the
-    first makes version 1. A script must not begin or end a transaction.
+    ``kind`` names it in messages, ``application_id`` marks its files (1 to 2**31 - 1), ``steps`` are SQL
+    scripts: the first makes version 1. A script must not begin or end a transaction.
     """
 
     kind: str
@@ -36,7 +36,8 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, conn: sqlite3.Connection, path: Path) -> int:
         """Return the file's version without changing it.
 
-        Raises :class:`WrongDatabase` for another kind of file, also one that is not ours, and :class:`DatabaseNewer`.
+        Raises :class:`WrongDatabase` for another kind of file, also one that is not ours, and
+        :class:`DatabaseNewer`.
         """
         mark = _pragma(conn, "application_id")
         version = _pragma(conn, "user_version")
@@ -49,7 +50,8 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
             )
         if version > self.version:
             raise DatabaseNewer(
-                f"{path} has schema version {version}, this Callboard knows up to {self.version}: use a newer one",
+                f"{path} has schema version {version}, this Callboard knows up to {self.version}: "
+                "use a newer one",
                 path=str(path),
                 found=version,
                 known=self.version,

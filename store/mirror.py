@@ -1,7 +1,8 @@
 """What the memory table holds, in memory: each key and its expiry, and the values used lately.
 
-Only the database's thread changes it, after each commit and in the order of commits; the event loop only looks a key
-up, which is one atomic step. So a reader never sees what is not in the file, also when the writer was cancelled.
+Only the database's thread changes it, after each commit and in the order of commits; the event loop only
+looks a key up, which is one atomic step. So a reader never sees what is not in the file, also when the writer
+was cancelled.
 """
 
 from collections import OrderedDict
@@ -17,7 +18,7 @@ class Row(NamedTuple):
 
 
 class Mirror:
-    """The rows by key. `resident` bounds the bytes of values held; keys are bounded by the table's own limit."""
+    """The rows by key. `resident` bounds the bytes of values held; the table bounds the keys."""
 
     def __init__(self, *, resident: int) -> None:
         self.loaded = False

@@ -1,7 +1,7 @@
 """Opening a database file: looked at first, without a right to write, and only then opened for good.
 
-Closing a connection that may write moves the write-ahead log into the file. A damaged or foreign file must stay as it
-was found, so the checks run on a read-only connection: the system itself then refuses any write.
+Closing a connection that may write moves the write-ahead log into the file. A damaged or foreign file must
+stay as it was found, so the checks run on a read-only connection: the system itself then refuses any write.
 """
 
 import contextlib
@@ -76,7 +76,8 @@ class Opener:
             self._locked = True
         _create(self.path)
         self._inspect()
-        # Not bound to its thread: an opening that was cancelled is closed by another, once this thread has ended.
+        # Not bound to its thread: an opening that was cancelled is closed by another, once this thread has
+        # ended.
         self.conn = sqlite3.connect(
             self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
         )
@@ -118,7 +119,8 @@ class Opener:
         conn.execute("PRAGMA cell_size_check = ON")
         conn.execute("PRAGMA mmap_size = 0")
         conn.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT}")
-        # SQLite opens a file that it may not write as a read-only one and says so at the first write: ask now.
+        # SQLite opens a file that it may not write as a read-only one and says so at the first write: ask
+        # now.
         conn.execute("BEGIN IMMEDIATE")
         conn.execute("ROLLBACK")
 
@@ -126,7 +128,8 @@ class Opener:
 def _create(path: Path) -> None:
     """Make the file, or the rights of one that is there, 0600; SQLite gives the log and its index the same.
 
-    An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
+    An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this
+    process.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))

@@ -19,7 +19,8 @@ def encoded(key: str, value: object, *, limit: int) -> bytes:
     """
     try:
         data = _encoder.encode(value)
-    # Besides its own error msgspec raises these: an unknown type, an int beyond 64 bits, a lone surrogate, a cycle.
+    # Besides its own error msgspec raises these: an unknown type, an int beyond 64 bits, a lone surrogate, a
+    # cycle.
     except (msgspec.MsgspecError, TypeError, OverflowError, ValueError, RecursionError) as error:
         raise WrongValueType(
             f"memory {key!r} cannot hold a {type(value).__name__}: {error}; use builtins or msgspec structs",
@@ -27,7 +28,8 @@ def encoded(key: str, value: object, *, limit: int) -> bytes:
         ) from error
     if len(data) > limit:
         raise ValueTooLarge(
-            f"memory {key!r} was given {len(data)} bytes, the limit is {limit}: split the value or store it as a file",
+            f"memory {key!r} was given {len(data)} bytes, the limit is {limit}: "
+            "split the value or store it as a file",
             key=key,
             size=len(data),
             limit=limit,

@@ -1,12 +1,12 @@
 """What runs on the database's one thread: groups of writes, and reads between them.
 
-Writes that wait at the same moment are committed together, since one sync of the disk costs as much as fifty small
-writes. Each keeps its own savepoint, so to its caller it is still a transaction of its own: its exception undoes its
-own changes alone, and it returns only after the COMMIT. What they share is the end: if the disk refuses the
-COMMIT, all of the group fail and none of them is in the file.
+Writes that wait at the same moment are committed together, since one sync of the disk costs as much as fifty
+small writes. Each keeps its own savepoint, so to its caller it is still a transaction of its own: its
+exception undoes its own changes alone, and it returns only after the COMMIT. What they share is the end: if
+the disk refuses the COMMIT, all of the group fail and none of them is in the file.
 
-Every write is queued here and has one entry in the thread's queue. The first entry takes all that waits (up to
-``GROUP``); the entries of those that it served find them done and return at once.
+Every write is queued here and has one entry in the thread's queue. The first entry takes all that waits (up
+to ``GROUP``); the entries of those that it served find them done and return at once.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ GROUP: Final = 128
 
 
 class Worker:
-    """The thread's side of a :class:`Database`. Only :meth:`queue` and :meth:`abort` are for other threads."""
+    """The thread's side of a :class:`Database`. For other threads: only `queue` and `abort`."""
 
     def __init__(self, conn: sqlite3.Connection, path: Path) -> None:
         self._conn = conn
@@ -89,7 +89,8 @@ class Worker:
         self._conn.execute("SAVEPOINT one_call")
         call.run(self._conn)
         if not self._conn.in_transaction:
-            # On a full disk or a failing one SQLite may end the whole transaction; so may a function that commits.
+            # On a full disk or a failing one SQLite may end the whole transaction; so may a function that
+            # commits.
             raise self._lost(call.error)
         if call.error is not None:
             self._conn.execute("ROLLBACK TO one_call")

@@ -1,7 +1,7 @@
 """An actor's working memory: key → typed value with a time to live, in the actor's own file.
 
-The file is the truth. Each change is one transaction of the database's thread, also `update`, whose function runs
-inside it. Reads are answered from the mirror, which that thread keeps equal to what has been committed.
+The file is the truth. Each change is one transaction of the database's thread, also `update`, whose function
+runs inside it. Reads are answered from the mirror, which that thread keeps equal to what has been committed.
 """
 
 import itertools
@@ -9,7 +9,6 @@ import math
 import sqlite3
 from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from types import UnionType
 from typing import Any, Final, NamedTuple, TypeVar, overload
 
@@ -68,7 +67,7 @@ class WorkingMemory:
     ) -> None:
         if max_rows < 1 or max_value_bytes < 1 or resident_bytes < 0:
             raise InvalidLimit(
-                "working memory needs max_rows and max_value_bytes of 1 or more and resident_bytes of 0 or more, "
+                "memory needs max_rows and max_value_bytes of 1 or more and resident_bytes of 0 or more, "
                 f"not {max_rows}, {max_value_bytes}, {resident_bytes}"
             )
         self._db = db
@@ -81,7 +80,8 @@ class WorkingMemory:
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
         """Store `value` for `ttl` seconds (``math.inf``: until evicted); it is in the file on return.
 
-        Raises :class:`InvalidMemoryKey`, :class:`WrongValueType`, :class:`ValueTooLarge` or :class:`InvalidLimit`.
+        Raises :class:`InvalidMemoryKey`, :class:`WrongValueType`, :class:`ValueTooLarge` or
+        :class:`InvalidLimit`.
         """
         data = encoded(checked_key(key), value, limit=self._max_value_bytes)
         row = Row(self._expiry(ttl), data)
@@ -155,9 +155,10 @@ class WorkingMemory:
     ) -> Any:
         """Replace the value by ``fn(value)`` and return the new one; no other change comes in between.
 
-        `fn` gets `default` if there is no living value. It runs inside the transaction, on the store's thread: it must
-        be quick, and touch nothing but its argument. Its exception is raised here and nothing changes. The new value
-        lives for `ttl` as with :meth:`put`. Raises what :meth:`get` and :meth:`put` raise.
+        `fn` gets `default` if there is no living value. It runs inside the transaction, on the store's
+        thread: it must be quick, and touch nothing but its argument. Its exception is raised here and nothing
+        changes. The new value lives for `ttl` as with :meth:`put`. Raises what :meth:`get` and :meth:`put`
+        raise.
         """
         checked_key(key)
         expires, now = self._expiry(ttl), self._clock.now()
@@ -186,7 +187,7 @@ class WorkingMemory:
         return int((await self._write(change)).value)
 
     async def sweep(self, limit: int = 500) -> int:
-        """Delete up to `limit` expired values and return how many; also saves the order of recent accesses."""
+        """Delete up to `limit` expired values and return how many; saves the order of accesses too."""
         if limit < 1:
             raise InvalidLimit(f"the limit of a sweep must be 1 or more, not {limit}")
         await self._ready()

@@ -20,11 +20,12 @@ Rank = tuple[int, str, int, str, int, str, str]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of a review; `path` is relative to the repository, lines and columns count from 1 (0: unknown)."""
+    """One line of a review; `path` is relative to the repository, lines and columns count from 1."""
 
     path: str
     line: int
     column: int = 0
+    """0 where no column is known."""
     severity: Severity
     tool: Tool
     rule: str

@@ -30,7 +30,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was counted in one file; `complexity` is that of its most complex function, 0 where it has none."""
+    """What was counted in one file; `complexity` is that of its most complex function, or 0."""
 
     path: str
     parsed: bool

@@ -25,8 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 LIMITS: Final = Limits()
 
-BATCH_FILES: Final = 24
-BATCH_BYTES: Final = 512 * KIB
+BATCH_FILES: Final = 48
+BATCH_BYTES: Final = 1 * MIB
 
 FINDINGS_LISTED: Final = 2_000
 FILES_LISTED: Final = 1_000

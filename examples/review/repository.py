@@ -83,7 +83,10 @@ def _common_dir(git_dir: Path, gate: Gate) -> Path:
 
 def _pointer(path: Path) -> str:
     with path.open("rb") as file:
-        return os.fsdecode(file.read(_POINTER_BYTES))
+        text = file.read(_POINTER_BYTES + 1)
+    if len(text) > _POINTER_BYTES:
+        raise NotARepository(f"its {shown(path.name)} is longer than the {_POINTER_BYTES} bytes that are read here")
+    return os.fsdecode(text)
 
 
 def _check_links(git_dir: Path, gate: Gate) -> None:

@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from .commits import parse
-from .errors import RepositoryTooLarge, SaidTooMuch
+from .errors import BadCommits, RepositoryTooLarge, SaidTooMuch
 from .git import git, resolve
 from .limits import BATCH_BYTES, BATCH_FILES, LIMITS, LISTING_BYTES, MIB, Limits
 from .repository import Repository
@@ -57,7 +57,7 @@ async def survey(
     chosen, tested = await _choose(repository, commit, base=base, limits=limits)
     pages = await anyio.to_thread.run_sync(_pages, chosen.files, limits)
     notes = list(chosen.notes) + ([] if tested else [NO_TESTS])
-    if page == 0 and commit == await resolve(repository, "HEAD") and await differs(repository, commit):
+    if page == 0 and await _is_head(repository, commit) and await differs(repository, commit):
         notes.append(DIRTY)
     return Page(
         repository=repository.name,
@@ -83,8 +83,15 @@ async def list_tree(repository: Repository, commit: str) -> bytes:
         return await git(repository, "ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", commit)
     except SaidTooMuch as error:
         raise RepositoryTooLarge(
-            f"the tree of {repository.name} takes more than {LISTING_BYTES // MIB} MiB to list: review a part
-            of it" ) from error
+            f"the tree of {repository.name} takes more than {LISTING_BYTES // MIB} MiB to list"
+        ) from error
+
+
+async def _is_head(repository: Repository, commit: str) -> bool:
+    try:
+        return commit == await resolve(repository, "HEAD")
+    except BadCommits:
+        return False  # a branch without a commit is checked out
 
 
 async def _choose(

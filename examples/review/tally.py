@@ -5,7 +5,7 @@ memory.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -55,24 +55,32 @@ class Tally:
         Where the file is no Python at all, one finding says so already, and none is made for the other tools.
         """
         left = [_not_checked(path, tool) for path, tool in self._unchecked if self._is_parsed(path)]
-        counts = self._counts + Counter((each.path, each.severity) for each in left)
+        counts = self._counts + _places(left)
         return Totals(
             findings=tuple(sorted([*self._findings, *left], key=rank)[: self._keep]),
             figures=tuple(self._figures[path] for path in sorted(self._figures)),
-            by_severity=_summed((severity, count) for (_, severity), count in counts.items()),
-            by_file=_summed((path, count) for (path, _), count in counts.items()),
-            by_tool=self._tools + Counter(each.tool for each in left),
+            by_severity=_summed(counts, lambda key: key[1]),
+            by_file=_summed(counts, lambda key: key[0]),
+            by_tool=self._tools + _tools_of(left),
         )
 
     def _is_parsed(self, path: str) -> bool:
         return path not in self._figures or self._figures[path].parsed
 
 
-def _summed(counted: Iterable[tuple[K, int]]) -> Counter[K]:
+def _summed(counts: Counter[tuple[str, Severity]], part: Callable[[tuple[str, Severity]], K]) -> Counter[K]:
     total: Counter[K] = Counter()
-    for key, count in counted:
-        total[key] += count
+    for key, count in counts.items():
+        total[part(key)] += count
     return total
+
+
+def _places(findings: list[Finding]) -> Counter[tuple[str, Severity]]:
+    return Counter([(each.path, each.severity) for each in findings])
+
+
+def _tools_of(findings: list[Finding]) -> Counter[Tool]:
+    return Counter([each.tool for each in findings])
 
 
 def _not_checked(path: str, tool: Tool) -> Finding:

@@ -86,12 +86,17 @@ def _any_changed(top: Path, index: Iterable[_Tracked]) -> bool:
 
 
 def _read(top: Path, path: bytes) -> bytes | None:
-    """Return the content of a regular file of the work tree, the limit and a byte at most; None without one."""
-    name = os.fsencode(top) + b"/" + path if os.path.realpath(os.path.dirname(name)) != os.path.dirname(name):
-    # noqa: PTH120 - names are bytes here return None  # a directory on the way has become a symbolic link
-    try: descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC) except
-    OSError: return None with os.fdopen(descriptor, "rb") as file: return file.read(LIMITS.file + 1) if
-    stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    """Return the content of a regular file, the limit and a byte at most; None if it is none."""
+    name = os.fsencode(top) + b"/" + path
+    directory = os.path.dirname(name)  # noqa: PTH120 - names are bytes here
+    if os.path.realpath(directory) != directory:
+        return None  # a directory on the way has become a symbolic link
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(LIMITS.file + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _same(content: bytes, blob: str) -> bool:

@@ -1,0 +1,157 @@
+"""What a handler may do, and the facts of the message in its hand.
+
+The one place where an actor's grant is enforced: everything an agent does to others goes through here.
+"""
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from callboard.bus import Endpoint
+from callboard.store import WorkingMemory
+
+from .errors import BadActor
+from .grant import Grant, Verb
+from .mailbox import Letter
+from .message import Message
+from .speaking import Cause, Speaker, target_name
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .handlers import Handler
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Down(Message):
+    """What a watcher receives when the actor it watches has died, is held, or has ended."""
+
+    actor: str
+    why: str
+
+
+class Services(Protocol):
+    """What a context needs of the cell that hosts its actor."""
+
+    name: str
+    grant: Grant
+    endpoint: Endpoint
+
+    async def open_memory(self) -> WorkingMemory:
+        """Return the actor's working memory, opening its file on first use."""
+        ...
+
+    async def spawn(self, actor: "type[Actor]", *, name: str, may: Grant | None) -> str:
+        """Start a child and return its name."""
+        ...
+
+    def watch(self, name: str) -> None:
+        """Send :class:`Down` when the actor `name` goes down."""
+        ...
+
+
+class Context(Speaker):
+    """Given to each handler and hook; valid while that call runs."""
+
+    __slots__ = ("_endpoint", "_letter", "_name", "_services")
+
+    def __init__(self, services: Services, letter: Letter | None) -> None:
+        self._services = services
+        self._letter = letter
+        self._endpoint = services.endpoint
+        self._name = services.name
+
+    def _permit(self, verb: Verb, name: str) -> None:
+        self._services.grant.check(self._name, verb, name)
+
+    def _cause(self) -> Cause:
+        if self._letter is None:
+            return _OWN_CAUSE
+        envelope = self._letter.envelope
+        return Cause(
+            envelope.id, envelope.correlation, envelope.hops, envelope.deadline, self._letter.trust, envelope.trace
+        )
+
+    @property
+    def memory(self) -> "Memory":
+        """The actor's working memory; what is put here outlives a restart."""
+        return Memory(self._services)
+
+    async def spawn(self, actor: "type[Actor]", *, name: str | None = None, may: Grant | None = None) -> str:
+        """Start a child actor in this cell, supervised by this actor, and return its name.
+
+        The child may never do more than its parent; `may` defaults to the child class's own grant. Spawning the same
+        class under the same name again returns the child that is there.
+
+        Raises:
+            PermissionDenied: the grant does not name the class, or the child would get more than its parent has.
+            BadActor: the name is taken by somebody else.
+
+        """
+        self._permit("spawn", actor.name)
+        return await self._services.spawn(actor, name=name or actor.name, may=may)
+
+    def watch(self, target: "type[Actor] | Handler[Message, Message | None] | str") -> None:
+        """Ask for a :class:`Down` message when `target` dies, is held or ends; this actor needs a handler for it."""
+        self._services.watch(target_name(target))
+
+    def _in_hand(self) -> Letter:
+        if self._letter is None:
+            raise BadActor(f"{self._name} has no message in hand: started() and stopping() run between messages")
+        return self._letter
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message in hand."""
+        return self._in_hand().envelope.id
+
+    @property
+    def correlation_id(self) -> str:
+        """The id of the first message of the chain this one belongs to."""
+        return self._in_hand().envelope.correlation
+
+    @property
+    def sender(self) -> str:
+        """The name of the actor that sent it; empty for an outsider."""
+        return self._in_hand().envelope.sender
+
+    @property
+    def deadline(self) -> float | None:
+        """Unix seconds after which nobody waits for the reply; None if nobody said."""
+        return self._in_hand().envelope.deadline or None
+
+    @property
+    def trust(self) -> int:
+        """How far the message is believed: 0 external, 1 internal, 2 owner."""
+        return self._in_hand().trust
+
+
+_OWN_CAUSE: Final = Cause(trust=1)
+
+
+class Memory:
+    """Working memory as an actor sees it: the store's, opened on first use. See ``callboard.store.WorkingMemory``."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def open(self) -> WorkingMemory:
+        """Return the store's working memory with all its verbs: ``items``, ``update``, ``sweep``."""
+        return await self._services.open_memory()
+
+    async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
+        """Store `value` under `key` for `ttl` seconds (default two hours)."""
+        await (await self.open()).put(key, value, ttl=ttl)
+
+    async def get(self, key: str, kind: type[T], *, default: D) -> T | D:
+        """Return the value of `key` as a `kind`, or `default` when there is none or it has expired."""
+        return await (await self.open()).get(key, kind, default=default)
+
+    async def incr(self, key: str, by: int = 1, *, ttl: float | None = None) -> int:
+        """Add to a counter and return its new value, atomically."""
+        return await (await self.open()).incr(key, by, ttl=ttl)
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`; return whether it was there."""
+        return await (await self.open()).delete(key)

@@ -1,0 +1,152 @@
+"""The doors of an actor: what arrives is told apart, checked, and put in the mailbox or refused.
+
+Three doors. The mailbox subject takes envelopes from cells. The front door takes bare JSON or msgpack maps from
+outsiders, with least trust, and only where the actor is open. A topic takes events. Control envelopes (cancel, holds)
+are acted on at the door and so pass a full mailbox.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from callboard.bus import (
+    VERSION,
+    Envelope,
+    Format,
+    Held,
+    Kind,
+    MailboxFull,
+    MessageRefused,
+    Trust,
+    decode_body,
+    encode,
+    is_bare,
+    refuse,
+    split,
+)
+from callboard.errors import CallboardError
+from callboard.ids import new_id
+
+from .handlers import Table
+from .mailbox import Letter, Mailbox
+
+BARE_MOST: Final = 256 * 1024
+"""Bytes a bare message may have: people and other programs send questions, not archives."""
+
+
+class Doorkeeper(Protocol):
+    """What a door needs of its house."""
+
+    name: str
+    table: Table
+    mailbox: Mailbox
+    held: bool
+    homes: Mapping[str, str]
+
+    def refuse(self, letter: Letter, error: CallboardError) -> None:
+        """Answer and record a message that does not come in."""
+        ...
+
+    def cancel(self, message_id: str) -> None:
+        """Stop caring for a message: its asker has gone."""
+        ...
+
+    def answer_holds(self, letter: Letter) -> None:
+        """Say which of the named messages are here."""
+        ...
+
+
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+_json_tag: Final = msgspec.json.Decoder(_Tagged)
+_msgpack_tag: Final = msgspec.msgpack.Decoder(_Tagged)
+
+
+class Door:
+    """Receivers for the three kinds of subscription; each returns at once."""
+
+    def __init__(self, house: Doorkeeper) -> None:
+        self._house = house
+
+    def from_cell(self, subject: str, data: bytes, _reply: str) -> None:
+        """Take envelopes from a cell of the fleet."""
+        cell = subject.rpartition(".")[2]
+        for envelope in split(data):
+            if isinstance(envelope, MessageRefused):
+                self._house.refuse(_nameless(cell), envelope)
+                continue
+            trust = min(envelope.trust, Trust.OWNER)
+            letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)))
+            if envelope.kind in (Kind.TELL, Kind.ASK):
+                self._admit(letter)
+            elif envelope.kind == Kind.CANCEL:
+                self._house.cancel(envelope.causation)
+            elif envelope.kind == Kind.HOLDS:
+                self._house.answer_holds(letter)
+            else:
+                self._house.refuse(letter, MessageRefused(f"kind {envelope.kind} is not for a mailbox", path="$[1]"))
+
+    def _admit(self, letter: Letter) -> None:
+        house, envelope = self._house, letter.envelope
+        routes = house.table.topics.get(letter.topic, {}) if letter.topic else house.table.direct
+        if letter.cell and house.homes.get(envelope.sender, letter.cell) != letter.cell:
+            error = f"{envelope.sender!r} lives in cell {house.homes[envelope.sender]!r}, not in {letter.cell!r}"
+            house.refuse(letter, MessageRefused(error, path="$[5]"))
+        elif house.held:
+            house.refuse(letter, Held(f"{house.name} is held; 'callboard revive {house.name}' lets it go on", actor=house.name))
+        elif envelope.type not in routes:
+            legal = ", ".join(sorted(routes)) or "no messages"
+            house.refuse(letter, MessageRefused(f"{house.name} takes {legal}, not {envelope.type[:80]!r}", path="$.type"))
+        elif not house.mailbox.put(letter):
+            depth = len(house.mailbox)
+            house.refuse(letter, MailboxFull(f"the mailbox of {house.name} is full: {depth} wait", actor=house.name, depth=depth))
+
+    def from_outside(self, _subject: str, data: bytes, reply: str) -> None:
+        """Take one bare message; arrays, and so envelopes, are refused here."""
+        self._bare(data, reply, "")
+
+    def from_topic(self, subject: str, data: bytes, _reply: str) -> None:
+        """Take one event of a topic."""
+        topic = subject.split(".")[3]
+        self._bare(data, "", topic)
+
+    def _bare(self, data: bytes, reply: str, topic: str) -> None:
+        form = "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
+        kind = Kind.ASK if reply else Kind.TELL
+        try:
+            tag, body = _open_bare(data, form)
+        except MessageRefused as error:
+            blank = Envelope(VERSION, kind, "", 0, new_id(), "", reply=reply)
+            self._house.refuse(Letter(blank, "", Trust.EXTERNAL, len(data), topic, form), error)
+            return
+        made = new_id()
+        written = Format.JSON if form == "json" else Format.MSGPACK
+        trust = Trust.INTERNAL if topic else Trust.EXTERNAL
+        envelope = Envelope(
+            VERSION, kind, tag, 0, made, "", "", made, 1, reply=reply, trust=trust, format=written, body=body
+        )
+        self._admit(Letter(envelope, "", trust, len(data), topic, form))
+
+
+def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:
+    if len(data) > BARE_MOST:
+        raise MessageRefused(f"{len(data)} bytes: a bare message may have {BARE_MOST}", path="$")
+    if not is_bare(data):
+        raise MessageRefused("a bare message is a JSON object or a msgpack map with a 'type'", path="$")
+    decoder: Any = _json_tag if form == "json" else _msgpack_tag
+    tag: str = decode_body(decoder, data).type
+    return tag, msgspec.Raw(encode(_text(data)) if form == "json" else data)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise refuse("not UTF-8", error) from error
+
+
+def _nameless(cell: str) -> Letter:
+    return Letter(Envelope(VERSION, Kind.TELL, "", 0, new_id(), ""), cell, Trust.EXTERNAL, 0)

@@ -1,0 +1,225 @@
+"""One actor in its cell: the address it answers at, its mailbox, and what its replicas share.
+
+The host outlives the actor objects: while a replica is restarted the mailbox keeps its letters, and when the actor ends
+for good everything that still waits is answered with a typed error.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+import anyio
+import msgspec
+
+from callboard.bus import Endpoint, Kind, Subscription, subjects
+from callboard.clock import Clock
+from callboard.errors import CallboardError
+from callboard.store import WorkingMemory
+
+from .actor import Actor
+from .context import Down
+from .door import Door
+from .errors import ActorStopped, BadActor
+from .grant import Grant
+from .mailbox import Letter, Mailbox
+from .message import tag_of
+from .replies import Replies
+from .spec import ActorSpec
+from .speaking import NO_CAUSE, Speaker
+
+State = Literal["starting", "running", "restarting", "held", "draining", "stopped"]
+QUEUE = "cb"
+"""All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
+
+
+class InHand(NamedTuple):
+    """A message being handled: which, since when (monotonic seconds), and how to stop it."""
+
+    letter: Letter
+    since: float
+    scope: anyio.CancelScope | None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """How it stands with one actor, as shown by ``callboard ps``."""
+
+    actor: str
+    state: State
+    depth: int
+    in_hand: list[str]
+    in_hand_for: float
+    handled: int
+    failed: int
+    refused: int
+    restarts: int
+
+
+class CellServices(Protocol):
+    """What a host needs of its cell."""
+
+    endpoint: Endpoint
+    clock: Clock
+    homes: Mapping[str, str]
+
+    def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
+        """Record an event with the supervisor, without waiting."""
+        ...
+
+    async def memory_of(self, actor: str) -> WorkingMemory:
+        """Return the working memory of an actor of this cell."""
+        ...
+
+    async def spawn(self, parent: "Host", actor: type[Actor], *, name: str, may: Grant | None) -> str:
+        """Start a child of `parent`."""
+        ...
+
+
+class Host:
+    """Everything of one actor that is not the actor object itself."""
+
+    def __init__(self, spec: ActorSpec, cell: CellServices, *, parent: str = "") -> None:
+        self.spec, self.cell, self.parent = spec, cell, parent
+        self.name, self.grant, self.table = spec.name, spec.may, spec.actor.table
+        self.endpoint, self.clock, self.homes = cell.endpoint, cell.clock, cell.homes
+        self.mailbox = Mailbox(most=spec.mailbox)
+        self.replies = Replies(cell.endpoint, spec.name)
+        self.state: State = "starting"
+        self.in_hand: dict[str, InHand] = {}
+        self.watched: set[str] = set()
+        self.handled = self.failed = self.refused = self.restarts = 0
+        self._subscriptions: list[Subscription] = []
+        self._holds_waiting: list[Letter] = []
+        self._handed_over = True
+
+    @property
+    def held(self) -> bool:
+        """Whether the actor takes no messages until it is revived."""
+        return self.state == "held"
+
+    # --- the address
+
+    async def open(self) -> None:
+        """Answer at the actor's address from now on."""
+        door, fleet = Door(self), self.endpoint.fleet
+        listen: list[tuple[str, Callable[[str, bytes, str], None]]] = [(subjects.mailbox(fleet, self.name), door.from_cell)]
+        if self.spec.open:
+            listen.append((subjects.front_door(fleet, self.name), door.from_outside))
+        for subject, receiver in listen:
+            self._subscriptions.append(await self.endpoint.bus.subscribe(subject, receiver, queue=QUEUE))
+        for topic in self.table.topics:
+            subject = subjects.topic(fleet, topic)
+            # The actor's name as queue: one copy for each actor, also while an old and a new incarnation overlap.
+            self._subscriptions.append(await self.endpoint.bus.subscribe(subject, door.from_topic, queue=self.name))
+
+    def wait_for_handover(self) -> None:
+        """Take letters in but give none out until :meth:`hand_over`: older ones are still with the understudy."""
+        self._handed_over = False
+        self.mailbox.pause()
+
+    def hand_over(self, held: "list[tuple[str, bytes, str]]") -> None:
+        """Take what the understudy kept, before all that came here since; then begin."""
+        newer = self.mailbox.statistics().depth
+        door = Door(self)
+        for subject, data, reply in held:
+            receiver = door.from_cell if subject.count(".") == subjects.mailbox("f", "a").count(".") else door.from_outside
+            receiver(subject, data, reply)
+        self.mailbox.rotate(newer)
+        self._handed_over = True
+        for letter in self._holds_waiting:
+            self.answer_holds(letter)
+        self._holds_waiting.clear()
+        if not self.held:
+            self.mailbox.resume()
+
+    async def close(self, why: str) -> None:
+        """Leave the address and answer all that still waits with ActorStopped."""
+        self.state = "stopped"
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
+        self._subscriptions.clear()
+        for letter in self.mailbox.close():
+            self.settle_credit(letter)
+            self.replies.fail(letter, ActorStopped(f"{self.name} ended before it came to this message: {why}", actor=self.name))
+
+    # --- at the door
+
+    def refuse(self, letter: Letter, error: CallboardError) -> None:
+        """Answer and record a message that does not come in, or does not fit its type."""
+        self.refused += 1
+        self.settle_credit(letter)
+        self.replies.fail(letter, error)
+        envelope = letter.envelope
+        self.cell.report(
+            "message-refused", self.name, error.text, code=error.code, sender=envelope.sender or letter.cell or "outside",
+            id=envelope.id, type=envelope.type[:80], path=str(error.detail.get("path", "")),
+        )  # fmt: skip
+
+    def settle_credit(self, letter: Letter) -> None:
+        """Give the credit of a tell back: it has left the mailbox."""
+        envelope = letter.envelope
+        if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
+            self.endpoint.give_credit(envelope.reply, self.name, letter.size)
+
+    def cancel(self, message_id: str) -> None:
+        """Stop a message that nobody waits for any more."""
+        if self.mailbox.remove(message_id) is None and (hand := self.in_hand.get(message_id)) and hand.scope:
+            hand.scope.cancel()
+
+    def answer_holds(self, letter: Letter) -> None:
+        """Say which of the messages named in `letter` are in the mailbox or in hand."""
+        if not self._handed_over:
+            self._holds_waiting.append(letter)
+            return
+        here = self.mailbox.ids() | self.in_hand.keys()
+        asked = _names.decode(letter.envelope.body)
+        self.replies.plain(letter, [name for name in asked if name in here])
+
+    # --- what a context may ask for
+
+    async def open_memory(self) -> WorkingMemory:
+        """Return this actor's working memory."""
+        return await self.cell.memory_of(self.name)
+
+    async def spawn(self, actor: type[Actor], *, name: str, may: Grant | None) -> str:
+        """Start a child of this actor."""
+        return await self.cell.spawn(self, actor, name=name, may=may)
+
+    def watch(self, name: str) -> None:
+        """Send Down to this actor when `name` goes down."""
+        if tag_of(Down) not in self.table.direct:
+            raise BadActor(f"{self.name} watches {name!r} but has no handler for Down", actor=self.name)
+        self.watched.add(name)
+
+    def saw_down(self, name: str, why: str) -> None:
+        """Put a Down into the mailbox if this actor watches `name`."""
+        if name in self.watched:
+            envelope = _Runtime(self.endpoint).down(Down(actor=name, why=why))
+            self.mailbox.put_first([Letter(envelope, self.endpoint.cell, envelope.trust, 0)])
+
+    def row(self) -> Row:
+        """Return how it stands with this actor."""
+        since = min((hand.since for hand in self.in_hand.values()), default=None)
+        return Row(
+            actor=self.name,
+            state=self.state,
+            depth=len(self.mailbox),
+            in_hand=[hand.letter.envelope.type for hand in self.in_hand.values()],
+            in_hand_for=0.0 if since is None else self.clock.monotonic() - since,
+            handled=self.handled,
+            failed=self.failed,
+            refused=self.refused,
+            restarts=self.restarts,
+        )
+
+
+class _Runtime(Speaker):
+    """The runtime itself as a sender."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._name = endpoint, ""
+
+    def down(self, message: Down) -> Any:
+        """Return the envelope of a Down; it carries no reply address, so no credit is owed for it."""
+        return msgspec.structs.replace(self._envelope(Kind.TELL, message), reply="", trust=NO_CAUSE.trust)
+
+
+_names = msgspec.msgpack.Decoder(list[str])

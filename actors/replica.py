@@ -1,0 +1,158 @@
+"""The loop that takes letters from the mailbox and calls the handlers. No policy of its own.
+
+An exception in a handler fails *that message*: its asker gets a typed error, the actor object is made anew, and nothing
+is counted against the actor. The replica itself ends, to be restarted by its supervisor, when ``__init__`` or
+``started`` raises, when a handler raises what is no ``Exception``, or when five different messages fail in a row.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+import anyio
+
+from callboard.bus import DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
+from callboard.errors import CallboardError
+
+from .actor import Actor, build
+from .context import Context
+from .errors import HandlerFailed, WrongReply
+from .handlers import Route
+from .host import Host, InHand
+from .mailbox import Letter
+from .message import Message
+
+FAILURES_IN_A_ROW: Final = 5
+
+
+class Crashed(Exception):  # noqa: N818 - an exit, told to the supervisor, not an error for users
+    """A replica has ended and says why."""
+
+
+class Replica:
+    """One actor object and its loop."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._actor: Actor
+        self._failed: set[str] = set()
+        self.serving = False
+
+    async def run(self) -> None:
+        """Serve until the mailbox is closed; raise :class:`Crashed` when this replica cannot go on."""
+        try:
+            await self._make()
+            self.serving = True
+            async with anyio.create_task_group() as tasks:
+                for _ in range(self._host.spec.actor.concurrency - 1):
+                    tasks.start_soon(self._loop)
+                await self._loop()
+            await self._actor.stopping(Context(self._host, None))
+        except Crashed:
+            raise
+        except BaseExceptionGroup as group:
+            raise Crashed(_why(group)) from group
+        except Exception as error:
+            raise Crashed(f"stopping() raised {error!r}") from error
+        finally:
+            self.serving = False
+
+    async def _make(self) -> None:
+        within = self._host.spec.health.start_within
+        try:
+            with anyio.fail_after(within):
+                self._actor = build(self._host.spec.actor, self._host.spec.options)
+                await self._actor.started(Context(self._host, None))
+        except TimeoutError as error:
+            raise Crashed(f"started() took longer than start_within = {within} s") from error
+        except (Exception, SystemExit) as error:
+            raise Crashed(f"it failed to start: {_short(error)}") from error
+
+    async def _loop(self) -> None:
+        mailbox = self._host.mailbox
+        while (letter := await mailbox.take()) is not None:
+            self._host.settle_credit(letter)
+            await self._serve(letter)
+
+    async def _serve(self, letter: Letter) -> None:
+        host, envelope = self._host, letter.envelope
+        if envelope.deadline and envelope.deadline < host.clock.now():
+            host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
+            return
+        routes = host.table.topics[letter.topic] if letter.topic else host.table.direct
+        route = routes[envelope.type]
+        try:
+            message = route.reader.read(envelope)
+        except MessageRefused as error:
+            host.refuse(letter, error)
+            return
+        await self._call(route, message, letter)
+
+    async def _call(self, route: Route, message: Message, letter: Letter) -> None:
+        host, envelope = self._host, letter.envelope
+        scope = self._scope(letter)
+        host.in_hand[envelope.id] = InHand(letter, host.clock.monotonic(), scope)
+        try:
+            with scope or _NO_SCOPE:
+                result = await route.call(self._actor, message, Context(host, letter))
+                self._reply(route, letter, result)
+            if scope is not None and scope.cancelled_caught:
+                host.replies.fail(letter, DeadlineExceeded(f"{host.name} was stopped at the deadline", actor=host.name))
+            else:
+                host.handled += 1
+                self._failed.clear()
+        except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
+            await self._fail(letter, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            host.replies.fail(letter, _failure(host.name, error))
+            raise Crashed(f"a handler raised {_short(error)}") from error
+        finally:
+            del host.in_hand[envelope.id]
+
+    def _scope(self, letter: Letter) -> anyio.CancelScope | None:
+        """Return a scope for who can be cancelled: a question, by its deadline or its asker. A tell needs none."""
+        envelope = letter.envelope
+        if envelope.kind != Kind.ASK:
+            return None
+        if not envelope.deadline:
+            return anyio.CancelScope()
+        return anyio.CancelScope(deadline=anyio.current_time() + envelope.deadline - self._host.clock.now())
+
+    def _reply(self, route: Route, letter: Letter, result: Any) -> None:
+        if not self._host.replies.waits(letter):
+            return
+        if not isinstance(result, route.replies):
+            raise WrongReply(
+                f"{self._host.name}.{route.handler.name} returned {type(result).__name__}, not {route.reply!r}",
+                actor=self._host.name,
+            )
+        self._host.replies.succeed(letter, result)
+
+    async def _fail(self, letter: Letter, error: Exception) -> None:
+        host = self._host
+        host.failed += 1
+        kept = isinstance(error, WrongReply | MessageTooLarge)
+        host.replies.fail(letter, error if kept and isinstance(error, CallboardError) else _failure(host.name, error))
+        host.cell.report(
+            "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
+            sender=letter.envelope.sender or letter.cell,
+        )  # fmt: skip
+        self._failed.add(letter.envelope.id)
+        if len(self._failed) >= FAILURES_IN_A_ROW:
+            raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error
+        await self._make()
+
+
+_NO_SCOPE: Final[AbstractContextManager[None]] = nullcontext()
+
+
+def _failure(actor: str, error: BaseException) -> HandlerFailed:
+    return HandlerFailed(f"{actor} failed: {_short(error)}", actor=actor, exception=type(error).__name__)
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _why(group: BaseExceptionGroup[BaseException]) -> str:
+    first = group.exceptions[0]
+    return _why(first) if isinstance(first, BaseExceptionGroup) else str(first)

@@ -1,0 +1,66 @@
+"""How a letter is answered: as an envelope, or bare as it came."""
+
+from typing import Any
+
+import msgspec
+
+from callboard.bus import EMPTY, VERSION, Endpoint, Envelope, Kind, Trust, encode, error_body
+from callboard.errors import CallboardError
+from callboard.ids import new_id
+
+from .mailbox import Letter
+from .message import Message, fingerprint, tag_of
+
+_PRIVATE = ("cb.", "_CB.", "$")
+
+
+class Replies:
+    """Answers letters for one actor."""
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        self._endpoint, self._name = endpoint, name
+
+    def waits(self, letter: Letter) -> bool:
+        """Return whether somebody waits for an answer to `letter`."""
+        return letter.envelope.kind == Kind.ASK and bool(letter.envelope.reply)
+
+    def succeed(self, letter: Letter, result: Message | None) -> None:
+        """Send the reply; raises MessageTooLarge if it would not pass."""
+        if letter.bare:
+            self._bare(letter, result)
+            return
+        if result is None:
+            self._send(letter, Kind.REPLY, "", 0, EMPTY)
+            return
+        kind = type(result)
+        self._send(letter, Kind.REPLY, tag_of(kind), fingerprint(kind), msgspec.Raw(encode(result)))
+
+    def fail(self, letter: Letter, error: CallboardError) -> None:
+        """Send a typed error to who waits; nothing when nobody does."""
+        if not self.waits(letter):
+            return
+        if letter.bare:
+            self._bare(letter, {"type": "Error", "code": error.code, "text": error.text, "detail": error.detail})
+        else:
+            self._send(letter, Kind.ERROR, "Error", 0, error_body(error))
+
+    def _send(self, letter: Letter, kind: Kind, tag: str, schema: int, body: msgspec.Raw) -> None:
+        asked = letter.envelope
+        if not asked.reply.startswith("_CB."):
+            return  # an address of somebody else's making: whoever waits there did not ask us
+        reply = Envelope(
+            VERSION, kind, tag, schema, new_id(), self._name, asked.id, asked.correlation, asked.hops, 0.0,
+            asked.trace, Trust.INTERNAL, "", 0, body,
+        )  # fmt: skip
+        self._endpoint.send(asked.reply, reply)
+
+    def _bare(self, letter: Letter, body: Any) -> None:
+        address = letter.envelope.reply
+        if not address or address.startswith(_PRIVATE):
+            return
+        encoded = msgspec.json.encode(body) if letter.bare == "json" else encode(body)
+        self._endpoint.bus.publish(address, encoded)
+
+    def plain(self, letter: Letter, body: object) -> None:
+        """Reply with plain data: the runtime's own questions."""
+        self._send(letter, Kind.REPLY, "", 0, msgspec.Raw(encode(body)))

@@ -1,0 +1,54 @@
+"""How an actor is to be run: what the fleet file, or a call in Python, says of it."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from .actor import Actor
+from .grant import Grant
+from .mailbox import MOST
+
+Restart = Literal["permanent", "transient", "temporary"]
+RESTARTS: Final[tuple[Restart, ...]] = ("permanent", "transient", "temporary")
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits in seconds."""
+
+    start_within: float = 30.0
+    """Time for ``started``; beyond it the start has failed."""
+    silent_after: float = 3.0
+    """Time without a beat before a cell counts as silent."""
+    stalled_after: float = 60.0
+    """Time in hand without progress before a handler counts as stalled."""
+    drain_for: float = 10.0
+    """Time to finish what is in hand when asked to stop."""
+
+
+class Intensity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often an actor may crash: `most` times `within` seconds; once more and it is held."""
+
+    most: int = 5
+    within: float = 30.0
+
+
+class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One actor of a fleet."""
+
+    actor: type[Actor]
+    name: str
+    cell: str
+    replicas: int = 1
+    open: bool = False
+    restart: Restart = "permanent"
+    intensity: Intensity = Intensity()
+    health: Health = Health()
+    may: Grant = Grant()
+    options: Any = None
+    mailbox: int = MOST
+    """Messages the mailbox takes before it refuses."""
+
+
+def spec_of(actor: type[Actor], *, cell: str = "main") -> ActorSpec:
+    """Return the spec of an actor used as its class says, with its options at their defaults."""
+    return ActorSpec(actor=actor, name=actor.name, cell=cell, may=actor.may, options=actor.Options())
