@@ -7,6 +7,7 @@ why; the supervisor's room above decides.
 from .actor import Actor as Actor
 from .context import Context as Context
 from .context import Down as Down
+from .door import Door as Door
 from .errors import ActorStopped as ActorStopped
 from .errors import BadActor as BadActor
 from .errors import HandlerFailed as HandlerFailed
@@ -21,12 +22,15 @@ from .host import QUEUE as QUEUE
 from .host import CellServices as CellServices
 from .host import Host as Host
 from .host import Row as Row
+from .mailbox import Letter as Letter
+from .mailbox import Mailbox as Mailbox
 from .message import Message as Message
 from .message import Untrusted as Untrusted
 from .message import fingerprint as fingerprint
 from .message import tag_of as tag_of
 from .replica import Crashed as Crashed
 from .replica import Replica as Replica
+from .replies import Replies as Replies
 from .spec import RESTARTS as RESTARTS
 from .spec import ActorSpec as ActorSpec
 from .spec import Health as Health

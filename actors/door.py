@@ -28,7 +28,6 @@ from callboard.bus import (
 from callboard.errors import CallboardError
 from callboard.ids import new_id
 
-from .handlers import Table
 from .mailbox import Letter, Mailbox
 
 BARE_MOST: Final = 256 * 1024
@@ -39,10 +38,21 @@ class Doorkeeper(Protocol):
     """What a door needs of its house."""
 
     name: str
-    table: Table
     mailbox: Mailbox
-    held: bool
     homes: Mapping[str, str]
+
+    @property
+    def held(self) -> bool:
+        """Whether it takes no messages now."""
+        ...
+
+    def takes(self, tag: str, topic: str) -> bool:
+        """Return whether there is a handler for this message, as an event of `topic` if that is not empty."""
+        ...
+
+    def legal(self, topic: str) -> str:
+        """Return what it does take, for an error message."""
+        ...
 
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer and record a message that does not come in."""
@@ -81,7 +91,7 @@ class Door:
             trust = min(envelope.trust, Trust.OWNER)
             letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)))
             if envelope.kind in (Kind.TELL, Kind.ASK):
-                self._admit(letter)
+                self.admit(letter)
             elif envelope.kind == Kind.CANCEL:
                 self._house.cancel(envelope.causation)
             elif envelope.kind == Kind.HOLDS:
@@ -89,17 +99,17 @@ class Door:
             else:
                 self._house.refuse(letter, MessageRefused(f"kind {envelope.kind} is not for a mailbox", path="$[1]"))
 
-    def _admit(self, letter: Letter) -> None:
+    def admit(self, letter: Letter) -> None:
+        """Put one letter into the mailbox, or refuse it."""
         house, envelope = self._house, letter.envelope
-        routes = house.table.topics.get(letter.topic, {}) if letter.topic else house.table.direct
         if letter.cell and house.homes.get(envelope.sender, letter.cell) != letter.cell:
             error = f"{envelope.sender!r} lives in cell {house.homes[envelope.sender]!r}, not in {letter.cell!r}"
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
             house.refuse(letter, Held(f"{house.name} is held; 'callboard revive {house.name}' lets it go on", actor=house.name))
-        elif envelope.type not in routes:
-            legal = ", ".join(sorted(routes)) or "no messages"
-            house.refuse(letter, MessageRefused(f"{house.name} takes {legal}, not {envelope.type[:80]!r}", path="$.type"))
+        elif not house.takes(envelope.type, letter.topic):
+            error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
+            house.refuse(letter, MessageRefused(error, path="$.type"))
         elif not house.mailbox.put(letter):
             depth = len(house.mailbox)
             house.refuse(letter, MailboxFull(f"the mailbox of {house.name} is full: {depth} wait", actor=house.name, depth=depth))
@@ -128,7 +138,7 @@ class Door:
         envelope = Envelope(
             VERSION, kind, tag, 0, made, "", "", made, 1, reply=reply, trust=trust, format=written, body=body
         )
-        self._admit(Letter(envelope, "", trust, len(data), topic, form))
+        self.admit(Letter(envelope, "", trust, len(data), topic, form))
 
 
 def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Kind, Subscription, subjects
+from callboard.bus import Endpoint, Held, Kind, Subscription, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store import WorkingMemory
@@ -115,32 +115,59 @@ class Host:
         self._handed_over = False
         self.mailbox.pause()
 
-    def hand_over(self, held: "list[tuple[str, bytes, str]]") -> None:
+    def hand_over(self, kept: list[Letter]) -> None:
         """Take what the understudy kept, before all that came here since; then begin."""
-        newer = self.mailbox.statistics().depth
+        newer = len(self.mailbox)
         door = Door(self)
-        for subject, data, reply in held:
-            receiver = door.from_cell if subject.count(".") == subjects.mailbox("f", "a").count(".") else door.from_outside
-            receiver(subject, data, reply)
+        for letter in kept:
+            door.admit(letter)
         self.mailbox.rotate(newer)
         self._handed_over = True
         for letter in self._holds_waiting:
             self.answer_holds(letter)
         self._holds_waiting.clear()
-        if not self.held:
-            self.mailbox.resume()
+        self.mailbox.resume()
 
     async def close(self, why: str) -> None:
         """Leave the address and answer all that still waits with ActorStopped."""
         self.state = "stopped"
+        await self.leave()
+        gone = ActorStopped(f"{self.name} ended before it came to this message: {why}", actor=self.name)
+        self.answer_all(gone)
+
+    async def leave(self) -> None:
+        """Answer at the address no longer; what is in the mailbox stays."""
         for subscription in self._subscriptions:
             await subscription.unsubscribe()
         self._subscriptions.clear()
+
+    def answer_all(self, error: CallboardError) -> None:
+        """Close the mailbox and answer everything that waits in it with `error`."""
         for letter in self.mailbox.close():
             self.settle_credit(letter)
-            self.replies.fail(letter, ActorStopped(f"{self.name} ended before it came to this message: {why}", actor=self.name))
+            self.replies.fail(letter, error)
+
+    def hold(self) -> None:
+        """Take no messages until :meth:`revive`; what waits is answered with Held."""
+        self.state = "held"
+        held = Held(f"{self.name} is held; 'callboard revive {self.name}' lets it go on", actor=self.name)
+        self.answer_all(held)
+
+    def revive(self) -> None:
+        """Take messages again."""
+        self.state = "restarting"
+        self.mailbox.reopen()
 
     # --- at the door
+
+    def takes(self, tag: str, topic: str) -> bool:
+        """Return whether there is a handler for this message."""
+        return tag in (self.table.topics.get(topic, {}) if topic else self.table.direct)
+
+    def legal(self, topic: str) -> str:
+        """Return what this actor takes."""
+        routes = self.table.topics.get(topic, {}) if topic else self.table.direct
+        return ", ".join(sorted(routes)) or "no messages"
 
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer and record a message that does not come in, or does not fit its type."""

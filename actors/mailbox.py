@@ -113,6 +113,10 @@ class Mailbox:
                 return letter
         return None
 
+    def first(self) -> Letter | None:
+        """Return the oldest letter without taking it."""
+        return self._letters[0] if self._letters else None
+
     def ids(self) -> set[str]:
         """Return the ids of all that wait."""
         return {letter.envelope.id for letter in self._letters}
@@ -135,6 +139,10 @@ class Mailbox:
         self._paused = False
         self._wake_all()
         return left
+
+    def reopen(self) -> None:
+        """Take letters in again after :meth:`close`."""
+        self.closed = False
 
     def __len__(self) -> int:
         """Return how many letters wait."""

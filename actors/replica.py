@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import anyio
 
-from callboard.bus import DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
+from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
 from callboard.errors import CallboardError
 
 from .actor import Actor, build
@@ -35,13 +35,13 @@ class Replica:
         self._host = host
         self._actor: Actor
         self._failed: set[str] = set()
-        self.serving = False
 
     async def run(self) -> None:
         """Serve until the mailbox is closed; raise :class:`Crashed` when this replica cannot go on."""
         try:
             await self._make()
-            self.serving = True
+            if self._host.state in ("starting", "restarting"):
+                self._host.state = "running"
             async with anyio.create_task_group() as tasks:
                 for _ in range(self._host.spec.actor.concurrency - 1):
                     tasks.start_soon(self._loop)
@@ -53,9 +53,7 @@ class Replica:
             raise Crashed(_why(group)) from group
         except Exception as error:
             raise Crashed(f"stopping() raised {error!r}") from error
-        finally:
-            self.serving = False
-
+    
     async def _make(self) -> None:
         within = self._host.spec.health.start_within
         try:
@@ -102,6 +100,10 @@ class Replica:
                 self._failed.clear()
         except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
             await self._fail(letter, error)
+        except anyio.get_cancelled_exc_class():
+            gone = ActorDied(f"{host.name} was stopped with this message in hand", actor=host.name)
+            host.replies.fail(letter, gone)
+            raise
         except (SystemExit, KeyboardInterrupt) as error:
             host.replies.fail(letter, _failure(host.name, error))
             raise Crashed(f"a handler raised {_short(error)}") from error

@@ -3,9 +3,8 @@
 aiosqlite gives each statement to its thread by itself, so a task that is cancelled between two statements
 leaves its transaction open for ever, and a BEGIN whose caller has gone still succeeds. Here the unit is a
 whole function: it runs on the thread from BEGIN to COMMIT or ROLLBACK and no await lies inside it. Cancelling
-stops the waiting, never the
-function: one that has begun runs to its end, one that has not is skipped, and the connection is never left
-inside a transaction.
+stops the waiting, never the function. One that has begun runs to its end, one that has not is skipped, and
+the connection is never left inside a transaction.
 """
 
 import asyncio
@@ -184,7 +183,7 @@ class Database:
 
 
 async def _end(opener: Opener) -> None:
-    """Wait until the thread has ended, then give back what it held; raises :class:`StoreStuck`."""
+    """Wait until the thread has ended, then give back what it held; or raise :class:`StoreStuck`."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(_THREAD_ENDS_WITHIN):
         # aiosqlite's last future is done a moment before its thread is, and a thread has no event to wait for.
         while opener.thread is None or opener.thread.is_alive():  # noqa: ASYNC110 - see above

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from .errors import DatabaseCorrupt, DatabaseLocked, DatabaseReadOnly, DiskFull, StoreError
+from .errors import DatabaseCorrupt, DatabaseLocked, DatabaseReadOnly, DiskFull, StoreClosed, StoreError
 
 _Kind = tuple[type[StoreError], str]
 
@@ -28,6 +28,8 @@ _BY_SQLITE: Final[dict[int, _Kind]] = {
     sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
+    # Nobody interrupts a statement but a database that closes.
+    sqlite3.SQLITE_INTERRUPT: (StoreClosed, "was closed while the call ran"),
 }
 _BY_ERRNO: Final[dict[int, _Kind]] = {
     errno.ENOSPC: _FULL,

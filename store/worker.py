@@ -63,9 +63,9 @@ class Worker:
         return [call for call in taken if not call.done]
 
     def _refused(self, call: Call[Any]) -> bool:
-        if self._aborting:
+        if self._aborting or call.abandoned:
             call.error = StoreClosed(f"{self._path} was closed before the call was run", path=str(self._path))
-        return self._aborting or call.abandoned
+        return call.error is not None
 
     def _commit(self, group: list[Call[Any]]) -> None:
         if not group:
@@ -73,7 +73,8 @@ class Worker:
         try:
             self._conn.execute("BEGIN IMMEDIATE")
             for call in group:
-                self._run(call)
+                if not self._refused(call):
+                    self._run(call)
             self._conn.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - it goes to every caller of the group
             for call in group:

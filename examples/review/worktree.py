@@ -54,7 +54,14 @@ async def differs(repository: Repository, commit: str) -> bool:
 async def _untracked(repository: Repository) -> bool:
     try:
         listed = await git(
-            repository, "ls-files", "-z", "-o", "--exclude-standard", "--directory", most=1024 * 1024
+            repository,
+            "ls-files",
+            "-z",
+            "-o",
+            "--exclude-standard",
+            "--directory",
+            "--no-empty-directory",
+            most=1024 * 1024,
         )
     except SaidTooMuch:
         return True

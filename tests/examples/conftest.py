@@ -22,3 +22,9 @@ def made(tmp_path: Path) -> MadeRepository:
 def reviewer(tmp_path: Path) -> Reviewer:
     """A reviewer whose only root is the temporary directory."""
     return Reviewer(roots=(str(tmp_path),))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The one event loop that the project runs on."""
+    return "asyncio"

@@ -44,7 +44,11 @@ class MadeRepository:
     def git(self, *arguments: str | bytes, stdin: bytes = b"") -> str:
         """Run git as the owner of the repository would."""
         done = subprocess.run(
-            ["git", "-C", str(self.path), *arguments], env=ENVIRONMENT, input=stdin, capture_output=True, check=True
+            ["git", "-C", str(self.path), *arguments],
+            env=ENVIRONMENT,
+            input=stdin,
+            capture_output=True,
+            check=True,
         )
         return done.stdout.decode().strip()
 
@@ -78,7 +82,9 @@ class Reviewer:
         """Return what every analyser says of every batch."""
         page = await survey(repository, commits)
         return [
-            each for batch in batches(page.files) for each in await self.inspect(repository, page.commit, batch)
+            each
+            for batch in batches(page.files)
+            for each in await self.inspect(repository, page.commit, batch)
         ]
 
     async def inspect(

@@ -175,7 +175,7 @@ async def _take(source: socket.socket, outgoing: MemoryObjectSendStream[_Timed],
         while data:
             await anyio.wait_readable(source)
             data = source.recv(_CHUNK)
-            if weather.swallows and not data:
+            while weather.swallows and not data:
                 await weather.cleared.wait()  # in a real blackhole nobody hears of an end either
             if not weather.swallows:
                 await outgoing.send((anyio.current_time() + weather.delay, data))

@@ -1,0 +1,247 @@
+"""A cell: the actors that share one event loop, kept alive one by one.
+
+Each replica is a child of its own (one_for_one); the crashes of an actor's replicas count against one budget. A cell
+lives in a process of its own under the daemon, or inside a Python program under :class:`~callboard.Fleet`.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup, TaskStatus
+
+from callboard.actors import Actor, ActorSpec, BadActor, Crashed, Grant, Host, PermissionDenied, Replica, Row, spec_of
+from callboard.actors import VERBS as GRANT_VERBS
+from callboard.bus import Endpoint, NoticeBody, NoSuchActor
+from callboard.clock import Clock
+from callboard.store import ActorFile, WorkingMemory
+
+from .restart import decide_restart
+
+Report = Callable[[str, str, str, dict[str, str | int | float | bool | None]], None]
+_CHILDREN_MOST = 10_000
+_END_WITHIN = 2.0
+
+
+class Cell:
+    """Hosts actors. Made by :func:`open_cell`."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, state: Path, epoch: int, homes: Mapping[str, str], clock: Clock, report: Report
+    ) -> None:
+        self.endpoint, self.clock, self.homes = endpoint, clock, homes
+        self.hosts: dict[str, Host] = {}
+        self._state, self._epoch, self._sink = state, epoch, report
+        self._tasks: TaskGroup
+        self._files: TaskGroup
+        self._memories: dict[str, WorkingMemory] = {}
+        self._opening = anyio.Lock()
+        self._crashes: dict[str, tuple[float, ...]] = {}
+        self._scopes: dict[str, set[anyio.CancelScope]] = {}
+        endpoint.on_notice(self._on_notice)
+
+    # --- services to hosts
+
+    def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
+        """Hand an event to whoever records them."""
+        self._sink(kind, subject, text, detail)
+
+    async def memory_of(self, actor: str) -> WorkingMemory:
+        """Return the working memory of one of our actors; its file is opened once and stays ours."""
+        async with self._opening:
+            if actor not in self._memories:
+                self._memories[actor] = await self._files.start(self._own_file, actor)
+        return self._memories[actor]
+
+    async def _own_file(self, actor: str, *, task_status: TaskStatus[WorkingMemory]) -> None:
+        async with ActorFile.open(self._state, actor, epoch=self._epoch, clock=self.clock) as file:
+            task_status.started(file.memory)
+            await anyio.sleep_forever()
+
+    async def spawn(self, parent: Host, actor: type[Actor], *, name: str, may: Grant | None) -> str:
+        """Start a child of `parent`; the same again is no change."""
+        known = self.hosts.get(name)
+        if known is not None and known.parent == parent.name and known.spec.actor is actor:
+            return name
+        if known is not None or name in self.homes:
+            raise BadActor(f"{parent.name} cannot spawn {name!r}: the name is taken", actor=parent.name)
+        if len(self.hosts) >= _CHILDREN_MOST:
+            raise BadActor(f"cell {self.endpoint.cell} has {_CHILDREN_MOST} actors: the limit", cell=self.endpoint.cell)
+        granted = actor.may if may is None else may
+        _check_subset(parent, name, granted)
+        spec = msgspec.structs.replace(spec_of(actor, cell=self.endpoint.cell), name=name, may=granted)
+        await self.add(spec, parent=parent.name)
+        return name
+
+    # --- keeping them alive
+
+    async def add(self, spec: ActorSpec, *, parent: str = "", handover: bool = False) -> Host:
+        """Open an actor's address and keep its replicas alive from now on."""
+        host = Host(spec, self, parent=parent)
+        if handover:
+            host.wait_for_handover()
+        await host.open()
+        self.hosts[spec.name] = host
+        self._begin(host)
+        return host
+
+    def _begin(self, host: Host) -> None:
+        host.state = "starting"
+        for _ in range(host.spec.replicas):
+            self._tasks.start_soon(self._keep, host)
+
+    async def _keep(self, host: Host) -> None:
+        """Run one replica again and again, until it ended or the actor is held."""
+        while not host.mailbox.closed:
+            why = await self._run(host)
+            if host.mailbox.closed:
+                break
+            if why is None:  # restarted by hand
+                host.restarts += 1
+                continue
+            decision = decide_restart(
+                host.spec.restart,
+                "crashed",
+                crashes=self._crashes.get(host.name, ()),
+                intensity=host.spec.intensity,
+                now=self.clock.monotonic(),
+                chance=random.random(),  # noqa: S311 - jitter
+            )
+            self._crashes[host.name] = decision.crashes
+            self._say_down(host, why)
+            if decision.do == "hold":
+                self.hold(host.name, why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within} s: {why}")
+                break
+            if decision.do == "end":
+                await self._end(host, why)
+                break
+            host.restarts += 1
+            host.state = "restarting"
+            await self.clock.sleep(decision.delay)
+
+    async def _run(self, host: Host) -> str | None:
+        """Run one replica to its end; return why it crashed, or None if it was told to end or to start again."""
+        scopes = self._scopes.setdefault(host.name, set())
+        with anyio.CancelScope() as scope:
+            scopes.add(scope)
+            try:
+                await Replica(host).run()
+            except Crashed as crash:
+                return str(crash)
+            finally:
+                scopes.discard(scope)
+        return None
+
+    def _say_down(self, host: Host, why: str) -> None:
+        self.report("actor-crashed", host.name, why)
+        self._notify(NoticeBody(host.name, "down", why[:500], self._epoch))
+
+    def _notify(self, notice: NoticeBody) -> None:
+        self.endpoint.notify(notice)
+
+    def _on_notice(self, notice: NoticeBody) -> None:
+        if notice.what in ("down", "held", "ended"):
+            for host in list(self.hosts.values()):
+                host.saw_down(notice.actor, notice.why)
+        if notice.what in ("down", "held", "ended"):
+            for child in [host for host in self.hosts.values() if host.parent == notice.actor]:
+                self._tasks.start_soon(self._end, child, f"its parent {notice.actor} is {notice.what}")
+
+    async def _end(self, host: Host, why: str) -> None:
+        if self.hosts.get(host.name) is host:
+            del self.hosts[host.name]
+            await host.close(why)
+            for scope in self._scopes.pop(host.name, set()):
+                scope.cancel()
+            self.report("actor-ended", host.name, why)
+            self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
+
+    # --- a person's hand
+
+    def _host(self, actor: str) -> Host:
+        host = self.hosts.get(actor)
+        if host is None:
+            raise NoSuchActor(f"{actor!r} does not live in cell {self.endpoint.cell!r}", actor=actor)
+        return host
+
+    def restart(self, actor: str) -> None:
+        """Stop the replicas of `actor` and start them again at once, not counted as a crash."""
+        host = self._host(actor)
+        if host.held:
+            self.revive(actor)
+            return
+        self.report("actor-restarted", actor, "restarted by hand")
+        self._notify(NoticeBody(actor, "down", "restarted by hand", self._epoch))
+        for scope in list(self._scopes.get(actor, ())):
+            scope.cancel()
+
+    def hold(self, actor: str, *, why: str) -> None:
+        """Stop `actor` and refuse its messages until it is revived."""
+        host = self._host(actor)
+        host.hold()
+        for scope in list(self._scopes.get(actor, ())):
+            scope.cancel()
+        self.report("actor-held", actor, why)
+        self._notify(NoticeBody(actor, "held", why[:500], self._epoch))
+
+    def revive(self, actor: str) -> None:
+        """End a hold, with a fresh budget."""
+        host = self._host(actor)
+        if not host.held:
+            return
+        self._crashes.pop(actor, None)
+        host.revive()
+        self._begin(host)
+        self.report("actor-revived", actor, "revived by hand")
+        self._notify(NoticeBody(actor, "up", "", self._epoch))
+
+    def rows(self) -> list[Row]:
+        """Return how it stands with each actor."""
+        return [host.row() for host in self.hosts.values()]
+
+    async def drain(self) -> None:
+        """Leave all addresses, let what is in hand end within each actor's ``drain_for``, answer the rest."""
+        async with anyio.create_task_group() as tasks:
+            for host in reversed(list(self.hosts.values())):
+                tasks.start_soon(self._drain, host)
+
+    async def _drain(self, host: Host) -> None:
+        host.state = "draining"
+        await host.close("the fleet stops")
+        host.state = "draining"
+        with anyio.move_on_after(host.spec.health.drain_for):
+            while self._scopes.get(host.name):
+                await anyio.sleep(0.005)
+        for scope in list(self._scopes.get(host.name, ())):
+            scope.cancel()
+        host.state = "stopped"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Cell"]:
+        """Own the tasks of the cell; actors end before the files they write to."""
+        async with AsyncExitStack() as stack:
+            self._files = await stack.enter_async_context(anyio.create_task_group())
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            try:
+                yield self
+            finally:
+                self._tasks.cancel_scope.cancel()
+                self._files.cancel_scope.cancel()
+
+
+def _check_subset(parent: Host, name: str, granted: Grant) -> None:
+    for verb in GRANT_VERBS:
+        for target in getattr(granted, verb):
+            if not parent.grant.allows(verb, target):
+                raise PermissionDenied(
+                    f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself", actor=parent.name
+                )
+
+
+def open_cell(endpoint: Endpoint, **options: Any) -> Any:
+    """Return a running :class:`Cell` for an ``async with`` block; the options are those of :class:`Cell`."""
+    return Cell(endpoint, **options).running()

@@ -1,0 +1,276 @@
+"""The fleet file: read, checked whole at the door, then trusted.
+
+Every complaint names the line, the key and what is legal. Combinations are checked too, and each ``use`` is imported,
+so that ``callboard check`` finds what ``callboard up`` would.
+"""
+
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from callboard.actors import Actor, ActorSpec, Grant, Health, Intensity, Restart
+from callboard.errors import CallboardError
+from callboard.names import checked
+
+from .errors import BadFleet
+
+RESERVED: Final = frozenset({"supervisor", "office", "daemon"})
+RESERVED_PREFIX: Final = "cell-"
+CELL_NAME_MOST: Final = 63 - len(RESERVED_PREFIX)
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class FleetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[fleet]``."""
+
+    name: str
+
+
+class BusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[bus]``: an outside NATS by `url`, else an embedded one."""
+
+    url: str = ""
+    user: str = ""
+    password_file: str = ""
+    """A file, readable by its owner alone, with the password: never the password itself."""
+    ca: str = ""
+    sync: Annotated[str, msgspec.Meta(pattern="^always$")] = "always"
+
+
+class HealthTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[actor.health]``, in seconds."""
+
+    start_within: _Seconds = 30.0
+    silent_after: _Seconds = 3.0
+    stalled_after: _Seconds = 60.0
+    drain_for: _Seconds = 10.0
+
+
+class IntensityTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[actor.intensity]``: `most` crashes `within` seconds."""
+
+    most: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
+    within: _Seconds = 30.0
+
+
+class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[actor]]``."""
+
+    use: str
+    name: str = ""
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    cell: str = ""
+    open: bool = False
+    restart: Restart = "permanent"
+    mailbox: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    health: HealthTable = HealthTable()
+    intensity: IntensityTable = IntensityTable()
+    may: Grant | None = None
+    options: dict[str, Any] = {}
+
+
+class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    fleet: FleetTable
+    bus: BusTable = BusTable()
+    actor: list[ActorTable]
+
+
+class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked fleet file."""
+
+    name: str
+    bus: BusTable
+    actors: tuple[ActorSpec, ...]
+    tables: tuple[ActorTable, ...]
+    """As written, with names and cells filled in; this is what is sent to a cell."""
+    home: Path
+    """The folder of the fleet file."""
+
+    @property
+    def cells(self) -> dict[str, list[ActorTable]]:
+        """The actors of each cell, in the order of the file."""
+        grouped: dict[str, list[ActorTable]] = {}
+        for table in self.tables:
+            grouped.setdefault(table.cell, []).append(table)
+        return grouped
+
+    @property
+    def homes(self) -> dict[str, str]:
+        """The cell of each actor."""
+        return {table.name: table.cell for table in self.tables}
+
+
+def load_fleet(path: Path) -> FleetConfig:
+    """Read and check a fleet file; raise :class:`BadFleet` with its first fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        plain = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadFleet(f"{path}: {error}", path=str(path)) from error
+    try:
+        file = msgspec.convert(plain, FleetFile)
+    except (msgspec.ValidationError, CallboardError) as error:
+        raise BadFleet(_explain(path, text, str(error)), path=str(path)) from error
+    home = path.resolve().parent
+    look_beside(home)
+    try:
+        tables, specs = _check(file)
+    except _Fault as fault:
+        raise BadFleet(_explain(path, text, fault.text, at=fault.at), path=str(path)) from fault
+    return FleetConfig(name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home)
+
+
+def look_beside(home: Path) -> None:
+    """Let ``use`` find modules beside the fleet file, and from the working directory, after PYTHONPATH."""
+    for folder in (str(home), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+class _Fault(Exception):  # noqa: N818 - turned into BadFleet, which has the file's name
+    def __init__(self, text: str, at: str) -> None:
+        super().__init__(text)
+        self.text, self.at = text, at
+
+
+def _check(file: FleetFile) -> tuple[list[ActorTable], list[ActorSpec]]:
+    _name(file.fleet.name, "fleet", "$.fleet.name")
+    if not file.actor:
+        raise _Fault("a fleet has at least one [[actor]]", "$.actor")
+    tables: list[ActorTable] = []
+    specs: list[ActorSpec] = []
+    for index, table in enumerate(file.actor):
+        at = f"$.actor[{index}]"
+        spec = spec_from(table, at=at)
+        if spec.name in {known.name for known in specs}:
+            raise _Fault(f"two actors are named {spec.name!r}; give one a 'name'", f"{at}.use")
+        specs.append(spec)
+        tables.append(msgspec.structs.replace(table, name=spec.name, cell=spec.cell))
+    _check_targets(specs, tables)
+    return tables, specs
+
+
+def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
+    """Return the spec that an ``[[actor]]`` table means; imports its class."""
+    actor = _import(table.use, f"{at}.use")
+    name = table.name or actor.name
+    _name(name, "actor", f"{at}.name")
+    cell = table.cell or name
+    _name(cell, "cell", f"{at}.cell")
+    if name in RESERVED or name.startswith(RESERVED_PREFIX):
+        raise _Fault(f"{name!r} is kept for the runtime: not {sorted(RESERVED)}, nor 'cell-…'", f"{at}.name")
+    if cell in RESERVED or len(cell) > CELL_NAME_MOST:
+        raise _Fault(f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}", f"{at}.cell")
+    health = Health(**{key: getattr(table.health, key) for key in table.health.__struct_fields__})
+    if health.stalled_after <= health.silent_after:
+        raise _Fault(
+            f"stalled_after = {health.stalled_after} must be longer than silent_after = {health.silent_after}",
+            f"{at}.health.stalled_after",
+        )
+    return ActorSpec(
+        actor=actor,
+        name=name,
+        cell=cell,
+        replicas=table.replicas,
+        open=table.open,
+        restart=table.restart,
+        intensity=Intensity(most=table.intensity.most, within=table.intensity.within),
+        health=health,
+        may=actor.may if table.may is None else table.may,
+        options=_options(actor, table.options, at),
+        mailbox=table.mailbox,
+    )
+
+
+def _options(actor: type[Actor], given: dict[str, Any], at: str) -> Any:
+    try:
+        return msgspec.convert(given, actor.Options)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        raise _Fault(text, f"{at}.options{path.rstrip('`')}") from error
+
+
+def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> None:
+    names = {spec.name for spec in specs}
+    for index, spec in enumerate(specs):
+        if tables[index].may is None:
+            continue
+        for verb in ("tell", "ask"):
+            unknown = [name for name in getattr(spec.may, verb) if name not in names and name != "*"]
+            if unknown:
+                raise _Fault(
+                    f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}", f"$.actor[{index}].may.{verb}"
+                )
+
+
+def _name(name: str, kind: Any, at: str) -> None:
+    try:
+        checked(name, kind)
+    except CallboardError as error:
+        raise _Fault(error.text, at) from error
+
+
+def _import(use: str, at: str) -> type[Actor]:
+    module_name, colon, attribute = use.partition(":")
+    if not colon or not attribute.isidentifier():
+        raise _Fault(f"{use!r} is not 'package.module:Class'", at)
+    try:
+        found = getattr(importlib.import_module(module_name), attribute, None)
+    except CallboardError as error:
+        raise _Fault(f"{use}: {error}", at) from error
+    except Exception as error:
+        raise _Fault(f"{module_name} cannot be imported: {type(error).__name__}: {error}", at) from error
+    if not (isinstance(found, type) and issubclass(found, Actor)):
+        raise _Fault(f"{use!r} is no Actor class", at)
+    return found
+
+
+# --- where in the file
+
+_STEP: Final = re.compile(r"\.([a-z_]+)(?:\[(\d+)\])?")
+
+
+def _explain(path: Path, text: str, error: str, *, at: str = "") -> str:
+    """Return ``file:line: key: what is wrong``; msgspec puts the key at the end of its text."""
+    what, _, place = error.partition(" - at `")
+    key = at or place.rstrip("`") or "$"
+    unknown = re.search(r"unknown field `(\w+)`", what)
+    if unknown:
+        key = f"{key}.{unknown.group(1)}"
+        what = f"{what}; legal: {_legal_keys(key)}"
+    return f"{path}:{line_of(text, key)}: {key.removeprefix('$.') or 'file'}: {what}"
+
+
+def _legal_keys(key: str) -> str:
+    tables: dict[str, type[msgspec.Struct]] = {
+        "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": HealthTable,
+        "intensity": IntensityTable, "may": Grant,
+    }  # fmt: skip
+    steps = [step for step, _ in _STEP.findall(key)][:-1]
+    table = tables.get(steps[-1], FleetFile) if steps else FleetFile
+    return ", ".join(table.__struct_fields__)
+
+
+def line_of(text: str, key: str) -> int:
+    """Return the line of a key such as ``$.actor[1].health.silent_after`` in TOML `text`; 1 if it is not written."""
+    steps = _STEP.findall(key)
+    if not steps:
+        return 1
+    lines = text.splitlines()
+    at, header = 0, ""
+    for step, index in steps[:-1] if len(steps) > 1 else []:
+        header = f"{header}.{step}".lstrip(".")
+        pattern = re.compile(rf"\s*\[+\s*{re.escape(header)}\s*\]+")
+        hits = [number for number, line in enumerate(lines) if number >= at and pattern.match(line)]
+        if hits:
+            at = hits[min(int(index or 0), len(hits) - 1)]
+    last = re.compile(rf"\s*(\[+\s*)?({re.escape(header)}\.)?{re.escape(steps[-1][0])}\b")
+    return next((number + 1 for number in range(at, len(lines)) if last.match(lines[number])), at + 1)

@@ -1,0 +1,19 @@
+"""What can go wrong around a fleet."""
+
+from callboard.errors import CallerError, WorldError
+
+
+class BadFleet(CallerError):
+    """The fleet file cannot be used; the text names the line, the key and what is legal."""
+
+
+class NoSuchDaemon(CallerError):
+    """No daemon runs for this fleet here."""
+
+
+class DaemonRuns(CallerError):
+    """A daemon for this fleet runs already."""
+
+
+class CellFailed(WorldError):
+    """A cell's process did not come up."""

@@ -1,0 +1,103 @@
+"""One cell's operating-system process: started, watched by pidfd, ended TERM then KILL.
+
+The child gets what it must know as one line on its standard input, so that no secret is in its arguments or environment.
+The pipe stays open for life: its end tells the child that the daemon has gone.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Final
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from callboard.guardian import Guardian
+
+from .config import ActorTable
+
+LOG_MOST: Final = 10 * 1024 * 1024
+BUS_LOST: Final = 75
+"""Exit code of a cell that ended itself because its connection was gone (EX_TEMPFAIL)."""
+
+
+class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell process is told at its start."""
+
+    fleet: str
+    cell: str
+    epoch: int
+    url: str
+    user: str
+    password: str
+    ca: str
+    state: str
+    home: str
+    homes: dict[str, str]
+    actors: list[ActorTable]
+
+
+class CellProcess:
+    """A running child. `wait` in one task; `stop` and `kill` from any."""
+
+    def __init__(self, order: CellOrder, log: Path, guardian: Guardian) -> None:
+        self._guardian = guardian
+        with _opened(log) as out:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "callboard.supervisor.worker"],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+        guardian.add(self.pid, stage=0)
+        self._pidfd = os.pidfd_open(self.pid)
+        self._send(msgspec.json.encode(order) + b"\n")
+
+    def _send(self, line: bytes) -> None:
+        assert self._popen.stdin is not None  # noqa: S101 - asked for above
+        try:
+            self._popen.stdin.write(line)
+            self._popen.stdin.flush()
+        except BrokenPipeError:
+            return  # it died at once: wait() will tell
+
+    async def wait(self) -> int:
+        """Wait for the end and return the exit code; negative is the signal that killed it."""
+        await anyio.wait_readable(self._pidfd)
+        code = self._popen.wait()  # it has ended: this only reaps
+        self._guardian.remove(self.pid)
+        os.close(self._pidfd)
+        if self._popen.stdin is not None:
+            self._close(self._popen.stdin)
+        return code
+
+    def _close(self, pipe: IO[bytes]) -> None:
+        try:
+            pipe.close()
+        except BrokenPipeError:
+            return  # what it had not read died with it
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal through the pidfd, so never to another process with the same number."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except (ProcessLookupError, OSError):
+            return  # it has ended already
+
+
+def _opened(log: Path) -> IO[bytes]:
+    if log.exists() and log.stat().st_size > LOG_MOST:
+        log.replace(log.with_suffix(".log.1"))
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def describe(code: int) -> str:
+    """Return an exit code in words."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return {0: "ended", BUS_LOST: "ended itself: its connection to the bus was lost"}.get(code, f"exit code {code}")

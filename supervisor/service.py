@@ -1,0 +1,97 @@
+"""The two actors of the runtime itself: the supervisor, which commands speak to, and one in each cell.
+
+They are ordinary actors; what they act on is given to them as their options.
+"""
+
+from typing import TYPE_CHECKING
+
+from callboard.actors import Actor, Context, receive
+
+from .messages import (
+    Actors,
+    CellReady,
+    CellUp,
+    Done,
+    EventList,
+    Kept,
+    ListActors,
+    ListEvents,
+    ListRows,
+    Order,
+    Recorded,
+    Rows,
+    Stop,
+)
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .daemon import Daemon
+
+
+class Supervisor(Actor):
+    """Answer commands about the fleet, and take in what cells report."""
+
+    name = "supervisor"
+    concurrency = 32
+    options: "Daemon"
+
+    @receive
+    async def actors(self, _message: ListActors, _ctx: Context) -> Actors:
+        """List who lives where and how well."""
+        return await self.options.list_actors()
+
+    @receive
+    async def events(self, message: ListEvents, _ctx: Context) -> EventList:
+        """List what was seen and done."""
+        return await self.options.list_events(message)
+
+    @receive
+    async def order(self, message: Order, _ctx: Context) -> Done:
+        """Restart, hold or revive an actor."""
+        return await self.options.order(message)
+
+    @receive
+    async def stop(self, _message: Stop, _ctx: Context) -> Done:
+        """Begin to drain and stop."""
+        self.options.stop("told to by 'callboard down'")
+        return Done(text="draining")
+
+    @receive
+    async def recorded(self, message: Recorded, _ctx: Context) -> None:
+        """Record what a cell saw."""
+        await self.options.record(message.kind, message.subject, message.text, message.detail)
+
+    @receive
+    async def cell_up(self, message: CellUp, _ctx: Context) -> Kept:
+        """Hand over what was kept for an actor."""
+        return await self.options.hand_over(message)
+
+    @receive
+    async def cell_ready(self, message: CellReady, _ctx: Context) -> Done:
+        """Take note that a cell serves."""
+        self.options.cell_ready(message)
+        return Done()
+
+
+class CellKeeper(Actor):
+    """Answer the daemon for one cell."""
+
+    name = "cell-keeper"
+    concurrency = 4
+    options: "Cell"
+
+    @receive
+    async def rows(self, _message: ListRows, _ctx: Context) -> Rows:
+        """Say how it stands with each actor."""
+        return Rows(rows=[row for row in self.options.rows() if not row.actor.startswith("cell-")])
+
+    @receive
+    async def order(self, message: Order, _ctx: Context) -> Done:
+        """Act on an actor of this cell."""
+        if message.verb == "restart":
+            self.options.restart(message.actor)
+        elif message.verb == "hold":
+            self.options.hold(message.actor, why="held by hand")
+        else:
+            self.options.revive(message.actor)
+        return Done(text=f"{message.actor}: {message.verb}")

@@ -1,0 +1,114 @@
+"""The state directory of a fleet, and how a command finds the running daemon (docs/adr/0003-state.md)."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from callboard.names import checked
+from callboard.store import OwnerConflict, OwnerLock
+
+from .errors import DaemonRuns, NoSuchDaemon
+
+FOLDER: Final = ".callboard"
+VARIABLE: Final = "CALLBOARD_STATE"
+
+
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``daemon.json``: how to reach a running daemon. Holds a password: written with mode 0600."""
+
+    fleet: str
+    pid: int
+    url: str
+    user: str
+    password: str
+    ca: str = ""
+    guest_user: str = ""
+    guest_password: str = ""
+    monitor: str = ""
+
+    def __repr__(self) -> str:
+        """Never show the passwords."""
+        return f"Whereabouts(fleet={self.fleet!r}, pid={self.pid}, url={self.url!r})"
+
+
+class StateDirectory:
+    """One fleet's folder."""
+
+    def __init__(self, root: Path, fleet: str) -> None:
+        self.path = root.resolve() / checked(fleet, "fleet")
+        self.fleet = fleet
+        self.lock = OwnerLock(self.path / "daemon")
+
+    @property
+    def whereabouts_file(self) -> Path:
+        """Where the running daemon says how to reach it."""
+        return self.path / "daemon.json"
+
+    def own(self) -> None:
+        """Make the folder, private, and own it for life; raise :class:`DaemonRuns` while another daemon does."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.chmod(0o700)
+        try:
+            self.lock.acquire()
+        except OwnerConflict as error:
+            raise DaemonRuns(
+                f"a daemon for fleet {self.fleet!r} already runs (pid {error.detail.get('pid')}) on {self.path}; "
+                f"'callboard down --fleet {self.fleet}' stops it",
+                pid=error.detail.get("pid"),
+                path=str(self.path),
+            ) from error
+        self.whereabouts_file.unlink(missing_ok=True)  # of a daemon that was killed
+        for folder in ("logs", "actors"):
+            (self.path / folder).mkdir(exist_ok=True, mode=0o700)
+
+    def publish(self, whereabouts: Whereabouts) -> None:
+        """Write ``daemon.json`` whole or not at all."""
+        draft = self.path / "daemon.json.new"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(whereabouts))
+        draft.replace(self.whereabouts_file)
+
+    def leave(self) -> None:
+        """Say that no daemon runs here any more."""
+        self.whereabouts_file.unlink(missing_ok=True)
+        self.lock.release()
+
+
+def root_of(state: Path | None, home: Path) -> Path:
+    """Return the folder that holds the fleets' folders: `state`, else CALLBOARD_STATE, else beside the fleet file."""
+    if state is not None:
+        return state
+    return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else home / FOLDER
+
+
+def find_daemon(*, fleet: str = "", state: Path | None = None) -> Whereabouts:
+    """Return where the daemon is that runs: the only one, or the one of `fleet`. Raises :class:`NoSuchDaemon`.
+
+    Looks in `state`, else in CALLBOARD_STATE, else in ``.callboard`` of the working directory and those above it.
+    """
+    roots = [root_of(state, Path.cwd())]
+    if state is None and not os.environ.get(VARIABLE):
+        roots = [folder / FOLDER for folder in (Path.cwd(), *Path.cwd().parents)]
+    for root in roots:
+        files = [root / fleet / "daemon.json"] if fleet else sorted(root.glob("*/daemon.json"))
+        running = [found for file in files if (found := _read(file)) is not None]
+        if len(running) > 1:
+            names = ", ".join(found.fleet for found in running)
+            raise NoSuchDaemon(f"several daemons run here ({names}): say which with --fleet NAME")
+        if running:
+            return running[0]
+    where = ", ".join(str(root) for root in roots[:2])
+    raise NoSuchDaemon(
+        f"no daemon{f' of fleet {fleet!r}' if fleet else ''} runs in {where}; start one with 'callboard up FLEET.toml', "
+        "or say where with --state DIR"
+    )
+
+
+def _read(file: Path) -> Whereabouts | None:
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=Whereabouts)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if Path(f"/proc/{found.pid}").exists() else None

@@ -1,0 +1,102 @@
+"""Who answers at an actor's address while the actor cannot.
+
+*Restarting*: up to 1,000 messages are kept, in order, for the next incarnation. *Held*: each is refused at once. The
+understudy listens in the same queue as the actor, so that a message is never with both.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from callboard.actors import QUEUE, Door, Letter, Mailbox, Replies
+from callboard.bus import Endpoint, Kind, Subscription, decode_body, encode, subjects
+from callboard.errors import CallboardError
+
+KEEP: Final = 1000
+KEEP_BYTES: Final = 64 * 1024 * 1024
+PAGE_BYTES: Final = 512 * 1024
+_names: Final = msgspec.msgpack.Decoder(list[str])
+
+
+class Understudy:
+    """Stands in for one actor."""
+
+    def __init__(self, endpoint: Endpoint, name: str, *, open_door: bool, homes: Mapping[str, str]) -> None:
+        self.name, self.homes = name, homes
+        self.held = False
+        self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
+        self.mailbox.pause()
+        self._endpoint, self._open_door = endpoint, open_door
+        self._replies = Replies(endpoint, name)
+        self._subscriptions: list[Subscription] = []
+
+    @property
+    def listening(self) -> bool:
+        """Whether it stands in now."""
+        return bool(self._subscriptions)
+
+    async def take_over(self) -> None:
+        """Answer at the address from now on; returns when the server knows."""
+        if self._subscriptions:
+            return
+        door, fleet, bus = Door(self), self._endpoint.fleet, self._endpoint.bus
+        self._subscriptions = [await bus.subscribe(subjects.mailbox(fleet, self.name), door.from_cell, queue=QUEUE)]
+        if self._open_door:
+            front = subjects.front_door(fleet, self.name)
+            self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=QUEUE))
+        await bus.flush()
+
+    async def give_back(self) -> None:
+        """Leave the address to the new incarnation; after this nothing more is taken in."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            await subscription.unsubscribe()
+        await self._endpoint.bus.flush()
+
+    def page(self) -> tuple[list[Letter], bool]:
+        """Take out the oldest letters, as many as one reply can carry; and whether more are left."""
+        letters: list[Letter] = []
+        size = 0
+        while (letter := self.mailbox.first()) is not None:
+            size += len(encode(letter))
+            if letters and size > PAGE_BYTES:
+                return letters, True
+            letters.append(letter)
+            self.mailbox.remove(letter.envelope.id)
+        return letters, False
+
+    def hold(self) -> None:
+        """Refuse everything from now on, and what was kept."""
+        self.held = True
+        left = self.mailbox.close()
+        self.mailbox.reopen()
+        self.mailbox.pause()
+        for letter in left:
+            Door(self).admit(letter)
+
+    # --- as a door sees its house
+
+    def takes(self, tag: str, topic: str) -> bool:  # noqa: ARG002 - the next incarnation will judge
+        """Take everything: what it is, the next incarnation will judge."""
+        return True
+
+    def legal(self, topic: str) -> str:  # noqa: ARG002 - the same
+        """Return what it takes."""
+        return "everything"
+
+    def refuse(self, letter: Letter, error: CallboardError) -> None:
+        """Answer, and give credit back."""
+        envelope = letter.envelope
+        if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
+            self._endpoint.give_credit(envelope.reply, self.name, letter.size)
+        self._replies.fail(letter, error)
+
+    def cancel(self, message_id: str) -> None:
+        """Forget a question whose asker has gone."""
+        self.mailbox.remove(message_id)
+
+    def answer_holds(self, letter: Letter) -> None:
+        """Say which of the named messages are kept here."""
+        here = self.mailbox.ids()
+        self._replies.plain(letter, [name for name in decode_body(_names, letter.envelope.body) if name in here])
