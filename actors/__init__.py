@@ -22,6 +22,7 @@ from .host import QUEUE as QUEUE
 from .host import CellServices as CellServices
 from .host import Host as Host
 from .host import Row as Row
+from .host import State as State
 from .mailbox import Letter as Letter
 from .mailbox import Mailbox as Mailbox
 from .message import Message as Message

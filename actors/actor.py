@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from callboard import names
+from callboard.errors import CallboardError
 
 from .context import Context
 from .errors import BadActor
@@ -31,6 +32,8 @@ class Actor:
     name: ClassVar[str] = "actor"
     concurrency: ClassVar[int] = 1
     may: ClassVar[Grant] = Grant()
+    answers_with: ClassVar[tuple[type[CallboardError], ...]] = ()
+    """Errors that are an answer, not a failure: they reach the asker as they are, and the actor object is kept."""
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     table: ClassVar[Table] = Table({}, {})
     options: Any

@@ -26,7 +26,7 @@ from .replies import Replies
 from .spec import ActorSpec
 from .speaking import NO_CAUSE, Speaker
 
-State = Literal["starting", "running", "restarting", "held", "draining", "stopped"]
+State = Literal["starting", "running", "restarting", "held", "draining", "stopped", "silent"]
 QUEUE = "cb"
 """All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
 

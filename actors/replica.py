@@ -98,6 +98,8 @@ class Replica:
             else:
                 host.handled += 1
                 self._failed.clear()
+        except host.spec.actor.answers_with as error:
+            host.replies.fail(letter, error)
         except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
             await self._fail(letter, error)
         except anyio.get_cancelled_exc_class():

@@ -44,3 +44,8 @@ from .interface import Subscription as Subscription
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .server import NatsServer as NatsServer
+from .server import PortTaken as PortTaken
+from .server import ServerFailed as ServerFailed
+from .server import ServerMissing as ServerMissing
+from .server import find_binary as find_binary

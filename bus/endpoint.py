@@ -327,6 +327,17 @@ class Endpoint:
         finally:
             self._pending.pop(question.id, None)
 
+    async def answer_where(self, where: Callable[[str], str]) -> None:
+        """Answer endpoints that found nobody at an actor's address; for the daemon."""
+
+        def answer(_subject: str, data: bytes, _reply: str) -> None:
+            for envelope in codec.split(data):
+                if isinstance(envelope, Envelope) and envelope.reply:
+                    state = where(codec.decode_body(_where, envelope.body))
+                    self.send(envelope.reply, self._make(Kind.REPLY, causation=envelope.id, body=state))
+
+        self._subscriptions.append(await self.bus.subscribe(subjects.system(self.fleet, "where"), answer))
+
     def _give_up(self, parts: list[bytes], error: CallboardError) -> None:
         for part in parts:
             for envelope in codec.split(part):

@@ -185,7 +185,7 @@ class Database:
 async def _end(opener: Opener) -> None:
     """Wait until the thread has ended, then give back what it held; or raise :class:`StoreStuck`."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(_THREAD_ENDS_WITHIN):
-        # aiosqlite's last future is done a moment before its thread is, and a thread has no event to wait for.
+        # aiosqlite's last future is done a moment before its thread is, and that has no event to wait for.
         while opener.thread is None or opener.thread.is_alive():  # noqa: ASYNC110 - see above
             await anyio.sleep(0.0005)
     if opener.thread is None or opener.thread.is_alive():

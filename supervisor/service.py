@@ -6,6 +6,7 @@ They are ordinary actors; what they act on is given to them as their options.
 from typing import TYPE_CHECKING
 
 from callboard.actors import Actor, Context, receive
+from callboard.errors import CallboardError
 
 from .messages import (
     Actors,
@@ -33,6 +34,7 @@ class Supervisor(Actor):
 
     name = "supervisor"
     concurrency = 32
+    answers_with = (CallboardError,)
     options: "Daemon"
 
     @receive
@@ -78,6 +80,7 @@ class CellKeeper(Actor):
 
     name = "cell-keeper"
     concurrency = 4
+    answers_with = (CallboardError,)
     options: "Cell"
 
     @receive

@@ -270,7 +270,8 @@ def test_the_guardian_holds_no_file_of_its_owner(tmp_path: Path) -> None:
     with (tmp_path / "leak").open("w") as leak:
         os.set_inheritable(leak.fileno(), True)
         with Guardian.start() as one:
-            _wait_until(lambda: sorted(os.listdir(f"/proc/{one.pid}/fd")) == ["0", "1", "2"], 5.0)
-            held = [os.readlink(f"/proc/{one.pid}/fd/{number}") for number in range(3)]
+            files = Path(f"/proc/{one.pid}/fd")
+            _wait_until(lambda: sorted(file.name for file in files.iterdir()) == ["0", "1", "2"], 5.0)
+            held = [str((files / name).readlink()) for name in ("0", "1", "2")]
     assert held[0].startswith("pipe:")
     assert held[1:] == [os.devnull, os.devnull]

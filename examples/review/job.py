@@ -6,8 +6,8 @@ import msgspec
 
 from .finding import Finding
 
-Trade = Literal["bandit", "metrics", "gaps"]
-"""The analysers that run in a worker process; ruff is a program of its own."""
+Trade = Literal["bandit", "metrics", "gaps", "syntax"]
+"""What a worker process can do; ruff is a program of its own, and asks for the syntax alone."""
 
 EXIT_MISSING: Final = 69
 """How a worker ends when the package it needs is not installed."""

@@ -19,7 +19,7 @@ from .finding import Finding, Severity, clean
 from .job import Content, Done, joined
 from .limits import MIB
 from .process import Finished, run
-from .workshop import ENVIRONMENT, FROM_OUTSIDE
+from .workshop import ENVIRONMENT, FROM_OUTSIDE, work
 
 RULES: Final = "B,E4,E7,E9,F,PLE"
 SECONDS: Final = 20.0
@@ -44,8 +44,8 @@ class _Diagnostic(msgspec.Struct, frozen=True):
 async def lint(files: tuple[Content, ...]) -> Done:
     """Return ruff's findings.
 
-    A file in which ruff meets wrong syntax gives none: the metrics say so of the same file. One that ruff
-    cannot read or dies of is unchecked.
+    A file that is no Python gives none: the metrics say so of the same file. One that ruff cannot read, or dies
+    of, is unchecked.
 
     Raises:
         ToolFailed: ruff was killed from outside.
@@ -53,7 +53,8 @@ async def lint(files: tuple[Content, ...]) -> Done:
 
     """
     program = _program()
-    return joined([await _lint(program, file) for file in files])
+    skipped = (await work("syntax", files)).unchecked
+    return joined([await _lint(program, file) for file in files if file.path not in skipped])
 
 
 def _program() -> str:
@@ -85,7 +86,7 @@ async def _lint(program: str, file: Content) -> Done:
         )
     except (TookTooLong, SaidTooMuch):
         return Done(unchecked=(file.path,))
-    return _read(file.path, finished)
+    return understand(file.path, finished)
 
 
 def _as_utf8(source: bytes) -> bytes | None:
@@ -97,7 +98,8 @@ def _as_utf8(source: bytes) -> bytes | None:
         return None
 
 
-def _read(path: str, finished: Finished) -> Done:
+def understand(path: str, finished: Finished) -> Done:
+    """Return what one run of ruff said of the file at `path`; raise ToolFailed if it was ended from outside."""
     if finished.code in FROM_OUTSIDE:
         raise ToolFailed(f"ruff was ended from outside ({finished.code})", tool="ruff", code=finished.code)
     if finished.code not in (0, 1):

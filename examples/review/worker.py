@@ -42,6 +42,8 @@ def _trade(name: str) -> "Callable[..., object]":
 
     if name == "metrics":
         return metrics.measure
+    if name == "syntax":
+        return metrics.check_syntax
     if name == "gaps":
         return gaps.find_gaps
     try:

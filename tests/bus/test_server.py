@@ -20,7 +20,6 @@ import nats
 import pytest
 from anyio import to_thread
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from callboard.bus.server import NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
@@ -228,14 +227,18 @@ async def test_a_log_that_grew_too_long_begins_anew_and_another_one_goes_on(tmp_
 # --- who may speak to it
 
 
-async def test_without_a_login_nobody_comes_in(tmp_path: Path) -> None:
-    async with NatsServer.open(tmp_path, fleet="shop") as server:
-        with pytest.raises(NatsError, match=r"(?i)authorization"):
-            await nats.connect(server.url, allow_reconnect=False, error_cb=_Guest().note)
-        wrong = Login(server.fleet_login.user, "wrong")
-        with pytest.raises(NatsError, match=r"(?i)authorization"):
-            async with _client(server, wrong):
-                pass
+@pytest.mark.parametrize("shown", [{}, {"user": "fleet", "pass": "wrong"}, {"user": "guest", "pass": ""}])
+async def test_without_the_right_login_nobody_comes_in(tmp_path: Path, shown: dict[str, str]) -> None:
+    # Spoken by hand: the client library leaves its socket open when it is refused.
+    async with (
+        NatsServer.open(tmp_path, fleet="shop") as server,
+        await anyio.connect_tcp("127.0.0.1", _port(server.url)) as stream,
+    ):
+        await stream.send(b"CONNECT " + msgspec.json.encode(shown) + b"\r\nPING\r\n")
+        with anyio.fail_after(_WITHIN):
+            reply = b"".join([chunk async for chunk in stream])
+    assert b"-ERR 'Authorization Violation'" in reply
+    assert b"PONG" not in reply
 
 
 async def test_a_guest_asks_at_a_front_door_and_hears_the_answer(tmp_path: Path) -> None:
@@ -405,7 +408,7 @@ async def _let_go(holder: socket.socket) -> None:
 
 async def test_a_port_lost_in_a_race_on_the_first_start_is_replaced(tmp_path: Path) -> None:
     # On its first run this program says what a server says whose port was taken between our look and its own.
-    real, ports = find_binary(), tmp_path / "nats/ports.json"
+    real, ports = await to_thread.run_sync(find_binary), tmp_path / "nats/ports.json"
     binary = _script(
         tmp_path / "racing",
         f'[ -e {tmp_path}/ran ] && exec {real} "$@"; cp {ports} {tmp_path}/ran; '

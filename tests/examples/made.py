@@ -60,7 +60,7 @@ class MadeRepository:
         return path
 
     def commit(self, **files: str | bytes) -> str:
-        """Write ``name="text"`` as ``name.py`` each, commit all that is in the work tree, and return the commit's id."""
+        """Write ``name="text"`` as ``name.py`` each, commit the whole work tree, return the commit's id."""
         for name, text in files.items():
             self.write(f"{name}.py", text)
         self.git("add", "--all")

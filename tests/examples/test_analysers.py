@@ -2,20 +2,19 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
-
 from examples.review.errors import ToolFailed
 from examples.review.finding import Finding
 from examples.review.gaps import find_gaps, with_untested, words
-from examples.review.job import Content, Done
+from examples.review.job import Content, Done, Trade
 from examples.review.metrics import complexity, functions, measure
 from examples.review.parse import Unparsable, parse
-from examples.review.run_ruff import lint
+from examples.review.process import Finished
+from examples.review.run_ruff import lint, understand
 from examples.review.workshop import work
 from tests.examples.made import MadeRepository, Reviewer
 
@@ -79,15 +78,19 @@ async def test_ruff_reads_the_encoding_a_file_declares() -> None:
 
 
 async def test_ruff_treats_a_package_file_apart() -> None:
-    assert "F401" in dict(map(reversed, _rules((await lint(_file("import os\n", "p/__init__.py"))).findings)))
+    assert _rules((await lint(_file("import os\n", "p/__init__.py"))).findings) == [(1, "F401")]
     assert (await lint(_file("import os as os\n", "p/__init__.py"))).findings == ()
 
 
-async def test_a_file_that_kills_ruff_is_unchecked_and_its_neighbours_are_not() -> None:
-    files = (*_file(HOSTILE["unary"], "deep.py"), *_file("undefined\n", "next.py"))
-    done = await lint(files)
-    assert done.unchecked == ("deep.py",)
-    assert {finding.path for finding in done.findings} == {"next.py"}
+@pytest.mark.parametrize("code", [2, 101, -signal.SIGABRT, -signal.SIGSEGV])
+def test_a_file_that_ruff_dies_of_is_unchecked(code: int) -> None:
+    assert understand("m.py", Finished(code, b"", b"")) == Done(unchecked=("m.py",))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_ruff_killed_from_outside_is_an_error(number: signal.Signals) -> None:
+    with pytest.raises(ToolFailed):
+        understand("m.py", Finished(-number, b"", b""))
 
 
 async def test_bandit_finds_and_honours_nosec() -> None:
@@ -118,9 +121,8 @@ async def test_bandit_sees_no_configuration_where_it_runs(
 
 @pytest.mark.parametrize("trade", ["bandit", "metrics", "gaps"])
 async def test_a_worker_killed_from_outside_is_an_error_and_a_second_try_answers_the_same(
-    trade: "str",
+    trade: Trade,
 ) -> None:
-    assert trade in ("bandit", "metrics", "gaps")
     files = tuple(Content(f"m{at}.py", b"def f():\n    exec('1')\n" * 400) for at in range(20))
     undisturbed = await work(trade, files)
     with pytest.raises(ToolFailed):
@@ -217,7 +219,7 @@ def test_long_functions_are_gaps(lines: int, severity: str | None) -> None:
 def test_public_functions_are_those_that_others_may_call() -> None:
     source = """
 from typing import overload
-def a(): 
+def a():
     def nested(): pass
 def _b(): pass
 class C:
@@ -250,7 +252,3 @@ async def test_mentions_come_from_the_whole_commit_even_for_a_range(
     made.commit(m="def seen(): pass\ndef unseen(): pass\n")
     report = await reviewer.review(made, f"{base}..HEAD")
     assert [(finding.line, finding.rule) for finding in report.findings] == [(2, "untested")]
-
-
-def test_this_python_has_the_limits_the_tests_count_on() -> None:
-    assert sys.version_info >= (3, 11)

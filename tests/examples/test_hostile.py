@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from examples.review.errors import BadCommits, BadSource, GitFailed, SaidTooMuch
 from examples.review.git import git, read_blobs
 from examples.review.report import Report
@@ -61,7 +60,7 @@ async def test_no_program_of_the_repository_runs(
     made.write("bad.py", BAD.replace("(x)", "(y)"))  # looks changed: this is when git asks filters
     for commits in ("", "HEAD", "HEAD..HEAD"):
         await reviewer.review(made, commits)
-    assert list(traps.iterdir()) == []
+    assert _sprung(traps) == set()
 
 
 def test_the_traps_spring_for_those_who_walk_in(made: MadeRepository, traps: Path) -> None:
@@ -70,7 +69,11 @@ def test_the_traps_spring_for_those_who_walk_in(made: MadeRepository, traps: Pat
     for key in ("core.fsmonitor", "filter.evil.process"):
         made.git("config", "--unset", key)
     made.git("status", "--porcelain")
-    assert {"core.fsmonitor", "filter.evil.clean"} <= {each.name for each in traps.iterdir()}
+    assert {"core.fsmonitor", "filter.evil.clean"} <= _sprung(traps)
+
+
+def _sprung(traps: Path) -> set[str]:
+    return {each.name for each in traps.iterdir()}
 
 
 async def test_missing_objects_are_not_fetched(

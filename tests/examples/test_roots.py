@@ -1,10 +1,8 @@
 """The path gate: only what lies below the roots is read, wherever links and pointers lead."""
 
-import os
 from pathlib import Path
 
 import pytest
-
 from examples.review.errors import NotARepository, OutsideRoots
 from examples.review.repository import locate
 from examples.review.roots import Gate
@@ -14,7 +12,7 @@ from tests.examples.made import MadeRepository
 @pytest.fixture
 def roots(tmp_path: Path) -> Path:
     """A root with a repository beside it that may not be read."""
-    MadeRepository(tmp_path / "secret").commit(secret="TOKEN = 1\n")
+    MadeRepository(tmp_path / "secret").commit(hidden="TOKEN = 1\n")
     MadeRepository(tmp_path / "roots" / "open").commit(fine="x = 1\n")
     return tmp_path / "roots"
 
@@ -26,13 +24,13 @@ def gate(roots: Path) -> Gate:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "..", "../secret", "/etc", "a\0b", "~", "open/../../secret", "../roots2"]
+    "path", ["", "/", "..", "../secret", "/etc", "a\0b", "open/../../secret", "../roots2"]
 )
 def test_a_path_outside_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "roots").mkdir()
     (tmp_path / "roots2").mkdir()
     with pytest.raises(OutsideRoots):
-        Gate(["."], base=tmp_path / "roots").check(path if path != "~" else os.path.expanduser("~"))
+        Gate(["."], base=tmp_path / "roots").check(path)
 
 
 def test_a_root_and_what_is_below_it_pass(roots: Path, gate: Gate) -> None:

@@ -1,7 +1,7 @@
 """Kill a writing process again and again; run as a program by test_store_kill.
 
-Each round forks a child that commits pairs of rows from eight tasks and reports each commit in a pipe. The child is
-killed at a random moment, and the file is read as it was left.
+Each round forks a child that commits pairs of rows from eight tasks and reports each commit in a pipe.
+The child is killed at a random moment, and the file is read as it was left.
 """
 
 import json
@@ -36,7 +36,10 @@ def pair(n: int) -> Callable[[sqlite3.Connection], None]:
 
 
 async def child(path: Path, first: int, report: int) -> None:
-    async with Database.open(path, migrations=PAIRS, lock=OwnerLock(path)) as db, anyio.create_task_group() as tasks:
+    async with (
+        Database.open(path, migrations=PAIRS, lock=OwnerLock(path)) as db,
+        anyio.create_task_group() as tasks,
+    ):
 
         async def work(start: int) -> None:
             for n in range(start, start + 1_000_000):

@@ -1,11 +1,13 @@
 """The database: transactions as one function, cancelled anywhere, refused files, an end."""
 
+import os
 import random
 import sqlite3
 import stat
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from callboard.store import (
     OwnerLock,
     StoreClosed,
     StoreError,
+    Synchronous,
 )
 
 PAIRS: Final = Migrations(
@@ -42,6 +45,15 @@ def pair(n: int) -> Callable[[sqlite3.Connection], int]:
         return n
 
     return write
+
+
+def execute(sql: str, *values: object) -> Callable[[sqlite3.Connection], None]:
+    """Return a function for the database that runs one statement."""
+
+    def run(conn: sqlite3.Connection) -> None:
+        conn.execute(sql, values)
+
+    return run
 
 
 def rows(conn: sqlite3.Connection) -> tuple[list[int], list[int]]:
@@ -115,7 +127,7 @@ async def test_a_read_cannot_write(path: Path) -> None:
 async def test_a_function_may_not_end_its_transaction(path: Path) -> None:
     async with Database.open(path, migrations=PAIRS) as db:
         with pytest.raises(StoreError, match="COMMIT or ROLLBACK itself"):
-            await db.write(lambda conn: conn.execute("COMMIT") and None)
+            await db.write(execute("COMMIT"))
         assert await db.write(pair(1)) == 1
 
 
@@ -166,7 +178,7 @@ async def test_what_is_told_as_committed_is_told_in_order_and_only_then(path: Pa
     async with Database.open(path, migrations=PAIRS) as db:
         async with anyio.create_task_group() as tasks:
             for n in range(20):
-                tasks.start_soon(lambda n=n: db.write(pair(n), committed=told.append))
+                tasks.start_soon(partial(db.write, pair(n), committed=told.append))
         with pytest.raises(StoreError):
             await db.write(pair(3), committed=told.append)
         assert sorted(told) == told == list(range(20))
@@ -320,20 +332,17 @@ async def test_a_shielded_write_works_while_its_task_is_cancelled(path: Path) ->
 
 
 async def test_a_full_disk_is_typed_and_loses_nothing(path: Path) -> None:
-    def limit(pages: int) -> Callable[[sqlite3.Connection], None]:
-        return lambda conn: conn.execute(f"PRAGMA max_page_count = {pages}") and None
-
     def much(conn: sqlite3.Connection) -> None:
         conn.executemany("INSERT INTO a VALUES (?)", ((n,) for n in range(10, 50_000)))
 
     async with Database.open(path, migrations=PAIRS) as db:
         await db.write(pair(1))
-        await db.read(limit(8))
+        await db.read(execute("PRAGMA max_page_count = 8"))
         with pytest.raises(DiskFull) as caught:
             await db.write(much)
         assert caught.value.detail["path"] == str(path)
         assert await db.read(rows) == ([1], [1])
-        await db.read(limit(1_000_000))
+        await db.read(execute("PRAGMA max_page_count = 1000000"))
         await db.write(much)
 
 
@@ -372,25 +381,36 @@ async def test_opening_a_locked_file_is_typed(path: Path) -> None:
     other.close()
 
 
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
 async def test_files_are_for_their_owner_only(path: Path) -> None:
-    path.touch(0o644)
+    os.close(os.open(path, os.O_CREAT, 0o644))
     async with Database.open(path.parent / "deep" / "pairs.db", migrations=PAIRS) as db:
         await db.write(pair(1))
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in db.path.parent.iterdir()}
-        assert modes == {"pairs.db": 0o600, "pairs.db-wal": 0o600, "pairs.db-shm": 0o600}
-        assert stat.S_IMODE(db.path.parent.stat().st_mode) == 0o700
+        assert modes(db.path.parent) == {"pairs.db": 0o600, "pairs.db-wal": 0o600, "pairs.db-shm": 0o600}
+        assert modes(path.parent)["deep"] == 0o700
     async with Database.open(path, migrations=PAIRS):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert modes(path.parent)["pairs.db"] == 0o600
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1)])
-async def test_the_connection_is_configured_as_promised(path: Path, synchronous: str, number: int) -> None:
+async def test_the_connection_is_configured_as_promised(
+    path: Path, synchronous: Synchronous, number: int
+) -> None:
     def settings(conn: sqlite3.Connection) -> dict[str, object]:
-        names = ("journal_mode", "synchronous", "foreign_keys", "mmap_size", "busy_timeout", "journal_size_limit")
+        names = (
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "mmap_size",
+            "busy_timeout",
+            "journal_size_limit",
+        )
         return {name: conn.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
-    mode = "FULL" if synchronous == "FULL" else "NORMAL"
-    async with Database.open(path, migrations=PAIRS, synchronous=mode, busy_timeout=1.5) as db:
+    async with Database.open(path, migrations=PAIRS, synchronous=synchronous, busy_timeout=1.5) as db:
         assert await db.read(settings) == {
             "journal_mode": "wal",
             "synchronous": number,
@@ -418,9 +438,13 @@ async def test_closing_ends_the_thread(path: Path) -> None:
     assert threading.enumerate() == before
 
 
+def spoil(path: Path) -> None:
+    path.write_bytes(b"no database, but long enough to look at" * 100)
+
+
 async def test_a_failed_opening_ends_the_thread_and_frees_the_lock(path: Path) -> None:
     before = threading.enumerate()
-    path.write_bytes(b"no database, but long enough to look at" * 100)
+    spoil(path)
     with pytest.raises(StoreError):
         async with Database.open(path, migrations=PAIRS, lock=OwnerLock(path)):
             pass
@@ -463,14 +487,14 @@ async def test_the_lock_is_held_as_long_as_the_file_is_open(path: Path) -> None:
 
 async def test_closing_waits_for_what_is_pending(path: Path) -> None:
     gate = Gate()
-    async with anyio.create_task_group() as tasks:
-        async with Database.open(path, migrations=PAIRS) as db:
-            tasks.start_soon(db.write, gate)
-            await until(gate.entered.is_set)
-            for n in range(5):
-                tasks.start_soon(db.write, pair(n))
-            await until(lambda: db.pending == 6)
-            gate.opened.set()
+    # The database is closed first, while the tasks still run.
+    async with anyio.create_task_group() as tasks, Database.open(path, migrations=PAIRS) as db:
+        tasks.start_soon(db.write, gate)
+        await until(gate.entered.is_set)
+        for n in range(5):
+            tasks.start_soon(db.write, pair(n))
+        await until(lambda: db.pending == 6)
+        gate.opened.set()
     async with Database.open(path, migrations=PAIRS) as db:
         assert await db.read(rows) == (list(range(5)), list(range(5)))
 
@@ -485,12 +509,12 @@ async def test_closing_ends_a_statement_that_would_run_forever(path: Path) -> No
         except StoreError as error:
             caught.append(type(error))
 
-    async with anyio.create_task_group() as tasks:
-        async with Database.open(path, migrations=PAIRS, close_within=0.05) as db:
-            tasks.start_soon(attempt, db.write(lambda conn: conn.execute(FOREVER).fetchone()))
-            tasks.start_soon(attempt, db.write(pair(1)))
-            tasks.start_soon(attempt, db.read(rows))
-            await until(lambda: db.pending == 3)
+    opening = Database.open(path, migrations=PAIRS, close_within=0.05)
+    async with anyio.create_task_group() as tasks, opening as db:
+        tasks.start_soon(attempt, db.write(lambda conn: conn.execute(FOREVER).fetchone()))
+        tasks.start_soon(attempt, db.write(pair(1)))
+        tasks.start_soon(attempt, db.read(rows))
+        await until(lambda: db.pending == 3)
     assert caught == [StoreClosed] * 3
     assert threading.enumerate() == before
 

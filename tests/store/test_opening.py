@@ -5,10 +5,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import anyio
 import pytest
 
 from callboard.store import (
@@ -17,8 +19,6 @@ from callboard.store import (
     Database,
     DatabaseCorrupt,
     DatabaseNewer,
-    DatabaseReadOnly,
-    DiskFull,
     InvalidLimit,
     Migrations,
     StoreError,
@@ -28,13 +28,26 @@ from callboard.store import (
 from callboard.store.migrations import packaged
 
 V1: Final = Migrations(kind="toys", application_id=5, steps=("CREATE TABLE toy (name TEXT)",))
-V2: Final = Migrations(kind="toys", application_id=5, steps=(*V1.steps, "ALTER TABLE toy ADD price INTEGER DEFAULT 7"))
+V2: Final = Migrations(
+    kind="toys", application_id=5, steps=(*V1.steps, "ALTER TABLE toy ADD price INTEGER DEFAULT 7")
+)
+
+
+def execute(sql: str, *values: object) -> Callable[[sqlite3.Connection], None]:
+    """Return a function for the database that runs one statement."""
+
+    def run(conn: sqlite3.Connection) -> None:
+        conn.execute(sql, values)
+
+    return run
 
 
 async def filled(path: Path, rows: int = 2000) -> None:
     async with Database.open(path, migrations=V1) as db:
         await db.write(
-            lambda conn: conn.executemany("INSERT INTO toy VALUES (?)", ((f"toy {n}",) for n in range(rows))) and None
+            lambda conn: (
+                conn.executemany("INSERT INTO toy VALUES (?)", ((f"toy {n}",) for n in range(rows))) and None
+            )
         )
 
 
@@ -60,7 +73,7 @@ async def test_a_corrupt_file_with_a_log_is_not_touched(tmp_path: Path) -> None:
     path, copy = tmp_path / "toys.db", tmp_path / "copy.db"
     await filled(path)
     async with Database.open(path, migrations=V1) as db:
-        await db.write(lambda conn: conn.execute("INSERT INTO toy VALUES ('late')") and None)
+        await db.write(execute("INSERT INTO toy VALUES ('late')"))
         data = bytearray(path.read_bytes())
         data[4096 * 3 : 4096 * 4] = os.urandom(4096)
         copy.write_bytes(data)
@@ -88,18 +101,20 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         await opened(path, V1)
 
 
-async def test_set_aside_moves_a_file_whole_and_never_overwrites(tmp_path: Path) -> None:
+def test_set_aside_moves_a_file_whole_and_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "toys.db"
     for n in (1, 2):
         for part in ("", "-wal", "-shm"):
             (tmp_path / f"toys.db{part}").write_text(f"{n}{part}")
         assert set_aside(path) == tmp_path / f"toys.db.corrupt-{n}"
     found = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert found == {f"toys.db.corrupt-{n}{part}": f"{n}{part}" for n in (1, 2) for part in ("", "-wal", "-shm")}
+    assert found == {
+        f"toys.db.corrupt-{n}{part}": f"{n}{part}" for n in (1, 2) for part in ("", "-wal", "-shm")
+    }
     with pytest.raises(FileNotFoundError):
         set_aside(path)
-    await filled(path)
-    assert await opened(path, V1)
+    anyio.run(filled, path)
+    assert anyio.run(opened, path, V1)
 
 
 def test_set_aside_ended_halfway_completes_the_same_name(tmp_path: Path) -> None:
@@ -119,7 +134,9 @@ async def test_migrations_are_applied_once_each_in_order(tmp_path: Path) -> None
 async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "toys.db"
     await filled(path, rows=1)
-    broken = Migrations(kind="toys", application_id=5, steps=(*V1.steps, "CREATE TABLE box (n); SELECT nothing"))
+    broken = Migrations(
+        kind="toys", application_id=5, steps=(*V1.steps, "CREATE TABLE box (n); SELECT nothing")
+    )
     with pytest.raises(StoreError, match="nothing"):
         await opened(path, broken)
     assert await opened(path, V1) == [("toy 0",)]
@@ -180,51 +197,78 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("folder_mode", [0o777, 0o555])
-async def test_a_file_that_may_not_be_written_is_typed(tmp_path: Path, folder_mode: int) -> None:
-    """Root may write anything, so a second process without rights tries it."""
-    import tempfile  # noqa: PLC0415 - pytest's own folder lies below one that only this user may enter
-
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that other users can reach: pytest's own lies below one that only this user may enter."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        path = folder / "toys.db"
-        await filled(path)
-        path.chmod(0o400 if os.getuid() else 0o444)
-        folder.chmod(folder_mode)
-        done = subprocess.run(
-            [sys.executable, "-c", TRY_AS_NOBODY, str(path), str(tmp_path / "warm.db")],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        folder.chmod(0o700)
-        assert done.stdout.strip() == "database-read-only", done.stderr
+        yield Path(name)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs the right to mount")
-async def test_a_full_file_system_is_typed_and_recovers(tmp_path: Path) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", mount], check=False).returncode:
-        pytest.skip("cannot mount here")
+@pytest.mark.parametrize("folder_mode", [0o777, 0o555])
+def test_a_file_that_may_not_be_written_is_typed(
+    tmp_path: Path, shared_folder: Path, folder_mode: int
+) -> None:
+    """Root may write anything, so a second process without rights tries it."""
+    path = shared_folder / "toys.db"
+    anyio.run(filled, path)
+    path.chmod(0o444)
+    shared_folder.chmod(folder_mode)
+    printed = run([sys.executable, "-c", TRY_AS_NOBODY, str(path), str(tmp_path / "warm.db")])
+    shared_folder.chmod(0o700)
+    assert printed == ["database-read-only"]
+
+
+FILL_UP: Final = """
+import sys, asyncio
+from pathlib import Path
+from callboard.store import Database, DiskFull, Migrations
+toys = Migrations(kind="toys", application_id=5, steps=("CREATE TABLE toy (name TEXT)",))
+folder = Path(sys.argv[1])
+def add(name):
+    return lambda conn: conn.execute("INSERT INTO toy VALUES (?)", (name,)) and None
+def fill():
     try:
-        async with Database.open(mount / "toys.db", migrations=V1) as db:
-            await db.write(lambda conn: conn.execute("INSERT INTO toy VALUES ('kept')") and None)
-            filler = mount / "filler"
-            with contextlib.suppress(OSError):
-                filler.write_bytes(bytes(1024 * 1024))
-            big = ("x" * 100_000,)
-            with pytest.raises(DiskFull):
-                await db.write(lambda conn: conn.execute("INSERT INTO toy VALUES (?)", big) and None)
-            assert await db.read(lambda conn: conn.execute("SELECT name FROM toy").fetchall()) == [("kept",)]
-            filler.unlink()
-            await db.write(lambda conn: conn.execute("INSERT INTO toy VALUES (?)", big) and None)
-        with contextlib.suppress(OSError):
-            filler.write_bytes(bytes(1024 * 1024))
-        with pytest.raises(DiskFull):
-            async with Database.open(mount / "more.db", migrations=V1):
-                pass
-    finally:
-        subprocess.run(["umount", mount], check=True)
-    assert threading.active_count() < 10
+        (folder / "filler").write_bytes(bytes(1024 * 1024))
+    except OSError:
+        pass
+async def main():
+    async with Database.open(folder / "toys.db", migrations=toys) as db:
+        await db.write(add("kept"))
+        fill()
+        try:
+            await db.write(add("x" * 100_000))
+        except DiskFull as error:
+            print("write:", error.code)
+        print(await db.read(lambda conn: conn.execute("SELECT name FROM toy").fetchall()))
+        (folder / "filler").unlink()
+        await db.write(add("x" * 100_000))
+    fill()
+    try:
+        async with Database.open(folder / "more.db", migrations=toys):
+            pass
+    except DiskFull as error:
+        print("open:", error.code)
+asyncio.run(main())
+"""
+
+
+def test_a_full_file_system_is_typed_and_recovers(tmp_path: Path) -> None:
+    """In a mount namespace of its own, so that the small file system ends with its process."""
+    mounted = [
+        "unshare",
+        "-Urm",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=512k tmpfs "$0" && exec "$@"',
+        str(tmp_path),
+    ]
+    if subprocess.run([*mounted, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("cannot mount in a namespace here")
+    printed = run([*mounted, sys.executable, "-c", FILL_UP, str(tmp_path)])
+    assert printed == ["write: disk-full", "[('kept',)]", "open: disk-full"]
+
+
+def run(command: list[str]) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

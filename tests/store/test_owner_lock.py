@@ -42,7 +42,9 @@ def holder(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_another_process_is_refused_with_the_holders_pid(path: Path, holder: "subprocess.Popen[bytes]") -> None:
+def test_another_process_is_refused_with_the_holders_pid(
+    path: Path, holder: "subprocess.Popen[bytes]"
+) -> None:
     with pytest.raises(OwnerConflict, match=f"process {holder.pid}") as caught:
         OwnerLock(path).acquire()
     assert caught.value.detail == {"path": str(path), "pid": holder.pid}
@@ -91,13 +93,13 @@ def test_a_lock_can_be_taken_again_after_its_release_but_not_twice(path: Path) -
 def test_the_lock_file_is_private_and_not_inherited(path: Path) -> None:
     with OwnerLock(path) as lock:
         assert stat.S_IMODE(lock.path.stat().st_mode) == 0o600
-        [fd] = [int(fd) for fd in os.listdir("/proc/self/fd") if _leads_to(int(fd), lock.path)]
-        assert not os.get_inheritable(fd)
+        [fd] = [link for link in Path("/proc/self/fd").iterdir() if _leads_to(link, lock.path)]
+        assert not os.get_inheritable(int(fd.name))
 
 
-def _leads_to(fd: int, path: Path) -> bool:
+def _leads_to(link: Path, path: Path) -> bool:
     try:
-        return Path(f"/proc/self/fd/{fd}").readlink() == path
+        return link.readlink() == path
     except OSError:
         return False
 

@@ -1,0 +1,52 @@
+"""Callboard: a supervised actor runtime for production AI agents.
+
+The names below are the public ones. They are loaded on first use (docs/adr/0001-layout.md says why).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from callboard.actors import Actor as Actor
+    from callboard.actors import ActorSpec as ActorSpec
+    from callboard.actors import ActorStopped as ActorStopped
+    from callboard.actors import BadActor as BadActor
+    from callboard.actors import Context as Context
+    from callboard.actors import Down as Down
+    from callboard.actors import Grant as Grant
+    from callboard.actors import HandlerFailed as HandlerFailed
+    from callboard.actors import Message as Message
+    from callboard.actors import PermissionDenied as PermissionDenied
+    from callboard.actors import Untrusted as Untrusted
+    from callboard.actors import receive as receive
+    from callboard.bus import ActorDied as ActorDied
+    from callboard.bus import DeadlineExceeded as DeadlineExceeded
+    from callboard.bus import Held as Held
+    from callboard.bus import MailboxFull as MailboxFull
+    from callboard.bus import MessageRefused as MessageRefused
+    from callboard.bus import MessageTooLarge as MessageTooLarge
+    from callboard.bus import NoSuchActor as NoSuchActor
+    from callboard.supervisor import Client as Client
+    from callboard.supervisor import Fleet as Fleet
+
+    from .errors import CallboardError as CallboardError
+
+_HOME = {
+    "callboard.actors": (
+        "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Message",
+        "PermissionDenied", "Untrusted", "receive",
+    ),
+    "callboard.bus": (
+        "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",
+    ),
+    "callboard.supervisor": ("Client", "Fleet"),
+    "callboard.errors": ("CallboardError",),
+}  # fmt: skip
+_ROOM = {name: room for room, names in _HOME.items() for name in names}
+__all__ = list(_ROOM)  # noqa: PLE0605 - made from the one table
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ROOM[name]), name)

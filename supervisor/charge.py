@@ -1,0 +1,182 @@
+"""One cell in the daemon's care: its process kept alive, its actors' addresses never without an answer."""
+
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal
+
+import anyio
+
+from callboard.actors import ActorSpec, Intensity, Letter, Restart
+from callboard.bus import Endpoint, NoticeBody
+from callboard.clock import Clock
+from callboard.guardian import Guardian
+
+from .process import BUS_LOST, CellOrder, CellProcess, describe
+from .records import Records
+from .restart import Exit, decide_restart
+from .understudy import Understudy
+
+READY_WITHIN: Final = 20.0
+KILL_AFTER: Final = 1.0
+CellState = Literal["starting", "up", "restarting", "held", "ended"]
+MakeOrder = Callable[[str, int], CellOrder]
+
+
+class Charge:
+    """Keeps one cell. `keep` runs in a task of its own; the other methods are called by the daemon."""
+
+    def __init__(
+        self, name: str, specs: list[ActorSpec], *, endpoint: Endpoint, records: Records, guardian: Guardian,
+        logs: Path, clock: Clock, make_order: MakeOrder,
+    ) -> None:  # fmt: skip
+        self.name, self.specs = name, specs
+        self.state: CellState = "starting"
+        self.epoch = 0
+        self.restarts = 0
+        self.started_at = clock.monotonic()
+        self.ready = anyio.Event()
+        self.ended = anyio.Event()
+        homes = {spec.name: spec.cell for spec in specs}
+        self.understudies = {
+            spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs
+        }
+        self._endpoint, self._records, self._guardian, self._clock = endpoint, records, guardian, clock
+        self._log, self._make_order = logs / f"{name}.log", make_order
+        self._crashes: tuple[float, ...] = ()
+        self._process: CellProcess | None = None
+        self._stopping = False
+        self._revived = anyio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process id, or 0 when there is none."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def restart_type(self) -> Restart:
+        """The most demanding of its actors'."""
+        kinds = {spec.restart for spec in self.specs}
+        return "permanent" if "permanent" in kinds else "transient" if "transient" in kinds else "temporary"
+
+    @property
+    def intensity(self) -> Intensity:
+        """The strictest of its actors'."""
+        return min((spec.intensity for spec in self.specs), key=lambda intensity: intensity.most)
+
+    async def stand_in(self) -> None:
+        """Let the understudies answer."""
+        for understudy in self.understudies.values():
+            await understudy.take_over()
+
+    async def keep(self) -> None:
+        """Run the cell's process again and again until it is stopped, held or has ended for good."""
+        while not self._stopping:
+            code = await self._run_once()
+            if self._stopping:
+                break
+            await self._after(code)
+        self.state = "ended"
+        self.ended.set()
+
+    async def _run_once(self) -> int:
+        self.epoch = await self._records.epochs.next(self.name)
+        self.started_at = self._clock.monotonic()
+        self.ready = anyio.Event()
+        self._process = CellProcess(self._make_order(self.name, self.epoch), self._log, self._guardian)
+        if self._stopping:
+            self._process.send(signal.SIGTERM)
+        await self._records.add(
+            "cell-started", self.name, f"started as process {self._process.pid}", {"pid": self.pid, "epoch": self.epoch}
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._kill_if_not_ready, self._process)
+            code = await self._process.wait()
+            tasks.cancel_scope.cancel()
+        self._process = None
+        return code
+
+    async def _kill_if_not_ready(self, process: CellProcess) -> None:
+        with anyio.move_on_after(READY_WITHIN):
+            await self.ready.wait()
+            return
+        await self._records.add("cell-not-ready", self.name, f"not ready within {READY_WITHIN} s: killed")
+        process.send(signal.SIGKILL)
+
+    async def _after(self, code: int) -> None:
+        """Answer for the dead, then decide. The order matters: first the understudies, then the news."""
+        self.state = "restarting"
+        await self.stand_in()
+        why = describe(code)
+        self._notify("down", f"cell {self.name} {why}")
+        await self._records.add("cell-exited", self.name, f"{why}; its log: {self._log.name}", {"code": code})
+        exited: Exit = "normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed"
+        decision = decide_restart(
+            self.restart_type,
+            exited,
+            crashes=self._crashes,
+            intensity=self.intensity,
+            now=self._clock.monotonic(),
+            chance=random.random(),  # noqa: S311 - jitter
+        )
+        self._crashes = decision.crashes
+        if decision.do == "restart":
+            self.restarts += 1
+            await self._sleep(decision.delay)
+        elif decision.do == "hold":
+            await self._hold(f"{len(self._crashes)} crashes within {self.intensity.within} s, the last: {why}")
+        else:
+            await self._hold(f"{why}; restart = {self.restart_type!r}")
+
+    async def _sleep(self, delay: float) -> None:
+        self._revived = anyio.Event()
+        with anyio.move_on_after(delay):
+            await self._revived.wait()
+
+    async def _hold(self, why: str) -> None:
+        self.state = "held"
+        for understudy in self.understudies.values():
+            understudy.hold()
+        self._notify("held", why)
+        await self._records.add("cell-held", self.name, why)
+        self._revived = anyio.Event()
+        await self._revived.wait()
+        self.state = "restarting"
+        for understudy in self.understudies.values():
+            understudy.held = False
+
+    def _notify(self, what: str, why: str) -> None:
+        for spec in self.specs:
+            self._endpoint.notify(NoticeBody(spec.name, what, why[:500], self.epoch))
+
+    def revive(self) -> None:
+        """End a hold or a backoff, with a fresh budget."""
+        self._crashes = ()
+        self._revived.set()
+
+    async def page(self, actor: str, *, begin: bool) -> tuple[list[Letter], bool]:
+        """Hand over what was kept for an actor; with `begin`, the understudy leaves the address first."""
+        understudy = self.understudies[actor]
+        if begin:
+            await understudy.give_back()
+        return understudy.page()
+
+    def serves(self) -> None:
+        """Take note that everything was handed over."""
+        self.state = "up"
+        self.ready.set()
+
+    async def stop(self) -> None:
+        """TERM, then KILL one second after the longest ``drain_for``; returns when the process has ended."""
+        self._stopping = True
+        self._revived.set()
+        if self._process is not None:
+            self._process.send(signal.SIGTERM)
+        with anyio.move_on_after(max(spec.health.drain_for for spec in self.specs) + KILL_AFTER):
+            await self.ended.wait()
+        if self._process is not None:
+            self._process.send(signal.SIGKILL)
+        await self.ended.wait()
+
+

@@ -1,0 +1,271 @@
+"""The supervisor daemon: it owns the state directory, the embedded server and the cells, and answers the commands.
+
+It stays off the data paths. Messages pass through it only while an actor is down and its understudy keeps them.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from callboard.actors import ActorSpec, Row, State
+from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect
+from callboard.clock import Clock, SystemClock
+from callboard.errors import CallboardError
+from callboard.guardian import Guardian
+
+from .cell import open_cell
+from .charge import Charge
+from .config import FleetConfig
+from .errors import BadFleet
+from .messages import ActorRow, Actors, CellReady, CellUp, Done, EventList, Flat, Kept, ListEvents, ListRows, Order, Rows
+from .process import CellOrder
+from .records import Records, open_records
+from .service import Supervisor
+from .state import StateDirectory, Whereabouts
+from .worker import Voice
+
+ROW_WITHIN: Final = 0.5
+
+
+class Daemon:
+    """A running fleet. Made by :func:`run_daemon`."""
+
+    def __init__(self, config: FleetConfig, state: StateDirectory, *, clock: Clock) -> None:
+        self.config, self.state, self._clock = config, state, clock
+        self.records: Records
+        self.whereabouts: Whereabouts
+        self.charges: dict[str, Charge] = {}
+        self.stopped = anyio.Event()
+        self.why_stopped = ""
+        self._endpoint: Endpoint
+        self._voice: Voice
+
+    # --- what the supervisor actor does
+
+    async def list_actors(self) -> Actors:
+        """Ask each cell that is up, at once; a cell that does not answer within half a second is shown as it is."""
+        rows: dict[str, list[ActorRow]] = {}
+        async with anyio.create_task_group() as tasks:
+            for charge in self.charges.values():
+                tasks.start_soon(self._rows_of, charge, rows)
+        return Actors(fleet=self.config.name, rows=[row for name in self.charges for row in rows[name]])
+
+    async def _rows_of(self, charge: Charge, rows: dict[str, list[ActorRow]]) -> None:
+        found = [_absent(spec, charge) for spec in charge.specs]
+        if charge.state == "up":
+            try:
+                reply = await self._voice.ask(f"cell-{charge.name}", ListRows(), timeout=ROW_WITHIN, reply=Rows)
+                found = reply.rows
+            except CallboardError:
+                found = [msgspec.structs.replace(row, state="silent") for row in found]
+        up_for = self._clock.monotonic() - charge.started_at
+        rows[charge.name] = [
+            ActorRow(**{**msgspec.structs.asdict(row), "restarts": row.restarts + charge.restarts},
+                     cell=charge.name, pid=charge.pid, up_for=up_for)
+            for row in found
+        ]  # fmt: skip
+
+    async def list_events(self, query: ListEvents) -> EventList:
+        """Return recorded events."""
+        return await self.records.list(query)
+
+    async def record(self, kind: str, subject: str, text: str, detail: Flat) -> None:
+        """Record what a cell reported."""
+        await self.records.add(kind, subject, text, detail)
+
+    async def order(self, order: Order) -> Done:
+        """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
+        charge = self._charge_of(order.actor)
+        if charge.state == "up":
+            return await self._voice.ask(f"cell-{charge.name}", order, timeout=5.0, reply=Done)
+        if order.verb == "hold":
+            raise NoSuchActor(f"{order.actor} is {charge.state}: nothing to hold; try again when it is up", actor=order.actor)
+        charge.revive()
+        await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
+        return Done(text=f"{order.actor}: its cell {charge.name} starts again")
+
+    async def hand_over(self, request: CellUp) -> Kept:
+        """Give a new incarnation what was kept for one of its actors."""
+        charge = self._current(request.cell, request.epoch)
+        letters, more = await charge.page(request.actor, begin=request.begin)
+        return Kept(letters=letters, more=more)
+
+    def cell_ready(self, message: CellReady) -> None:
+        """Take note that a cell serves."""
+        self._current(message.cell, message.epoch).serves()
+
+    def stop(self, why: str) -> None:
+        """Begin to stop; :func:`run_daemon`'s block should then end."""
+        self.why_stopped = self.why_stopped or why
+        self.stopped.set()
+
+    def _current(self, cell: str, epoch: int) -> Charge:
+        charge = self.charges.get(cell)
+        if charge is None or charge.epoch != epoch:
+            raise NoSuchActor(f"cell {cell!r} of epoch {epoch} is not the one that runs", cell=cell, epoch=epoch)
+        return charge
+
+    def _charge_of(self, actor: str) -> Charge:
+        for charge in self.charges.values():
+            if any(spec.name == actor for spec in charge.specs):
+                return charge
+        names = ", ".join(sorted(spec.name for spec in self.config.actors))
+        raise NoSuchActor(f"no actor named {actor!r} in fleet {self.config.name!r}: {names}", actor=actor)
+
+    # --- where an actor is
+
+    def where(self, actor: str) -> str:
+        """Return how it stands with an actor's address: up, restarting, held or unknown."""
+        for charge in self.charges.values():
+            if actor in charge.understudies:
+                return {"up": "up", "held": "held", "ended": "unknown"}.get(charge.state, "restarting")
+        return "up" if actor in ("supervisor", *(f"cell-{name}" for name in self.charges)) else "unknown"
+
+    # --- life
+
+    @asynccontextmanager
+    async def running(self, *, binary: Path | None) -> AsyncIterator["Daemon"]:
+        """Run the fleet for the time of the block; its actors' addresses answer when the block begins."""
+        async with AsyncExitStack() as stack:
+            self.state.own()
+            stack.callback(self.state.leave)
+            self.records = await stack.enter_async_context(open_records(self.state.path / "daemon.db", clock=self._clock))
+            guardian = stack.enter_context(Guardian.start())
+            server = await self._open_server(stack, guardian, binary)
+            self.whereabouts = self._whereabouts(server)
+            bus = await stack.enter_async_context(connect(_options(self.whereabouts, self.config.name)))
+            self._endpoint = await stack.enter_async_context(
+                Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
+            )
+            self._voice = Voice(self._endpoint, "supervisor")
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            if server is not None:
+                tasks.start_soon(self._keep_server, server)
+            tasks.start_soon(self._watch_bus, bus)
+            await self._open_office(stack)
+            await self._start_cells(tasks, guardian)
+            stack.push_async_callback(self._stop_cells)
+            yield self
+
+    async def _open_server(self, stack: AsyncExitStack, guardian: Guardian, binary: Path | None) -> NatsServer | None:
+        if self.config.bus.url:
+            return None
+        directory = self.state.path / "nats"
+        opened = NatsServer.open(directory, fleet=self.config.name, binary=binary, guardian=guardian)
+        return await stack.enter_async_context(opened)
+
+    def _whereabouts(self, server: NatsServer | None) -> Whereabouts:
+        table, name, pid = self.config.bus, self.config.name, os.getpid()
+        if server is None:
+            password = _read_secret(self.config.home, table.password_file)
+            ca = str((self.config.home / table.ca).resolve()) if table.ca else ""
+            return Whereabouts(fleet=name, pid=pid, url=table.url, user=table.user, password=password, ca=ca)
+        return Whereabouts(
+            fleet=name, pid=pid, url=server.url, user=server.fleet_login.user, password=server.fleet_login.password,
+            guest_user=server.guest_login.user, guest_password=server.guest_login.password, monitor=server.monitor_url,
+        )  # fmt: skip
+
+    async def _keep_server(self, server: NatsServer) -> None:
+        while True:
+            code = await server.wait_exited()
+            if self.stopped.is_set():
+                return
+            await self.records.add("server-exited", "nats", f"nats-server ended with {code}: starting it again", {"code": code})
+            await server.restart()
+
+    async def _watch_bus(self, bus: Connection) -> None:
+        why = await bus.wait_closed()
+        self.stop(f"the daemon's own connection ended: {why}")
+
+    async def _open_office(self, stack: AsyncExitStack) -> None:
+        """Host the supervisor actor, and answer who asks where an actor is."""
+        cell = await stack.enter_async_context(
+            open_cell(
+                self._endpoint, state=self.state.path, epoch=1, homes=self.config.homes, clock=self._clock,
+                report=self._report,
+            )
+        )  # fmt: skip
+        await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
+        await self._endpoint.answer_where(self.where)
+
+    def _report(self, kind: str, subject: str, text: str, _detail: Flat) -> None:
+        self.stop(f"the supervisor itself: {kind} {subject}: {text}") if kind == "actor-held" else None
+
+    async def _start_cells(self, tasks: TaskGroup, guardian: Guardian) -> None:
+        for name in self.config.cells:
+            charge = Charge(
+                name, [spec for spec in self.config.actors if spec.cell == name], endpoint=self._endpoint,
+                records=self.records, guardian=guardian, logs=self.state.path / "logs", clock=self._clock,
+                make_order=self._make_order,
+            )  # fmt: skip
+            self.charges[name] = charge
+            await charge.stand_in()
+        for charge in self.charges.values():
+            tasks.start_soon(charge.keep)
+        self.state.publish(self.whereabouts)
+
+    def _make_order(self, cell: str, epoch: int) -> CellOrder:
+        at, config = self.whereabouts, self.config
+        return CellOrder(
+            fleet=config.name, cell=cell, epoch=epoch, url=at.url, user=at.user, password=at.password, ca=at.ca,
+            state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
+        )  # fmt: skip
+
+    async def wait_ready(self) -> None:
+        """Wait until each cell serves or is held."""
+        for charge in self.charges.values():
+            while charge.state not in ("up", "held"):
+                await anyio.sleep(0.01)
+
+    async def _stop_cells(self) -> None:
+        self.stop("the daemon ends")
+        with anyio.CancelScope(shield=True):  # bounded by stop() itself: TERM, drain_for, KILL
+            for charge in reversed(list(self.charges.values())):
+                await charge.stop()
+            await self.records.add("daemon-stopped", self.config.name, self.why_stopped)
+
+
+def _absent(spec: ActorSpec, charge: Charge) -> Row:
+    state: State = "held" if charge.state == "held" else "starting" if charge.state == "starting" else "restarting"
+    depth = len(charge.understudies[spec.name].mailbox)
+    return Row(
+        actor=spec.name, state=state, depth=depth, in_hand=[], in_hand_for=0.0, handled=0, failed=0, refused=0, restarts=0
+    )
+
+
+def _options(at: Whereabouts, name: str) -> ConnectOptions:
+    return ConnectOptions(
+        url=at.url, user=at.user, password=at.password, ca=Path(at.ca) if at.ca else None, name=f"{name}/daemon"
+    )
+
+
+def _read_secret(home: Path, file: str) -> str:
+    if not file:
+        return ""
+    path = home / file
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BadFleet(f"{path} can be read by others: chmod 600 it", path=str(path))
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadFleet(f"bus.password_file: {error}", path=str(path)) from error
+
+
+def run_daemon(
+    config: FleetConfig, state: StateDirectory, *, binary: Path | None = None, clock: Clock | None = None
+) -> AbstractAsyncContextManager[Daemon]:
+    """Run a fleet for the time of an ``async with`` block.
+
+    Raises:
+        DaemonRuns: another daemon owns the state directory.
+        ServerMissing, PortTaken, ServerFailed, BusUnavailable: there is no bus to be had.
+
+    """
+    return Daemon(config, state, clock=clock or SystemClock()).running(binary=binary)

@@ -1,0 +1,140 @@
+"""A fleet run from Python."""
+
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import msgspec
+
+from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
+from callboard.bus import ConnectOptions, Endpoint, NatsServer, connect
+from callboard.clock import SystemClock
+from callboard.guardian import Guardian
+from callboard.names import checked
+
+from .cell import open_cell
+from .client import open_client
+from .config import ActorTable, BusTable, FleetConfig, HealthTable, IntensityTable
+from .daemon import run_daemon
+from .records import open_records
+from .reports import Reports
+from .state import StateDirectory
+
+Isolation = Literal["task", "process"]
+
+
+class Fleet(Speaker):
+    """Runs actors for the time of an ``async with`` block, and speaks to them with the owner's rights.
+
+    Args:
+        name: of the fleet.
+        actors: classes, or specs where a class alone does not say enough.
+        nats: URL of an outside server; default: an embedded one on a free loopback port.
+        state: folder for the fleets' state; default: a temporary one, gone at the end.
+        isolation: ``"task"`` runs all actors in this process and promises less (docs/guarantees.md says what):
+            a handler that blocks the loop blocks them all. ``"process"`` runs each in a cell of its own, as the
+            daemon does; its classes must be importable, so not defined in ``__main__``.
+
+    """
+
+    def __init__(
+        self, name: str, actors: Sequence[type[Actor] | ActorSpec], *, nats: str | None = None,
+        state: Path | None = None, isolation: Isolation = "task",
+    ) -> None:  # fmt: skip
+        self.name = checked(name, "fleet")
+        self.specs = [actor if isinstance(actor, ActorSpec) else spec_of(actor) for actor in actors]
+        names = [spec.name for spec in self.specs]
+        if twice := {known for known in names if names.count(known) > 1}:
+            raise BadActor(f"two actors of fleet {name!r} are named {sorted(twice)[0]!r}", actor=sorted(twice)[0])
+        if isolation not in ("task", "process"):
+            raise BadActor(f"isolation is {isolation!r}: 'task' or 'process'")
+        self._nats, self._state, self._isolation = nats, state, isolation
+        self._name = ""
+        self._stack: AsyncExitStack
+
+    async def __aenter__(self) -> "Fleet":
+        self._stack = await AsyncExitStack().__aenter__()
+        try:
+            state = self._state or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-")))
+            run = self._as_tasks if self._isolation == "task" else self._as_processes
+            options = await self._stack.enter_async_context(run(StateDirectory(state, self.name)))
+            client = await self._stack.enter_async_context(open_client(options, self.name))
+        except BaseException as error:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._endpoint = client._endpoint  # noqa: SLF001 - a fleet speaks as its client
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        return await self._stack.__aexit__(*exc)
+
+    @asynccontextmanager
+    async def _as_processes(self, state: StateDirectory) -> AsyncIterator[ConnectOptions]:
+        async with run_daemon(self._config(), state) as daemon:
+            await daemon.wait_ready()
+            at = daemon.whereabouts
+            yield ConnectOptions(url=at.url, user=at.user, password=at.password)
+
+    def _config(self) -> FleetConfig:
+        specs = tuple(
+            msgspec.structs.replace(spec, cell=spec.name) if spec.cell == "main" else spec for spec in self.specs
+        )
+        return FleetConfig(
+            name=self.name, bus=BusTable(url=self._nats or ""), actors=specs, tables=tuple(map(_table, specs)),
+            home=Path.cwd(),
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def _as_tasks(self, state: StateDirectory) -> AsyncIterator[ConnectOptions]:
+        clock = SystemClock()
+        async with AsyncExitStack() as stack:
+            state.own()
+            stack.callback(state.leave)
+            self.records = await stack.enter_async_context(open_records(state.path / "daemon.db", clock=clock))
+            options = await self._bus_options(stack, state)
+            bus = await stack.enter_async_context(connect(options))
+            endpoint = await stack.enter_async_context(Endpoint(bus, fleet=self.name, cell="main", clock=clock))
+            reports = Reports(self.records.take, clock=clock)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            tasks.start_soon(reports.run)
+            stack.callback(tasks.cancel_scope.cancel)
+            epoch = await self.records.epochs.next("main")
+            homes = {spec.name: "main" for spec in self.specs}
+            cell = await stack.enter_async_context(
+                open_cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put)
+            )
+            for spec in self.specs:
+                await cell.add(spec)
+            await bus.flush()
+            yield options
+            with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for
+                await cell.drain()
+
+    async def _bus_options(self, stack: AsyncExitStack, state: StateDirectory) -> ConnectOptions:
+        if self._nats:
+            return ConnectOptions(url=self._nats)
+        guardian = stack.enter_context(Guardian.start())
+        opened = NatsServer.open(state.path / "nats", fleet=self.name, guardian=guardian)
+        server = await stack.enter_async_context(opened)
+        return ConnectOptions(url=server.url, user=server.fleet_login.user, password=server.fleet_login.password)
+
+
+def _table(spec: ActorSpec) -> ActorTable:
+    module, name = spec.actor.__module__, spec.actor.__qualname__
+    if module == "__main__" or "." in name:
+        raise BadActor(f"{module}.{name} cannot be imported by another process: put it at the top of a module")
+    copied = {key: getattr(spec.health, key) for key in spec.health.__struct_fields__}
+    return ActorTable(
+        use=f"{module}:{name}", name=spec.name, cell=spec.cell,
+        replicas=spec.replicas, open=spec.open, restart=spec.restart, mailbox=spec.mailbox, may=spec.may,
+        health=HealthTable(**copied), intensity=IntensityTable(most=spec.intensity.most, within=spec.intensity.within),
+        options=_plain(spec.options),
+    )  # fmt: skip
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    plain = msgspec.to_builtins(options)
+    return plain if isinstance(plain, dict) else {}

@@ -1,0 +1,174 @@
+"""What runs inside a cell's process: load the actors, join the bus, serve until told to stop.
+
+It ends by itself in three cases: SIGTERM (drain, exit 0), the daemon's pipe at its end (finish what is in hand for a
+second, exit), or the bus connection gone for good (exit 75 at once: a deaf cell is no use). A thread makes sure that a
+blocked event loop cannot outlive the daemon by more than two seconds.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import msgspec
+
+from callboard.actors import ActorSpec, Host, Speaker
+from callboard.bus import Connection, ConnectOptions, Endpoint, connect
+from callboard.clock import SystemClock
+from callboard.errors import CallboardError
+
+from .cell import Cell, open_cell
+from .config import look_beside, spec_from
+from .messages import CellReady, CellUp, Kept, Recorded
+from .process import BUS_LOST, CellOrder
+from .reports import Reports
+from .service import CellKeeper, Supervisor
+
+ORPHAN_DRAIN: Final = 1.0
+ORPHAN_END: Final = 2.0
+HANDOVER_WITHIN: Final = 10.0
+
+
+class Voice(Speaker):
+    """The runtime's own voice over an endpoint."""
+
+    def __init__(self, endpoint: Endpoint, name: str = "") -> None:
+        self._endpoint, self._name = endpoint, name
+
+
+def main() -> None:
+    """Run one cell as its order on standard input says."""
+    order = msgspec.json.decode(_first_line(), type=CellOrder)
+    try:
+        code = anyio.run(_run, order, backend_options={"use_uvloop": _has_uvloop()})
+    except CallboardError as error:
+        print(f"cell {order.cell}: {error}", file=sys.stderr)  # noqa: T201 - its log file
+        code = 1
+    os._exit(code) if threading.active_count() > 1 else sys.exit(code)
+
+
+def _first_line() -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = os.read(0, 65536)
+        if not part:
+            sys.exit("callboard.supervisor.worker is started by the daemon, with its order on standard input")
+        line += part
+    return bytes(line)
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+async def _run(order: CellOrder) -> int:
+    look_beside(Path(order.home))
+    specs = [spec_from(table) for table in order.actors]
+    options = ConnectOptions(
+        url=order.url, user=order.user, password=order.password, name=f"{order.fleet}/{order.cell}",
+        ca=Path(order.ca) if order.ca else None,
+    )  # fmt: skip
+    clock = SystemClock()
+    async with (
+        connect(options) as bus,
+        Endpoint(bus, fleet=order.fleet, cell=order.cell, clock=clock) as endpoint,
+        anyio.create_task_group() as tasks,
+    ):
+        voice = Voice(endpoint)
+        reports = Reports(partial(_deliver, voice), clock=clock)
+        tasks.start_soon(reports.run)
+        cell = open_cell(
+            endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put
+        )
+        async with cell as running:
+            code = await _serve(running, specs, order, voice, bus)
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _deliver(voice: Voice, event: Recorded) -> None:
+    try:
+        await voice.tell(Supervisor, event)
+    except CallboardError as error:
+        print(f"not recorded ({error}): {event.kind} {event.subject} {event.text}", file=sys.stderr)  # noqa: T201 - its log file
+
+
+async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Voice, bus: Connection) -> int:
+    ending = _Ending()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ending.watch_signals)
+        tasks.start_soon(ending.watch_bus, bus)
+        ending.watch_daemon()
+        keeper = ActorSpec(actor=CellKeeper, name=f"cell-{order.cell}", cell=order.cell, options=cell)
+        await cell.add(keeper)
+        hosts = [await cell.add(spec, handover=True) for spec in specs]
+        await bus.flush()
+        for host in hosts:
+            await _take_over(host, order, voice)
+        await voice.ask(Supervisor.cell_ready, CellReady(cell=order.cell, epoch=order.epoch), timeout=HANDOVER_WITHIN)
+        await ending.event.wait()
+        if ending.code == 0:
+            with anyio.move_on_after(ending.drain):
+                await cell.drain()
+        tasks.cancel_scope.cancel()
+    return ending.code
+
+
+async def _take_over(host: Host, order: CellOrder, voice: Voice) -> None:
+    """Fetch what the understudy kept for an actor, page by page, before its mailbox opens."""
+    kept: list[Kept] = []
+    while not kept or kept[-1].more:
+        request = CellUp(cell=order.cell, epoch=order.epoch, actor=host.name, begin=not kept)
+        kept.append(await voice.ask(Supervisor.cell_up, request, timeout=HANDOVER_WITHIN))
+    host.hand_over([letter for page in kept for letter in page.letters])
+
+
+class _Ending:
+    """Why and how this process ends."""
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self.code = 0
+        self.drain = float("inf")
+
+    async def watch_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                self.event.set()
+
+    async def watch_bus(self, bus: Connection) -> None:
+        why = await bus.wait_closed()
+        print(f"the bus is gone: {why}", file=sys.stderr)  # noqa: T201 - its log file
+        self.code = BUS_LOST
+        self.event.set()
+
+    def watch_daemon(self) -> None:
+        token = anyio.lowlevel.current_token()
+        threading.Thread(target=self._wait_for_end_of_pipe, args=(token,), daemon=True).start()
+
+    def _wait_for_end_of_pipe(self, token: anyio.lowlevel.EventLoopToken) -> None:
+        while os.read(0, 4096):
+            pass
+        try:
+            anyio.from_thread.run_sync(self._orphaned, token=token)
+        except RuntimeError:
+            return  # the loop has ended before us
+        time.sleep(ORPHAN_END)
+        os._exit(BUS_LOST)
+
+    def _orphaned(self) -> None:
+        self.drain = ORPHAN_DRAIN
+        self.event.set()
+
+
+if __name__ == "__main__":
+    main()
