@@ -176,6 +176,11 @@ class Endpoint:
             if self._pending.pop(envelope.id, None) is not None:
                 self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
 
+    async def flush(self) -> None:
+        """Wait until the server has seen everything sent so far."""
+        self._outbox.flush()
+        await self.bus.flush()
+
     def _make(self, kind: Kind, *, causation: str = "", reply: str = "", body: Any = None) -> Envelope:
         return Envelope(
             VERSION, kind, "", 0, new_id(), "", causation, reply=reply, trust=Trust.INTERNAL,

@@ -23,6 +23,10 @@ class Client(Speaker):
         """The name of the fleet."""
         return self._endpoint.fleet
 
+    async def flush(self) -> None:
+        """Wait until the server has seen everything sent so far."""
+        await self._endpoint.flush()
+
     @classmethod
     @asynccontextmanager
     async def connect(cls, fleet: str = "", *, state: Path | None = None) -> "AsyncIterator[Client]":

@@ -14,7 +14,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Row, State
-from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect
+from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
@@ -94,7 +94,7 @@ class Daemon:
         """Give a new incarnation what was kept for one of its actors."""
         charge = self._current(request.cell, request.epoch)
         letters, more = await charge.page(request.actor, begin=request.begin)
-        return Kept(letters=letters, more=more)
+        return Kept(letters=encode(letters), more=more)
 
     def cell_ready(self, message: CellReady) -> None:
         """Take note that a cell serves."""

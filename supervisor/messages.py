@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from callboard.actors import Letter, Message, Row
+from callboard.actors import Message, Row
 
 Flat = dict[str, str | int | float | bool | None]
 Verb = Literal["restart", "hold", "revive"]
@@ -92,9 +92,9 @@ class CellUp(Message):
 
 
 class Kept(Message):
-    """A page of letters that were kept; `more` if another follows."""
+    """A page of letters that were kept, packed; `more` if another follows."""
 
-    letters: list[Letter]
+    letters: bytes
     more: bool
 
 

@@ -19,7 +19,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import msgspec
 
-from callboard.actors import ActorSpec, Host, Speaker
+from callboard.actors import ActorSpec, Host, Letter, Speaker
 from callboard.bus import Connection, ConnectOptions, Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
@@ -34,6 +34,7 @@ from .service import CellKeeper, Supervisor
 ORPHAN_DRAIN: Final = 1.0
 ORPHAN_END: Final = 2.0
 HANDOVER_WITHIN: Final = 10.0
+_letters: Final = msgspec.msgpack.Decoder(list[Letter])
 
 
 class Voice(Speaker):
@@ -129,7 +130,7 @@ async def _take_over(host: Host, order: CellOrder, voice: Voice) -> None:
     while not kept or kept[-1].more:
         request = CellUp(cell=order.cell, epoch=order.epoch, actor=host.name, begin=not kept)
         kept.append(await voice.ask(Supervisor.cell_up, request, timeout=HANDOVER_WITHIN))
-    host.hand_over([letter for page in kept for letter in page.letters])
+    host.hand_over([letter for page in kept for letter in _letters.decode(page.letters)])
 
 
 class _Ending:

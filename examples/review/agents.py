@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from callboard import Actor, Context, receive
+from callboard import Actor, Context, Grant, receive
 
 from .content import contents
 from .fanout import fan_out, persist
@@ -114,6 +114,7 @@ class Editor(Actor):
     """Have a repository surveyed and inspected, and write the report."""
 
     concurrency = 4
+    may = Grant(ask=("surveyor", "ruff", "bandit", "metrics", "gaps"))
     Options = RootOptions
     options: RootOptions
 

@@ -44,8 +44,8 @@ class _Diagnostic(msgspec.Struct, frozen=True):
 async def lint(files: tuple[Content, ...]) -> Done:
     """Return ruff's findings.
 
-    A file that is no Python gives none: the metrics say so of the same file. One that ruff cannot read, or dies
-    of, is unchecked.
+    A file that is no Python gives none: the metrics say so of the same file. One that ruff cannot read, or
+    dies of, is unchecked.
 
     Raises:
         ToolFailed: ruff was killed from outside.
@@ -99,7 +99,7 @@ def _as_utf8(source: bytes) -> bytes | None:
 
 
 def understand(path: str, finished: Finished) -> Done:
-    """Return what one run of ruff said of the file at `path`; raise ToolFailed if it was ended from outside."""
+    """Return what one run of ruff said of a file; raise ToolFailed if it was ended from outside."""
     if finished.code in FROM_OUTSIDE:
         raise ToolFailed(f"ruff was ended from outside ({finished.code})", tool="ruff", code=finished.code)
     if finished.code not in (0, 1):

@@ -1,4 +1,4 @@
-"""The analysers: what they find, that hostile source cannot hurt them, and that a killed one changes nothing."""
+"""The analysers: what they find, what hostile source does to them, and what a killed one changes: nothing."""
 
 import os
 import signal

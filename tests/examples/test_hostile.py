@@ -1,4 +1,4 @@
-"""A hostile repository: nothing of its own runs, nothing in it configures the review, nothing outside it is read."""
+"""A hostile repository: nothing of its own runs, nothing in it counts, nothing outside it is read."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from examples.review.report import Report
 from examples.review.survey import survey
 from tests.examples.made import MadeRepository, Reviewer
 
-BAD = "import os\nimport subprocess\n\n\ndef run(x):\n    subprocess.call(x, shell=True)\n    return undefined\n"
+BAD = "import os\nimport subprocess\ndef run(x):\n    subprocess.call(x, shell=True)\n    return undefined\n"
 SILENCE_RUFF = '[tool.ruff]\nexclude = ["*.py"]\n[tool.ruff.lint]\nselect = []\nignore = ["ALL"]\n'
 SILENCE_BANDIT = "[bandit]\nskips = B101,B404,B602\nexclude = .\n"
 

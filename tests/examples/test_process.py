@@ -1,4 +1,4 @@
-"""Running a process: nothing it does keeps the caller waiting, and nothing of ours but its input reaches it."""
+"""Running a process: it cannot keep the caller waiting, and gets nothing of ours but its input."""
 
 import os
 import sys

@@ -43,12 +43,11 @@ def execute(sql: str, *values: object) -> Callable[[sqlite3.Connection], None]:
 
 
 async def filled(path: Path, rows: int = 2000) -> None:
+    def fill(conn: sqlite3.Connection) -> None:
+        conn.executemany("INSERT INTO toy VALUES (?)", ((f"toy {n}",) for n in range(rows)))
+
     async with Database.open(path, migrations=V1) as db:
-        await db.write(
-            lambda conn: (
-                conn.executemany("INSERT INTO toy VALUES (?)", ((f"toy {n}",) for n in range(rows))) and None
-            )
-        )
+        await db.write(fill)
 
 
 async def opened(path: Path, migrations: Migrations) -> list[tuple[object, ...]]:

@@ -1,0 +1,70 @@
+"""Exit codes: what a script may rely on."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    USAGE = 2
+    NO_DAEMON = 3
+    REFUSED = 4
+    NO_ANSWER = 5
+    FAILED = 6
+
+
+_BY_CODE = {
+    "bad-fleet": Exit.USAGE,
+    "invalid-name": Exit.USAGE,
+    "invalid-json": Exit.USAGE,
+    "daemon-runs": Exit.USAGE,
+    "no-such-daemon": Exit.NO_DAEMON,
+    "bus-unavailable": Exit.NO_DAEMON,
+    "permission-denied": Exit.REFUSED,
+    "held": Exit.REFUSED,
+    "mailbox-full": Exit.REFUSED,
+    "deadline-exceeded": Exit.NO_ANSWER,
+}
+
+
+def exit_code(error_code: str) -> Exit:
+    """Return the exit code for a typed error; any other one was an answer: 6."""
+    return _BY_CODE.get(error_code, Exit.FAILED)
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Run the async body of a command; a typed error ends it with its text and its exit code."""
+    import anyio
+
+    from callboard.errors import CallboardError
+
+    try:
+        return anyio.run(work)
+    except CallboardError as error:
+        fail(error)
+    except BaseExceptionGroup as group:
+        errors = _leaves(group)
+        known = [error for error in errors if isinstance(error, CallboardError)]
+        if not known:
+            raise
+        fail(known[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def fail(error: object) -> NoReturn:
+    """Print a typed error and end with its exit code."""
+    code = str(getattr(error, "code", ""))
+    print(f"callboard: {code}: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+    sys.exit(exit_code(code))

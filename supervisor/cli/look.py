@@ -1,0 +1,130 @@
+"""``ps``, ``events``, ``check`` and ``doctor``: what is, what was, and what would be wrong."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .exits import run
+from .main import as_json, where
+
+if TYPE_CHECKING:
+    from ..messages import Actors, EventList
+
+_COLOURS = {"running": "green", "held": "red", "silent": "red", "restarting": "yellow", "starting": "yellow"}
+
+
+@click.command()
+@as_json
+@where
+def ps(fleet: str, state: Path | None, *, as_json: bool) -> None:
+    """Show who lives where, and how well."""
+    import msgspec
+
+    async def work() -> "Actors":
+        from ..client import Client
+        from ..messages import ListActors
+        from ..service import Supervisor
+
+        async with Client.connect(fleet, state=state) as client:
+            return await client.ask(Supervisor.actors, ListActors(), timeout=10.0)
+
+    found = run(work)
+    if as_json:
+        click.echo(msgspec.json.encode(found.rows).decode())
+    else:
+        _print_actors(found)
+
+
+def _print_actors(found: "Actors") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"fleet {found.fleet}", title_justify="left", box=None, pad_edge=False)
+    for name in ("actor", "state", "cell", "pid", "up", "waiting", "in hand", "handled", "failed", "restarts"):
+        table.add_column(name, justify="left" if name in ("actor", "state", "cell", "in hand") else "right")
+    for row in found.rows:
+        hand = f"{', '.join(row.in_hand)} for {row.in_hand_for:.1f} s" if row.in_hand else ""
+        colour = _COLOURS.get(row.state, "default")
+        table.add_row(
+            row.actor, f"[{colour}]{row.state}[/]", row.cell, str(row.pid or ""), f"{row.up_for:.0f} s",
+            str(row.depth), hand, str(row.handled), str(row.failed), str(row.restarts),
+        )  # fmt: skip
+    Console().print(table)
+
+
+@click.command()
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many, the newest.")
+@click.option("--kind", default="", help="Only this kind, such as cell-exited.")
+@click.option("--of", "subject", default="", help="Only of this actor or cell.")
+@as_json
+@where
+def events(fleet: str, state: Path | None, *, limit: int, kind: str, subject: str, as_json: bool) -> None:
+    """Show what the supervisor saw and did."""
+    import msgspec
+
+    async def work() -> "EventList":
+        from ..client import Client
+        from ..messages import ListEvents
+        from ..service import Supervisor
+
+        async with Client.connect(fleet, state=state) as client:
+            query = ListEvents(limit=limit, kind=kind, subject=subject)
+            return await client.ask(Supervisor.events, query, timeout=10.0)
+
+    found = run(work)
+    if as_json:
+        click.echo(msgspec.json.encode(found.events).decode())
+        return
+    for event in found.events:
+        at = datetime.fromtimestamp(event.at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        click.echo(f"{at}  {event.kind:<16}  {event.subject}: {event.text}")
+
+
+@click.command()
+@click.argument("fleet_file", metavar="FLEET.toml", type=click.Path(path_type=Path))
+@as_json
+def check(fleet_file: Path, *, as_json: bool) -> None:
+    """Check a fleet file whole, without running it."""
+    import msgspec
+
+    from callboard.errors import CallboardError
+
+    from ..config import load_fleet
+    from .exits import fail
+
+    try:
+        config = load_fleet(fleet_file)
+    except CallboardError as error:
+        fail(error)
+    rows = [
+        {"actor": spec.name, "cell": spec.cell, "replicas": spec.replicas, "open": spec.open,
+         "may": {verb: names for verb in ("tell", "ask", "publish", "spawn", "act") if (names := getattr(spec.may, verb))}}
+        for spec in config.actors
+    ]  # fmt: skip
+    if as_json:
+        click.echo(msgspec.json.encode({"fleet": config.name, "actors": rows}).decode())
+        return
+    click.echo(f"{fleet_file}: fleet {config.name}, {len(rows)} actors in {len(config.cells)} cells")
+    for row in rows:
+        click.echo(f"  {row['actor']:<20} cell {row['cell']:<20} {'open' if row['open'] else '':<5} may {row['may'] or 'nothing'}")
+
+
+@click.command()
+@click.option("--nats-server", "binary", type=click.Path(path_type=Path), help="The nats-server that would be used.")
+@as_json
+def doctor(binary: Path | None, *, as_json: bool) -> None:
+    """Say what is wrong with this machine's set-up."""
+    import msgspec
+
+    from ..doctor import examine
+
+    findings = examine(binary)
+    if as_json:
+        click.echo(msgspec.json.encode(findings).decode())
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.text}")
+    sys.exit(0 if all(finding.ok for finding in findings) else 2)

@@ -1,0 +1,85 @@
+"""``tell``, ``ask`` and ``publish``: messages in, from a terminal."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .exits import run
+from .main import as_json, where
+
+
+def _message(text: str) -> Any:
+    """Return JSON text as a message; end with a usage error if it is none."""
+    import msgspec
+
+    from callboard.actors import Json
+
+    try:
+        plain = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise click.UsageError(f"not JSON: {error}") from error
+    if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
+        raise click.UsageError('a message is a JSON object with a "type", such as \'{"type": "Question", "text": "Hi"}\'')
+    return Json(text.encode(), plain["type"])
+
+
+@click.command()
+@click.argument("actor")
+@click.argument("message", metavar="JSON")
+@where
+def tell(actor: str, message: str, fleet: str, state: Path | None) -> None:
+    """Send ACTOR a message and do not wait for a reply."""
+    parsed = _message(message)
+
+    async def work() -> None:
+        from ..client import Client
+
+        async with Client.connect(fleet, state=state) as client:
+            await client.tell(actor, parsed)
+            await client.flush()
+
+    run(work)
+
+
+@click.command()
+@click.argument("actor")
+@click.argument("message", metavar="JSON")
+@click.option("--timeout", default=30.0, show_default=True, type=click.FloatRange(min=0.001), help="Seconds to wait.")
+@as_json
+@where
+def ask(actor: str, message: str, fleet: str, state: Path | None, *, timeout: float, as_json: bool) -> None:
+    """Send ACTOR a question and print its reply."""
+    import msgspec
+
+    parsed = _message(message)
+
+    async def work() -> Any:
+        from ..client import Client
+
+        async with Client.connect(fleet, state=state) as client:
+            return await client.ask(actor, parsed, timeout=timeout)
+
+    reply = run(work)
+    text = msgspec.json.encode(reply)
+    click.echo(text.decode() if as_json else msgspec.json.format(text).decode())
+
+
+@click.command()
+@click.argument("topic")
+@click.argument("message", metavar="JSON")
+@where
+def publish(topic: str, message: str, fleet: str, state: Path | None) -> None:
+    """Publish an event on TOPIC."""
+    parsed = _message(message)
+
+    async def work() -> None:
+        from ..client import Client
+
+        async with Client.connect(fleet, state=state) as client:
+            await client.publish(topic, parsed)
+            await client.flush()
+
+    run(work)
+
+

@@ -1,0 +1,74 @@
+"""What ``callboard doctor`` looks at: each check says what it found and, if it is bad, what to do."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from callboard.bus import find_binary
+from callboard.errors import CallboardError
+
+FREE_DISK: Final = 1024**3
+FILES: Final = 1024
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+def examine(binary: Path | None = None) -> list[Finding]:
+    """Return what was found, in the order of what needs what."""
+    return [_python(), _server(binary), _loopback(), _pidfd(), _disk(), _files()]
+
+
+def _python() -> Finding:
+    version = sys.version.split()[0]
+    return Finding(what="python", ok=sys.version_info >= (3, 11), text=f"{version} (3.11 or newer is needed)")
+
+
+def _server(binary: Path | None) -> Finding:
+    try:
+        found = find_binary(binary)
+        shown = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603 - the user's own
+    except (CallboardError, OSError, subprocess.SubprocessError) as error:
+        return Finding(what="nats-server", ok=False, text=f"{error}")
+    return Finding(what="nats-server", ok=True, text=f"{shown.stdout.strip()} at {found}")
+
+
+def _loopback() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+    except OSError as error:
+        return Finding(what="loopback", ok=False, text=f"cannot listen on 127.0.0.1: {error}")
+    return Finding(what="loopback", ok=True, text=f"can listen on 127.0.0.1 (got port {port})")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return Finding(what="pidfd", ok=False, text=f"{error}: Linux 5.3 or newer is needed to watch cells")
+    return Finding(what="pidfd", ok=True, text="processes can be watched and signalled without a race")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    text = f"{free / 1024**3:.1f} GiB free here (1 GiB is needed for queues and records)"
+    return Finding(what="disk", ok=free >= FREE_DISK, text=text)
+
+
+def _files() -> Finding:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Finding(what="open files", ok=soft >= FILES, text=f"limit {soft} (at least {FILES}: 'ulimit -n {FILES}')")

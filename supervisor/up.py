@@ -1,0 +1,84 @@
+"""``callboard up`` and ``down``: a daemon from ready to the last line it prints."""
+
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+
+from callboard.store import Event
+
+from .client import Client
+from .config import load_fleet
+from .daemon import Daemon, run_daemon
+from .errors import NoSuchDaemon
+from .messages import Stop
+from .service import Supervisor
+from .state import StateDirectory, find_daemon, root_of
+
+
+async def run_up(fleet_file: Path, *, state: Path | None, seconds: float | None, binary: Path | None) -> None:
+    """Run the fleet of `fleet_file` until told to stop, or for `seconds`."""
+    config = load_fleet(fleet_file)
+    directory = StateDirectory(root_of(state, config.home), config.name)
+    async with run_daemon(config, directory, binary=binary) as daemon:
+        daemon.records.listeners.append(_print_event)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch_signals, daemon)
+            if seconds is not None:
+                tasks.start_soon(_stop_after, daemon, seconds)
+            tasks.start_soon(_say_ready, daemon)
+            await daemon.stopped.wait()
+            tasks.cancel_scope.cancel()
+        _say(f"stopping: {daemon.why_stopped}")
+
+
+async def _say_ready(daemon: Daemon) -> None:
+    await daemon.wait_ready()
+    at = daemon.whereabouts
+    _say(f"ready: fleet {at.fleet}, {len(daemon.config.actors)} actors in {len(daemon.charges)} cells, pid {at.pid}")
+    _say(f"  bus      {at.url}")
+    if at.guest_user:
+        _say(f"  guest    user {at.guest_user}, password {at.guest_password}")
+        _say(f"  front    cb.{at.fleet}.to.<actor>   open: {', '.join(_open(daemon)) or 'none'}")
+    if at.monitor:
+        _say(f"  monitor  {at.monitor}")
+    _say("  permissions: in process only")
+
+
+def _open(daemon: Daemon) -> list[str]:
+    return [spec.name for spec in daemon.config.actors if spec.open]
+
+
+async def _watch_signals(daemon: Daemon) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            daemon.stop(f"told to by {signal.Signals(number).name}")
+
+
+async def _stop_after(daemon: Daemon, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    daemon.stop(f"--for {seconds} is over")
+
+
+def _print_event(event: Event) -> None:
+    at = datetime.fromtimestamp(event.at, tz=UTC).astimezone().strftime("%H:%M:%S")
+    _say(f"{at} {event.kind:<16} {event.subject}: {event.text}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a command's output
+    sys.stdout.flush()
+
+
+async def run_down(fleet: str, *, state: Path | None, timeout: float) -> None:
+    """Tell the running daemon to stop, and wait until its process has ended."""
+    at = find_daemon(fleet=fleet, state=state)
+    async with Client.connect(at.fleet, state=state) as client:
+        await client.ask(Supervisor.stop, Stop(), timeout=10.0)
+    with anyio.move_on_after(timeout):
+        while Path(f"/proc/{at.pid}").exists():
+            await anyio.sleep(0.02)
+        return
+    raise NoSuchDaemon(f"the daemon (pid {at.pid}) has not ended within {timeout} s", pid=at.pid)
