@@ -32,11 +32,11 @@ from .message import tag_of as tag_of
 from .replica import Crashed as Crashed
 from .replica import Replica as Replica
 from .replies import Replies as Replies
+from .speaking import Json as Json
+from .speaking import Speaker as Speaker
 from .spec import RESTARTS as RESTARTS
 from .spec import ActorSpec as ActorSpec
 from .spec import Health as Health
 from .spec import Intensity as Intensity
 from .spec import Restart as Restart
 from .spec import spec_of as spec_of
-from .speaking import Json as Json
-from .speaking import Speaker as Speaker

@@ -68,7 +68,12 @@ class Context(Speaker):
             return _OWN_CAUSE
         envelope = self._letter.envelope
         return Cause(
-            envelope.id, envelope.correlation, envelope.hops, envelope.deadline, self._letter.trust, envelope.trace
+            envelope.id,
+            envelope.correlation,
+            envelope.hops,
+            envelope.deadline,
+            self._letter.trust,
+            envelope.trace,
         )
 
     @property

@@ -106,13 +106,19 @@ class Door:
             error = f"{envelope.sender!r} lives in cell {house.homes[envelope.sender]!r}, not in {letter.cell!r}"
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
-            house.refuse(letter, Held(f"{house.name} is held; 'callboard revive {house.name}' lets it go on", actor=house.name))
+            house.refuse(
+                letter,
+                Held(f"{house.name} is held; 'callboard revive {house.name}' lets it go on", actor=house.name),
+            )
         elif not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
             house.refuse(letter, MessageRefused(error, path="$.type"))
         elif not house.mailbox.put(letter):
             depth = len(house.mailbox)
-            house.refuse(letter, MailboxFull(f"the mailbox of {house.name} is full: {depth} wait", actor=house.name, depth=depth))
+            house.refuse(
+                letter,
+                MailboxFull(f"the mailbox of {house.name} is full: {depth} wait", actor=house.name, depth=depth),
+            )
 
     def from_outside(self, _subject: str, data: bytes, reply: str) -> None:
         """Take one bare message; arrays, and so envelopes, are refused here."""

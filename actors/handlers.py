@@ -9,7 +9,19 @@ import inspect
 import sys
 import types
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, NamedTuple, Never, Self, TypeVar, Union, get_args, get_origin, overload
+from typing import (
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    Never,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    overload,
+)
 
 import msgspec
 
@@ -126,12 +138,16 @@ def _signature(actor: type[Any], handler: Handler[Any, Any]) -> tuple[list[type[
     if not inspect.iscoroutinefunction(method):
         _wrong(actor, handler, "it is not an 'async def'")
     parameters = list(inspect.signature(method).parameters.values())
-    if len(parameters) != 3 or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):  # noqa: PLR2004 - self, message, ctx
+    if len(parameters) != 3 or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
         _wrong(actor, handler, f"it takes ({', '.join(p.name for p in parameters)})")
     annotations = inspect.get_annotations(method)
     messages = _members(_evaluate(actor, handler, annotations.get(parameters[1].name)))
     if not messages or not all(_is_message(member) for member in messages):
-        _wrong(actor, handler, f"{parameters[1].name!r} is annotated with no Message: {annotations.get(parameters[1].name)!r}")
+        _wrong(
+            actor,
+            handler,
+            f"{parameters[1].name!r} is annotated with no Message: {annotations.get(parameters[1].name)!r}",
+        )
     reply = _evaluate(actor, handler, annotations.get("return", Never))
     if not all(member in (None, types.NoneType) or _is_message(member) for member in _members(reply)):
         _wrong(actor, handler, f"its return annotation is {annotations.get('return')!r}: a Message, or None")
@@ -147,7 +163,11 @@ def _evaluate(actor: type[Any], handler: Handler[Any, Any], annotation: Any) -> 
     try:
         return eval(annotation, dict(scope), dict(vars(actor)))  # noqa: S307 - the program's own source, as typing does
     except NameError as error:
-        _wrong(actor, handler, f"the annotation {annotation!r} cannot be resolved here ({error}); import it at run time")
+        _wrong(
+            actor,
+            handler,
+            f"the annotation {annotation!r} cannot be resolved here ({error}); import it at run time",
+        )
 
 
 def _members(annotation: Any) -> list[Any]:

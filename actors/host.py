@@ -23,8 +23,8 @@ from .grant import Grant
 from .mailbox import Letter, Mailbox
 from .message import tag_of
 from .replies import Replies
-from .spec import ActorSpec
 from .speaking import NO_CAUSE, Speaker
+from .spec import ActorSpec
 
 State = Literal["starting", "running", "restarting", "held", "draining", "stopped", "silent"]
 QUEUE = "cb"
@@ -100,7 +100,9 @@ class Host:
     async def open(self) -> None:
         """Answer at the actor's address from now on."""
         door, fleet = Door(self), self.endpoint.fleet
-        listen: list[tuple[str, Callable[[str, bytes, str], None]]] = [(subjects.mailbox(fleet, self.name), door.from_cell)]
+        listen: list[tuple[str, Callable[[str, bytes, str], None]]] = [
+            (subjects.mailbox(fleet, self.name), door.from_cell)
+        ]
         if self.spec.open:
             listen.append((subjects.front_door(fleet, self.name), door.from_outside))
         for subject, receiver in listen:

@@ -24,7 +24,7 @@ from .message import Message
 FAILURES_IN_A_ROW: Final = 5
 
 
-class Crashed(Exception):  # noqa: N818 - an exit, told to the supervisor, not an error for users
+class Crashed(Exception):
     """A replica has ended and says why."""
 
 
@@ -53,7 +53,7 @@ class Replica:
             raise Crashed(_why(group)) from group
         except Exception as error:
             raise Crashed(f"stopping() raised {error!r}") from error
-    
+
     async def _make(self) -> None:
         within = self._host.spec.health.start_within
         try:

@@ -21,8 +21,8 @@ from callboard.bus import (
     Trust,
     check_size,
     encode,
+    subjects,
 )
-from callboard.bus import subjects
 from callboard.ids import new_id
 
 from .errors import BadActor
@@ -132,7 +132,11 @@ class Speaker:
         )
 
     async def tell(
-        self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", *, timeout: float = TELL_WITHIN
+        self,
+        target: "type[Actor] | Handler[Any, Any] | str",
+        message: "Message | Json",
+        *,
+        timeout: float = TELL_WITHIN,
     ) -> None:
         """Send `message` and do not wait for it to be handled: at most once.
 

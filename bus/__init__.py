@@ -4,6 +4,7 @@ May import the floor and the ``nats`` package (nobody else may). Knows subjects 
 are written in :mod:`.interface`, the wire format in docs/adr/0002-wire.md.
 """
 
+from . import subjects as subjects
 from .codec import FRAME_MOST as FRAME_MOST
 from .codec import check_size as check_size
 from .codec import decode_body as decode_body
@@ -12,7 +13,6 @@ from .codec import is_bare as is_bare
 from .codec import join as join
 from .codec import refuse as refuse
 from .codec import split as split
-from . import subjects as subjects
 from .connection import Connection as Connection
 from .connection import ConnectOptions as ConnectOptions
 from .connection import connect as connect

@@ -143,7 +143,7 @@ class Connection:
                 missed = 0  # it knows; the client reconnects by itself
                 continue
             missed = 0 if await self._round_trip() else missed + 1
-            if missed == 2:  # noqa: PLR2004 - once may be a busy loop, twice is deaf
+            if missed == 2:
                 self._end("deaf: two probes in a row did not come back")
 
     async def _round_trip(self) -> bool:

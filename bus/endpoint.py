@@ -147,7 +147,9 @@ class Endpoint:
         if scope.cancelled_caught:
             depth = account.messages
             raise MailboxFull(
-                f"{actor} has not taken {depth} messages of this cell within {timeout} s", actor=actor, depth=depth
+                f"{actor} has not taken {depth} messages of this cell within {timeout} s",
+                actor=actor,
+                depth=depth,
             )
 
     async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Envelope:
@@ -190,7 +192,8 @@ class Endpoint:
     def notify(self, notice: NoticeBody) -> None:
         """Tell every endpoint of the fleet what happened to an actor's address."""
         self.bus.publish(
-            subjects.system(self.fleet, "notice", sender=self.cell), codec.encode(self._make(Kind.NOTICE, body=notice))
+            subjects.system(self.fleet, "notice", sender=self.cell),
+            codec.encode(self._make(Kind.NOTICE, body=notice)),
         )
 
     def on_notice(self, listener: Callable[[NoticeBody], None]) -> None:
@@ -351,4 +354,3 @@ class Endpoint:
                     self._fail((envelope.id,), error)
                     if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
                         account.give(1, len(memoryview(envelope.body)))
-

@@ -21,9 +21,7 @@ class Call(Generic[T]):
 
     __slots__ = ("_leaving", "abandoned", "committed", "done", "error", "fn", "result")
 
-    def __init__(
-        self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None
-    ) -> None:
+    def __init__(self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None) -> None:
         self.fn = fn
         self.committed = committed
         self.abandoned = False

@@ -104,9 +104,7 @@ class Database:
         """How many calls hold a place: waiting for the thread or running on it."""
         return self._max_pending - self._places.value
 
-    async def write(
-        self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None
-    ) -> T:
+    async def write(self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None) -> T:
         """Run `fn` as one transaction and return its result once that is committed.
 
         `fn` runs on the database's thread inside BEGIN IMMEDIATE … COMMIT; any exception of it undoes all it
@@ -173,9 +171,7 @@ class Database:
                 with patience:
                     await self._connection.close()
             except sqlite3.Error as error:
-                raise StoreError(
-                    f"{self.path} did not close cleanly ({error})", path=str(self.path)
-                ) from error
+                raise StoreError(f"{self.path} did not close cleanly ({error})", path=str(self.path)) from error
             finally:
                 if patience.cancelled_caught:
                     self._worker.abort()
@@ -189,7 +185,5 @@ async def _end(opener: Opener) -> None:
         while opener.thread is None or opener.thread.is_alive():  # noqa: ASYNC110 - see above
             await anyio.sleep(0.0005)
     if opener.thread is None or opener.thread.is_alive():
-        raise StoreStuck(
-            f"{opener.path}: a function did not return, its thread lives on", path=str(opener.path)
-        )
+        raise StoreStuck(f"{opener.path}: a function did not return, its thread lives on", path=str(opener.path))
     opener.discard()

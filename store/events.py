@@ -13,9 +13,7 @@ from .errors import InvalidLimit, ValueTooLarge, WrongValueType
 
 _LONGEST_TEXT: Final = 2000  # characters
 _LARGEST_DETAIL: Final = 64 * 1024  # bytes of JSON
-_SURPLUS: Final = (
-    64  # rows deleted with one append: old ones go faster than new ones come, and no append waits long
-)
+_SURPLUS: Final = 64  # rows deleted with one append: old ones go faster than new ones come, and no append waits long
 _COLUMNS: Final = "seq, at, kind, subject, text, detail"
 
 
@@ -58,9 +56,7 @@ class Events:
     async def latest(self, limit: int, *, kind: str | None = None, subject: str | None = None) -> list[Event]:
         """Return up to `limit` events, the newest first, of one kind or subject if given."""
         _check(limit)
-        wanted = [
-            (name, value) for name, value in (("kind", kind), ("subject", subject)) if value is not None
-        ]
+        wanted = [(name, value) for name, value in (("kind", kind), ("subject", subject)) if value is not None]
         where = " AND ".join(f"{name} = ?" for name, _ in wanted) or "TRUE"
         sql = f"SELECT {_COLUMNS} FROM event WHERE {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - fixed names
         return await self._select(sql, *(value for _, value in wanted), limit)
@@ -76,9 +72,7 @@ class Events:
         return [_event(row) for row in rows]
 
     def _insert(self, conn: sqlite3.Connection, values: tuple[float, str, str, str, str]) -> Event:
-        sql = (
-            f"INSERT INTO event (at, kind, subject, text, detail) VALUES (?, ?, ?, ?, ?) RETURNING {_COLUMNS}"  # noqa: S608 - fixed names
-        )
+        sql = f"INSERT INTO event (at, kind, subject, text, detail) VALUES (?, ?, ?, ?, ?) RETURNING {_COLUMNS}"  # noqa: S608 - fixed names
         [row] = conn.execute(sql, values).fetchall()
         conn.execute(
             "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq <= ? ORDER BY seq LIMIT ?)",

@@ -84,9 +84,7 @@ class OwnerLock:
     def _conflict(self, pid: int | None) -> OwnerConflict:
         who = "a living process" if pid is None else f"process {pid}"
         path = str(self.path).removesuffix(".lock")
-        return OwnerConflict(
-            f"{path} is owned by {who}: end it, or use another state folder", path=path, pid=pid
-        )
+        return OwnerConflict(f"{path} is owned by {who}: end it, or use another state folder", path=path, pid=pid)
 
 
 def _is_at(fd: int, path: Path) -> bool:

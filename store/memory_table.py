@@ -26,9 +26,7 @@ class MemoryTable:
 
     def listing(self, conn: sqlite3.Connection) -> list[tuple[str, float]]:
         """Return each key and its expiry; ticks go on from the highest in the file."""
-        self._ticks = itertools.count(
-            int(conn.execute("SELECT coalesce(max(used), 0) FROM memory").fetchone()[0]) + 1
-        )
+        self._ticks = itertools.count(int(conn.execute("SELECT coalesce(max(used), 0) FROM memory").fetchone()[0]) + 1)
         return conn.execute("SELECT key, expires FROM memory").fetchall()
 
     def find(self, conn: sqlite3.Connection, key: str) -> Row | None:

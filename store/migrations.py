@@ -50,8 +50,7 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
             )
         if version > self.version:
             raise DatabaseNewer(
-                f"{path} has schema version {version}, this Callboard knows up to {self.version}: "
-                "use a newer one",
+                f"{path} has schema version {version}, this Callboard knows up to {self.version}: use a newer one",
                 path=str(path),
                 found=version,
                 known=self.version,
@@ -84,9 +83,7 @@ def packaged(kind: str) -> tuple[str, ...]:
         if named and named[1] == kind:
             found[int(named[2])] = file.read_text(encoding="utf-8")
     if not found or sorted(found) != list(range(1, len(found) + 1)):
-        raise InvalidLimit(
-            f"migrations of {kind!r} must be numbered from 0001 without a gap, not {sorted(found)}"
-        )
+        raise InvalidLimit(f"migrations of {kind!r} must be numbered from 0001 without a gap, not {sorted(found)}")
     return tuple(found[number] for number in sorted(found))
 
 

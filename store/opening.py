@@ -110,9 +110,7 @@ class Opener:
     def _configure(self, conn: sqlite3.Connection) -> None:
         mode = conn.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise DatabaseReadOnly(
-                f"{self.path} cannot use a write-ahead log here (got {mode!r})", path=str(self.path)
-            )
+            raise DatabaseReadOnly(f"{self.path} cannot use a write-ahead log here (got {mode!r})", path=str(self.path))
         conn.execute(f"PRAGMA synchronous = {self.synchronous}")
         conn.execute("PRAGMA foreign_keys = ON")
         conn.execute("PRAGMA trusted_schema = OFF")

@@ -28,8 +28,7 @@ def encoded(key: str, value: object, *, limit: int) -> bytes:
         ) from error
     if len(data) > limit:
         raise ValueTooLarge(
-            f"memory {key!r} was given {len(data)} bytes, the limit is {limit}: "
-            "split the value or store it as a file",
+            f"memory {key!r} was given {len(data)} bytes, the limit is {limit}: split the value or store it as a file",
             key=key,
             size=len(data),
             limit=limit,

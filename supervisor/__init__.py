@@ -26,7 +26,7 @@ _HOME = {
     "load_fleet": "config",
     "run_daemon": "daemon",
 }
-__all__ = list(_HOME)  # noqa: PLE0605 - made from the one table
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

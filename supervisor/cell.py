@@ -14,9 +14,20 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
-from callboard.actors import Actor, ActorSpec, BadActor, Crashed, Grant, Host, PermissionDenied, Replica, Row, spec_of
 from callboard.actors import VERBS as GRANT_VERBS
-from callboard.bus import Endpoint, NoticeBody, NoSuchActor
+from callboard.actors import (
+    Actor,
+    ActorSpec,
+    BadActor,
+    Crashed,
+    Grant,
+    Host,
+    PermissionDenied,
+    Replica,
+    Row,
+    spec_of,
+)
+from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
 from callboard.store import ActorFile, WorkingMemory
 
@@ -31,7 +42,14 @@ class Cell:
     """Hosts actors. Made by :func:`open_cell`."""
 
     def __init__(
-        self, endpoint: Endpoint, *, state: Path, epoch: int, homes: Mapping[str, str], clock: Clock, report: Report
+        self,
+        endpoint: Endpoint,
+        *,
+        state: Path,
+        epoch: int,
+        homes: Mapping[str, str],
+        clock: Clock,
+        report: Report,
     ) -> None:
         self.endpoint, self.clock, self.homes = endpoint, clock, homes
         self.hosts: dict[str, Host] = {}
@@ -114,7 +132,10 @@ class Cell:
             self._crashes[host.name] = decision.crashes
             self._say_down(host, why)
             if decision.do == "hold":
-                self.hold(host.name, why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within} s: {why}")
+                self.hold(
+                    host.name,
+                    why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within} s: {why}",
+                )
                 break
             if decision.do == "end":
                 await self._end(host, why)
@@ -238,7 +259,8 @@ def _check_subset(parent: Host, name: str, granted: Grant) -> None:
         for target in getattr(granted, verb):
             if not parent.grant.allows(verb, target):
                 raise PermissionDenied(
-                    f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself", actor=parent.name
+                    f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself",
+                    actor=parent.name,
                 )
 
 

@@ -88,7 +88,10 @@ class Charge:
         if self._stopping:
             self._process.send(signal.SIGTERM)
         await self._records.add(
-            "cell-started", self.name, f"started as process {self._process.pid}", {"pid": self.pid, "epoch": self.epoch}
+            "cell-started",
+            self.name,
+            f"started as process {self._process.pid}",
+            {"pid": self.pid, "epoch": self.epoch},
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._kill_if_not_ready, self._process)
@@ -178,5 +181,3 @@ class Charge:
         if self._process is not None:
             self._process.send(signal.SIGKILL)
         await self.ended.wait()
-
-

@@ -51,5 +51,8 @@ class Client(Speaker):
 async def open_client(options: ConnectOptions, fleet: str) -> AsyncIterator[Client]:
     """Connect to a fleet's bus directly."""
     cell = f"client-{new_id()[-12:]}"
-    async with connect(options) as bus, Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock()) as endpoint:
+    async with (
+        connect(options) as bus,
+        Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock()) as endpoint,
+    ):
         yield Client(endpoint)

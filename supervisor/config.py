@@ -135,7 +135,7 @@ def look_beside(home: Path) -> None:
             sys.path.append(folder)
 
 
-class _Fault(Exception):  # noqa: N818 - turned into BadFleet, which has the file's name
+class _Fault(Exception):
     def __init__(self, text: str, at: str) -> None:
         super().__init__(text)
         self.text, self.at = text, at
@@ -168,7 +168,10 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
     if name in RESERVED or name.startswith(RESERVED_PREFIX):
         raise _Fault(f"{name!r} is kept for the runtime: not {sorted(RESERVED)}, nor 'cell-…'", f"{at}.name")
     if cell in RESERVED or len(cell) > CELL_NAME_MOST:
-        raise _Fault(f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}", f"{at}.cell")
+        raise _Fault(
+            f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
+            f"{at}.cell",
+        )
     health = Health(**{key: getattr(table.health, key) for key in table.health.__struct_fields__})
     if health.stalled_after <= health.silent_after:
         raise _Fault(
@@ -207,7 +210,8 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
             unknown = [name for name in getattr(spec.may, verb) if name not in names and name != "*"]
             if unknown:
                 raise _Fault(
-                    f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}", f"$.actor[{index}].may.{verb}"
+                    f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}",
+                    f"$.actor[{index}].may.{verb}",
                 )
 
 

@@ -23,7 +23,20 @@ from .cell import open_cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import BadFleet
-from .messages import ActorRow, Actors, CellReady, CellUp, Done, EventList, Flat, Kept, ListEvents, ListRows, Order, Rows
+from .messages import (
+    ActorRow,
+    Actors,
+    CellReady,
+    CellUp,
+    Done,
+    EventList,
+    Flat,
+    Kept,
+    ListEvents,
+    ListRows,
+    Order,
+    Rows,
+)
 from .process import CellOrder
 from .records import Records, open_records
 from .service import Supervisor
@@ -85,7 +98,10 @@ class Daemon:
         if charge.state == "up":
             return await self._voice.ask(f"cell-{charge.name}", order, timeout=5.0, reply=Done)
         if order.verb == "hold":
-            raise NoSuchActor(f"{order.actor} is {charge.state}: nothing to hold; try again when it is up", actor=order.actor)
+            raise NoSuchActor(
+                f"{order.actor} is {charge.state}: nothing to hold; try again when it is up",
+                actor=order.actor,
+            )
         charge.revive()
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
         return Done(text=f"{order.actor}: its cell {charge.name} starts again")
@@ -135,7 +151,9 @@ class Daemon:
         async with AsyncExitStack() as stack:
             self.state.own()
             stack.callback(self.state.leave)
-            self.records = await stack.enter_async_context(open_records(self.state.path / "daemon.db", clock=self._clock))
+            self.records = await stack.enter_async_context(
+                open_records(self.state.path / "daemon.db", clock=self._clock)
+            )
             guardian = stack.enter_context(Guardian.start())
             server = await self._open_server(stack, guardian, binary)
             self.whereabouts = self._whereabouts(server)
@@ -177,7 +195,9 @@ class Daemon:
             code = await server.wait_exited()
             if self.stopped.is_set():
                 return
-            await self.records.add("server-exited", "nats", f"nats-server ended with {code}: starting it again", {"code": code})
+            await self.records.add(
+                "server-exited", "nats", f"nats-server ended with {code}: starting it again", {"code": code}
+            )
             await server.restart()
 
     async def _watch_bus(self, bus: Connection) -> None:
@@ -236,13 +256,25 @@ def _absent(spec: ActorSpec, charge: Charge) -> Row:
     state: State = "held" if charge.state == "held" else "starting" if charge.state == "starting" else "restarting"
     depth = len(charge.understudies[spec.name].mailbox)
     return Row(
-        actor=spec.name, state=state, depth=depth, in_hand=[], in_hand_for=0.0, handled=0, failed=0, refused=0, restarts=0
+        actor=spec.name,
+        state=state,
+        depth=depth,
+        in_hand=[],
+        in_hand_for=0.0,
+        handled=0,
+        failed=0,
+        refused=0,
+        restarts=0,
     )
 
 
 def _options(at: Whereabouts, name: str) -> ConnectOptions:
     return ConnectOptions(
-        url=at.url, user=at.user, password=at.password, ca=Path(at.ca) if at.ca else None, name=f"{name}/daemon"
+        url=at.url,
+        user=at.user,
+        password=at.password,
+        ca=Path(at.ca) if at.ca else None,
+        name=f"{name}/daemon",
     )
 
 

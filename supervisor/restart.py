@@ -34,7 +34,13 @@ _RESTARTED: Final[dict[Restart, frozenset[Exit]]] = {
 
 
 def decide_restart(
-    restart: Restart, ended: Exit, *, crashes: tuple[float, ...], intensity: Intensity, now: float, chance: float = 0.5
+    restart: Restart,
+    ended: Exit,
+    *,
+    crashes: tuple[float, ...],
+    intensity: Intensity,
+    now: float,
+    chance: float = 0.5,
 ) -> Decision:
     """Decide about a child that `ended`.
 

@@ -88,7 +88,12 @@ async def _run(order: CellOrder) -> int:
         reports = Reports(partial(_deliver, voice), clock=clock)
         tasks.start_soon(reports.run)
         cell = open_cell(
-            endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put
+            endpoint,
+            state=Path(order.state),
+            epoch=order.epoch,
+            homes=order.homes,
+            clock=clock,
+            report=reports.put,
         )
         async with cell as running:
             code = await _serve(running, specs, order, voice, bus)

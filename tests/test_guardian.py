@@ -209,9 +209,7 @@ def test_it_runs_alone_and_no_garbage_ends_it(sleeper: Callable[[], subprocess.P
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    _, complaints = alone.communicate(
-        b"\n".join((*garbage, f"add {SERVERS} {known.pid}".encode(), b"")), 10.0
-    )
+    _, complaints = alone.communicate(b"\n".join((*garbage, f"add {SERVERS} {known.pid}".encode(), b"")), 10.0)
     assert (alone.returncode, complaints) == (0, b"")
     assert _gone(known.pid), "what came after the garbage was heard"
 

@@ -26,7 +26,5 @@ async def contents(repository: Repository, files: Sequence[Source]) -> tuple[Con
         raise BadSource(f"a batch has at most {BATCH_FILES} files of at most {LIMITS.file} bytes")
     if not files:
         return ()
-    sources = await read_blobs(
-        repository, [file.blob for file in files], most=sum(file.size for file in files)
-    )
+    sources = await read_blobs(repository, [file.blob for file in files], most=sum(file.size for file in files))
     return tuple(Content(file.path, source) for file, source in zip(files, sources, strict=True))

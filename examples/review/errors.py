@@ -1,5 +1,7 @@
 """What can go wrong in a review, sorted by whose fault it is."""
 
+from typing import Final
+
 from callboard.errors import CallerError, WorldError
 
 
@@ -21,6 +23,12 @@ class RepositoryTooLarge(CallerError):
 
 class BadSource(CallerError):
     """A file named in a batch is not what a survey would name."""
+
+
+CALLER_FAULTS: Final = frozenset(
+    each.__name__ for each in (OutsideRoots, NotARepository, BadCommits, RepositoryTooLarge, BadSource)
+)
+"""Names of the errors above: an actor whose handler raised one says its name, and would raise it again."""
 
 
 class GitFailed(WorldError):

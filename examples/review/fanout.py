@@ -12,6 +12,8 @@ import anyio
 
 from callboard.errors import CallboardError, PeerError, WorldError
 
+from .errors import CALLER_FAULTS
+
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -24,12 +26,15 @@ Sleep = Callable[[float], Awaitable[None]]
 async def persist(ask: Callable[[], Awaitable[R]], *, sleep: Sleep = anyio.sleep) -> R:
     """Return what `ask` returns; ask again, after a pause, when the other side or the world failed.
 
-    An error that is the caller's own is raised at once: the same question would fail again.
+    An error that is the caller's own is raised at once, also where the other side only passes it on: the same
+    question would fail again.
     """
     for delay in DELAYS:
         try:
             return await ask()
-        except (PeerError, WorldError):
+        except (PeerError, WorldError) as error:
+            if error.detail.get("exception") in CALLER_FAULTS:
+                raise
             await sleep(delay)
     return await ask()
 

@@ -59,10 +59,7 @@ def _public(path: str, body: list[ast.stmt]) -> Iterator[Definition]:
 
 
 def _is_overload(function: Function) -> bool:
-    names = {
-        each.id if isinstance(each, ast.Name) else getattr(each, "attr", "")
-        for each in function.decorator_list
-    }
+    names = {each.id if isinstance(each, ast.Name) else getattr(each, "attr", "") for each in function.decorator_list}
     return "overload" in names
 
 

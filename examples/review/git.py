@@ -79,9 +79,7 @@ def environment(repository: Repository) -> dict[str, str]:
     return named
 
 
-async def git(
-    repository: Repository, *arguments: str, stdin: bytes = b"", most: int = LISTING_BYTES
-) -> bytes:
+async def git(repository: Repository, *arguments: str, stdin: bytes = b"", most: int = LISTING_BYTES) -> bytes:
     """Run one git command and return its output, at most `most` bytes of it, within :data:`SECONDS`.
 
     Raises:
@@ -101,18 +99,14 @@ async def git(
         most=most,
     )
     if done.code:
-        raise GitFailed(
-            f"git {arguments[0]} ended with {done.code}: {_why(repository, done.stderr)}", code=done.code
-        )
+        raise GitFailed(f"git {arguments[0]} ended with {done.code}: {_why(repository, done.stderr)}", code=done.code)
     return done.stdout
 
 
 async def resolve(repository: Repository, revision: str) -> str:
     """Return the id of the commit that `revision` names; raise :class:`BadCommits` if it names none."""
     try:
-        said = await git(
-            repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-        )
+        said = await git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except GitFailed as error:
         raise BadCommits(f"{clean(revision)!r} names no commit of {repository.name}") from error
     return checked_object(said.decode("ascii", "replace").strip())

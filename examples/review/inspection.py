@@ -38,8 +38,7 @@ def inspection(tool: Tool, done: Done) -> Inspection:
         tool=tool,
         findings=tuple(sorted(done.findings, key=rank)[:FINDINGS_LISTED]),
         counts=tuple(
-            Count(path=path, severity=severity, findings=count)
-            for (path, severity), count in sorted(counted.items())
+            Count(path=path, severity=severity, findings=count) for (path, severity), count in sorted(counted.items())
         ),
         figures=tuple(sorted(done.figures, key=lambda each: each.path)),
         unchecked=tuple(sorted(done.unchecked)),

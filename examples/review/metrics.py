@@ -22,9 +22,7 @@ LONG_FILE: Final = 1_000
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BRANCHES: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
-_SUPPRESSION: Final = re.compile(
-    rb"#\s*(?:noqa|nosec|ruff:\s*noqa|flake8:\s*noqa|type:\s*ignore)\b", re.IGNORECASE
-)
+_SUPPRESSION: Final = re.compile(rb"#\s*(?:noqa|nosec|ruff:\s*noqa|flake8:\s*noqa|type:\s*ignore)\b", re.IGNORECASE)
 
 
 def measure(files: tuple[Content, ...]) -> Done:
@@ -45,9 +43,7 @@ def _measure(file: Content) -> Done:
     figures = _figures(file, len(counted), max((count for _, count in counted), default=0))
     findings = [_complex(file, function, count) for function, count in counted if count > COMPLEX[-1][0]]
     if figures.lines > LONG_FILE:
-        findings.append(
-            _finding(file, 1, "low", "long-file", f"The file has {figures.lines} lines, over {LONG_FILE}.")
-        )
+        findings.append(_finding(file, 1, "low", "long-file", f"The file has {figures.lines} lines, over {LONG_FILE}."))
     return Done(findings=tuple(findings), figures=(figures,))
 
 
@@ -103,9 +99,7 @@ def _complex(file: Content, function: Function, count: int) -> Finding:
 
 
 def _unparsable(file: Content, trouble: Unparsable) -> Finding:
-    return _finding(
-        file, trouble.line, "high", "unparsable", f"{VERSION} cannot compile this file: {trouble.why}."
-    )
+    return _finding(file, trouble.line, "high", "unparsable", f"{VERSION} cannot compile this file: {trouble.why}.")
 
 
 def _finding(file: Content, line: int, severity: Severity, rule: str, text: str) -> Finding:

@@ -87,9 +87,7 @@ class _Run:
         finally:
             self._kill()
         if self._size > self._most:
-            raise SaidTooMuch(
-                f"{self._name!r} was stopped after {self._most} bytes of output", most=self._most
-            )
+            raise SaidTooMuch(f"{self._name!r} was stopped after {self._most} bytes of output", most=self._most)
         if scope.cancelled_caught:
             raise TookTooLong(f"{self._name!r} was stopped after {seconds:g} s", seconds=seconds)
         return Finished(await self._process.wait(), b"".join(self._out), self._err)

@@ -85,9 +85,7 @@ def _pointer(path: Path) -> str:
     with path.open("rb") as file:
         text = file.read(_POINTER_BYTES + 1)
     if len(text) > _POINTER_BYTES:
-        raise NotARepository(
-            f"its {shown(path.name)} is longer than the {_POINTER_BYTES} bytes that are read here"
-        )
+        raise NotARepository(f"its {shown(path.name)} is longer than the {_POINTER_BYTES} bytes that are read here")
     return os.fsdecode(text)
 
 

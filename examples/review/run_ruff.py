@@ -81,9 +81,7 @@ async def _lint(program: str, file: Content) -> Done:
     ]
     command += ["--target-version=py314", "--stdin-filename", name if name in _PLACES else "module.py", "-"]
     try:
-        finished = await run(
-            command, environment=ENVIRONMENT, cwd="/", stdin=source, seconds=SECONDS, most=_MOST
-        )
+        finished = await run(command, environment=ENVIRONMENT, cwd="/", stdin=source, seconds=SECONDS, most=_MOST)
     except (TookTooLong, SaidTooMuch):
         return Done(unchecked=(file.path,))
     return understand(file.path, finished)

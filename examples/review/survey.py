@@ -40,9 +40,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return f"{self.base}..{self.commit}" if self.base else self.commit
 
 
-async def survey(
-    repository: Repository, commits: str = "", *, page: int = 0, limits: Limits = LIMITS
-) -> Page:
+async def survey(repository: Repository, commits: str = "", *, page: int = 0, limits: Limits = LIMITS) -> Page:
     """Return page `page`, counted from 0, of what `commits` names.
 
     Raises:
@@ -94,15 +92,11 @@ async def _is_head(repository: Repository, commit: str) -> bool:
         return False  # a branch without a commit is checked out
 
 
-async def _choose(
-    repository: Repository, commit: str, *, base: str | None, limits: Limits
-) -> tuple[Tree, bool]:
+async def _choose(repository: Repository, commit: str, *, base: str | None, limits: Limits) -> tuple[Tree, bool]:
     listing = await list_tree(repository, commit)
     changed = None if base is None else await _changed(repository, base, commit)
     chosen = await anyio.to_thread.run_sync(lambda: select(listing, limits=limits, only=changed))
-    whole = (
-        chosen if changed is None else await anyio.to_thread.run_sync(lambda: select(listing, limits=limits))
-    )
+    whole = chosen if changed is None else await anyio.to_thread.run_sync(lambda: select(listing, limits=limits))
     return chosen, any(is_test(file.path) for file in whole.files)
 
 

@@ -81,8 +81,6 @@ def _raise_unless_file(trade: Trade, finished: Finished) -> None:
     if finished.code == EXIT_MISSING:
         raise ToolMissing(f"{trade} is not installed: pip install 'callboard[review]'", tool=trade)
     if finished.code in FROM_OUTSIDE or not (finished.code < 0 or finished.code == EXIT_EXHAUSTED):
-        last = finished.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or [
-            "it did not say why"
-        ]
+        last = finished.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:] or ["it did not say why"]
         text = f"the {trade} worker ended with {finished.code}: {clean(last[0])}"
         raise ToolFailed(text, tool=trade, code=finished.code)

@@ -46,9 +46,7 @@ async def differs(repository: Repository, commit: str) -> bool:
     committed = {(entry.path, entry.blob, entry.mode) for entry in entries(listing)}
     if committed != {(each.path, each.blob, each.mode) for each in index} or await _untracked(repository):
         return True
-    return await anyio.to_thread.run_sync(
-        _any_changed, Path(repository.work_tree), index, abandon_on_cancel=True
-    )
+    return await anyio.to_thread.run_sync(_any_changed, Path(repository.work_tree), index, abandon_on_cancel=True)
 
 
 async def _untracked(repository: Repository) -> bool:

@@ -43,7 +43,7 @@ _HOME = {
     "callboard.errors": ("CallboardError",),
 }  # fmt: skip
 _ROOM = {name: room for room, names in _HOME.items() for name in names}
-__all__ = list(_ROOM)  # noqa: PLE0605 - made from the one table
+__all__ = list(_ROOM)
 
 
 def __getattr__(name: str) -> Any:

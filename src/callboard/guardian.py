@@ -98,9 +98,7 @@ class Guardian:
         if self._closed:
             from .errors import CallerError
 
-            raise CallerError(
-                f"this guardian is closed and cannot take process {pid}: start another", pid=pid
-            )
+            raise CallerError(f"this guardian is closed and cannot take process {pid}: start another", pid=pid)
         self._known[pid] = stage
         self._tell(f"add {stage} {pid}")
 

@@ -43,7 +43,18 @@ def _print_actors(found: "Actors") -> None:
     from rich.table import Table
 
     table = Table(title=f"fleet {found.fleet}", title_justify="left", box=None, pad_edge=False)
-    for name in ("actor", "state", "cell", "pid", "up", "waiting", "in hand", "handled", "failed", "restarts"):
+    for name in (
+        "actor",
+        "state",
+        "cell",
+        "pid",
+        "up",
+        "waiting",
+        "in hand",
+        "handled",
+        "failed",
+        "restarts",
+    ):
         table.add_column(name, justify="left" if name in ("actor", "state", "cell", "in hand") else "right")
     for row in found.rows:
         hand = f"{', '.join(row.in_hand)} for {row.in_hand_for:.1f} s" if row.in_hand else ""
@@ -109,7 +120,9 @@ def check(fleet_file: Path, *, as_json: bool) -> None:
         return
     click.echo(f"{fleet_file}: fleet {config.name}, {len(rows)} actors in {len(config.cells)} cells")
     for row in rows:
-        click.echo(f"  {row['actor']:<20} cell {row['cell']:<20} {'open' if row['open'] else '':<5} may {row['may'] or 'nothing'}")
+        click.echo(
+            f"  {row['actor']:<20} cell {row['cell']:<20} {'open' if row['open'] else '':<5} may {row['may'] or 'nothing'}"
+        )
 
 
 @click.command()

@@ -31,4 +31,4 @@ def new(name: str, folder: Path) -> None:
         (target / made).write_text(text.replace("@NAME@", name).replace("@MODULE@", module), encoding="utf-8")
     click.echo(f"made {target}/fleet.toml and {target}/{module}.py")
     click.echo(f"now:  callboard up {target}/fleet.toml")
-    click.echo(f"then: callboard ask greeter '{{\"type\": \"Greet\", \"name\": \"you\"}}' --state {target}/.callboard")
+    click.echo(f'then: callboard ask greeter \'{{"type": "Greet", "name": "you"}}\' --state {target}/.callboard')

@@ -13,7 +13,12 @@ from .main import where
 @click.argument("fleet_file", metavar="FLEET.toml", type=click.Path(path_type=Path))
 @click.option("--state", type=click.Path(path_type=Path), help="Folder for the fleets' state. [env: CALLBOARD_STATE]")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), help="Stop by itself after so many seconds.")
-@click.option("--nats-server", "binary", type=click.Path(path_type=Path), help="Another nats-server than the installed one.")
+@click.option(
+    "--nats-server",
+    "binary",
+    type=click.Path(path_type=Path),
+    help="Another nats-server than the installed one.",
+)
 def up(fleet_file: Path, state: Path | None, seconds: float | None, binary: Path | None) -> None:
     """Run a fleet until Ctrl-C, SIGTERM or 'callboard down'."""
 
@@ -46,7 +51,10 @@ def bench() -> None:
     import runpy
 
     if not Path("benchmarks/__main__.py").exists():
-        click.echo("callboard: bench runs from a checkout: the peers it measures against are installed there", err=True)
+        click.echo(
+            "callboard: bench runs from a checkout: the peers it measures against are installed there",
+            err=True,
+        )
         sys.exit(2)
     sys.path.insert(0, str(Path.cwd()))
     runpy.run_module("benchmarks", run_name="__main__")

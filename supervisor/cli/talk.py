@@ -20,7 +20,9 @@ def _message(text: str) -> Any:
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise click.UsageError(f"not JSON: {error}") from error
     if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
-        raise click.UsageError('a message is a JSON object with a "type", such as \'{"type": "Question", "text": "Hi"}\'')
+        raise click.UsageError(
+            'a message is a JSON object with a "type", such as \'{"type": "Question", "text": "Hi"}\''
+        )
     return Json(text.encode(), plain["type"])
 
 
@@ -81,5 +83,3 @@ def publish(topic: str, message: str, fleet: str, state: Path | None) -> None:
             await client.flush()
 
     run(work)
-
-

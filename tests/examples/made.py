@@ -81,15 +81,9 @@ class Reviewer:
     async def inspections(self, repository: Repository, commits: str = "") -> list[Inspection]:
         """Return what every analyser says of every batch."""
         page = await survey(repository, commits)
-        return [
-            each
-            for batch in batches(page.files)
-            for each in await self.inspect(repository, page.commit, batch)
-        ]
+        return [each for batch in batches(page.files) for each in await self.inspect(repository, page.commit, batch)]
 
-    async def inspect(
-        self, repository: Repository, commit: str, batch: tuple[Source, ...]
-    ) -> list[Inspection]:
+    async def inspect(self, repository: Repository, commit: str, batch: tuple[Source, ...]) -> list[Inspection]:
         """Return what every analyser says of one batch."""
         files = await contents(repository, batch)
         mentioned = await Mentions().of(repository, commit)

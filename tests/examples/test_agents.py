@@ -1,19 +1,18 @@
 """The fleet as a fleet: who is in it, who may ask whom, and what goes over the wire."""
 
 import tomllib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-
-pytest.importorskip("callboard.actors.context", reason="the runtime is not built yet")
-
 from examples.review import agents
 from examples.review.messages import Review, ReviewRequest
 from examples.review.report import Report
+from tests.examples.made import MadeRepository, Reviewer
 
-from callboard import Actor
+from callboard import Actor, Fleet, HandlerFailed
 
 FLEET = Path(agents.__file__).with_name("fleet.toml")
 
@@ -26,9 +25,9 @@ def actors() -> dict[str, dict[str, Any]]:
 
 
 def test_the_fleet_file_names_every_agent_and_no_other(actors: dict[str, dict[str, Any]]) -> None:
-    classes = {
-        name for name, each in vars(agents).items() if isinstance(each, type) and issubclass(each, Actor)
-    } - {"Actor"}
+    classes = {name for name, each in vars(agents).items() if isinstance(each, type) and issubclass(each, Actor)} - {
+        "Actor"
+    }
     assert set(actors) == classes
     assert all(each["use"].startswith("examples.review.agents:") for each in actors.values())
 
@@ -60,3 +59,34 @@ def test_a_request_needs_a_path_and_a_known_format() -> None:
     for wrong in (b'"path":""', b'"path":"x","format":"html"', b'"path":"x","extra":1', b'"commits":"x"'):
         with pytest.raises(msgspec.ValidationError):
             decode(b'{"type":"ReviewRequest",' + wrong + b"}")
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
+    """The fleet, running in this process; its root is the temporary directory."""
+    monkeypatch.chdir(tmp_path)
+    everyone = [agents.Surveyor, agents.Ruff, agents.Bandit, agents.Metrics, agents.Gaps, agents.Editor]
+    async with Fleet("review", everyone) as fleet:
+        yield fleet
+
+
+async def test_the_agents_say_together_what_the_modules_say(
+    fleet: Fleet, made: MadeRepository, reviewer: Reviewer
+) -> None:
+    for number in range(60):
+        made.write(f"m{number}.py", f"import os\nexec('{number}')\ndef f{number}(): return undefined\n")
+    made.commit(test_m="import m1\nm1.f1()\n")
+    for form in ("json", "sarif"):
+        request = ReviewRequest(path="sample", format=form)
+        review = await fleet.ask(agents.Editor.review, request, timeout=50.0)
+        report = await reviewer.review(made, sarif=form == "sarif")
+        assert msgspec.structs.asdict(review) == msgspec.structs.asdict(report)
+
+
+@pytest.mark.parametrize(("path", "commits"), [("..", ""), ("/", ""), ("sample", "--help"), ("nothing", "")])
+async def test_a_request_that_cannot_be_is_refused_with_the_reason(
+    fleet: Fleet, made: MadeRepository, path: str, commits: str
+) -> None:
+    made.commit(m="x = 1\n")
+    with pytest.raises(HandlerFailed, match=r"OutsideRoots|BadCommits|NotARepository"):
+        await fleet.ask(agents.Editor.review, ReviewRequest(path=path, commits=commits), timeout=20.0)

@@ -43,9 +43,7 @@ def _rules(findings: tuple[Finding, ...]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_file_that_is_no_python_gives_one_finding(
-    made: MadeRepository, reviewer: Reviewer, name: str
-) -> None:
+async def test_a_file_that_is_no_python_gives_one_finding(made: MadeRepository, reviewer: Reviewer, name: str) -> None:
     made.write("bad.py", HOSTILE[name])
     made.commit(fine="def f():\n    return undefined\n")
     report = await reviewer.review(made)
@@ -109,9 +107,7 @@ async def test_nothing_to_do_starts_no_process() -> None:
     assert await work("metrics", ()) == Done()
 
 
-async def test_bandit_sees_no_configuration_where_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_bandit_sees_no_configuration_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".bandit").write_text("[bandit]\nskips = B102\n")
     (tmp_path / "bandit.py").write_text("raise SystemExit('shadowed')\n")
     monkeypatch.chdir(tmp_path)
@@ -203,9 +199,7 @@ def test_complexity_is_reported_above_its_thresholds(branches: int, severity: st
 
 
 def test_sizes_are_counted() -> None:
-    (figures,) = measure(
-        _file("# c\n\nx = 1  # noqa: E1\ny = 2  # type: ignore[x]\n\ndef f(): pass\n")
-    ).figures
+    (figures,) = measure(_file("# c\n\nx = 1  # noqa: E1\ny = 2  # type: ignore[x]\n\ndef f(): pass\n")).figures
     assert (figures.lines, figures.code, figures.functions, figures.complexity) == (6, 3, 1, 1)
     assert (figures.suppressions, figures.parsed) == (2, True)
 
@@ -244,9 +238,7 @@ def test_a_function_is_a_gap_when_no_test_mentions_its_name() -> None:
     assert with_untested(done, None).findings == ()
 
 
-async def test_mentions_come_from_the_whole_commit_even_for_a_range(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_mentions_come_from_the_whole_commit_even_for_a_range(made: MadeRepository, reviewer: Reviewer) -> None:
     made.write("tests/test_m.py", "import m\nm.seen()\n")
     base = made.commit()
     made.commit(m="def seen(): pass\ndef unseen(): pass\n")

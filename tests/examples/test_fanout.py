@@ -43,9 +43,7 @@ class Pauses:
 
 @pytest.mark.parametrize("failures", [0, 1, len(DELAYS)])
 @pytest.mark.parametrize("error", [PeerError("died"), WorldError("lost")])
-async def test_every_question_is_answered_once_though_its_holder_died(
-    failures: int, error: CallboardError
-) -> None:
+async def test_every_question_is_answered_once_though_its_holder_died(failures: int, error: CallboardError) -> None:
     peer, answers = Peer(failures=failures, error=error), list[int]()
     await fan_out(range(20), peer.ask, take=answers.append, at_once=4, sleep=Pauses().sleep)
     assert sorted(answers) == [question * 10 for question in range(20)]
@@ -66,9 +64,12 @@ async def test_a_question_that_never_succeeds_is_given_up_with_its_own_error() -
     assert pauses.taken == list(DELAYS)
 
 
-async def test_a_fault_of_the_caller_is_not_tried_again() -> None:
-    peer, pauses = Peer(failures=99, error=CallerError("no such path")), Pauses()
-    with pytest.raises(CallerError):
+@pytest.mark.parametrize(
+    "error", [CallerError("no such path"), PeerError("surveyor failed: BadCommits", exception="BadCommits")]
+)
+async def test_a_fault_of_the_caller_is_not_tried_again(error: CallboardError) -> None:
+    peer, pauses = Peer(failures=99, error=error), Pauses()
+    with pytest.raises(type(error)):
         await persist(lambda: peer.ask(1), sleep=pauses.sleep)
     assert peer.asked == {1: 1}
     assert pauses.taken == []

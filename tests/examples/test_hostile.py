@@ -54,9 +54,7 @@ def traps(tmp_path: Path, made: MadeRepository) -> Path:
     return sprung
 
 
-async def test_no_program_of_the_repository_runs(
-    made: MadeRepository, traps: Path, reviewer: Reviewer
-) -> None:
+async def test_no_program_of_the_repository_runs(made: MadeRepository, traps: Path, reviewer: Reviewer) -> None:
     made.write("bad.py", BAD.replace("(x)", "(y)"))  # looks changed: this is when git asks filters
     for commits in ("", "HEAD", "HEAD..HEAD"):
         await reviewer.review(made, commits)
@@ -76,9 +74,7 @@ def _sprung(traps: Path) -> set[str]:
     return {each.name for each in traps.iterdir()}
 
 
-async def test_missing_objects_are_not_fetched(
-    tmp_path: Path, made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_missing_objects_are_not_fetched(tmp_path: Path, made: MadeRepository, reviewer: Reviewer) -> None:
     made.commit(bad=BAD)
     blob = made.git("rev-parse", "HEAD:bad.py")
     (made.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
@@ -99,9 +95,7 @@ async def test_missing_objects_are_not_fetched(
     assert not (tmp_path / "fetched").exists()
 
 
-async def test_its_configuration_of_the_analysers_counts_for_nothing(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_its_configuration_of_the_analysers_counts_for_nothing(made: MadeRepository, reviewer: Reviewer) -> None:
     made.commit(bad=BAD)
     plain = _found(await reviewer.review(made))
     for name in ("pyproject.toml", "ruff.toml", ".ruff.toml", "setup.cfg", "tox.ini"):
@@ -117,9 +111,7 @@ def _found(report: Report) -> list[tuple[str, str]]:
     return [(finding.path, finding.rule) for finding in report.findings]
 
 
-async def test_links_and_submodules_are_not_followed(
-    tmp_path: Path, made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_links_and_submodules_are_not_followed(tmp_path: Path, made: MadeRepository, reviewer: Reviewer) -> None:
     (tmp_path / "outside.py").write_text(BAD)
     (made.path / "link.py").symlink_to(tmp_path / "outside.py")
     (made.path / "up").symlink_to("..")
@@ -145,20 +137,14 @@ async def test_odd_names_are_read_and_shown_without_harm(made: MadeRepository, r
     assert all(line.isprintable() for line in report.text.splitlines())
 
 
-@pytest.mark.parametrize(
-    "commits", ["--help", "-x..HEAD", "HEAD..--output=x", "HEAD:bad.py", "nobody", "..."]
-)
-async def test_commits_that_are_no_commits_are_refused(
-    made: MadeRepository, reviewer: Reviewer, commits: str
-) -> None:
+@pytest.mark.parametrize("commits", ["--help", "-x..HEAD", "HEAD..--output=x", "HEAD:bad.py", "nobody", "..."])
+async def test_commits_that_are_no_commits_are_refused(made: MadeRepository, reviewer: Reviewer, commits: str) -> None:
     made.commit(bad=BAD)
     with pytest.raises(BadCommits):
         await survey(await reviewer.open(made), commits)
 
 
-@pytest.mark.parametrize(
-    "blob", ["HEAD", "HEAD:bad.py", "a" * 40, "a" * 40 + "\n" + "b" * 40, "", "--textconv"]
-)
+@pytest.mark.parametrize("blob", ["HEAD", "HEAD:bad.py", "a" * 40, "a" * 40 + "\n" + "b" * 40, "", "--textconv"])
 async def test_only_ids_of_blobs_are_read(made: MadeRepository, reviewer: Reviewer, blob: str) -> None:
     made.commit(bad=BAD)
     with pytest.raises(BadSource):
@@ -171,17 +157,13 @@ async def test_a_tree_is_no_blob(made: MadeRepository, reviewer: Reviewer) -> No
         await read_blobs(await reviewer.open(made), [made.git("rev-parse", "HEAD^{tree}")], most=1000)
 
 
-async def test_a_blob_larger_than_it_was_said_to_be_is_not_read(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_a_blob_larger_than_it_was_said_to_be_is_not_read(made: MadeRepository, reviewer: Reviewer) -> None:
     made.commit(big="#" * 5000)
     with pytest.raises(SaidTooMuch):
         await read_blobs(await reviewer.open(made), [made.git("rev-parse", "HEAD:big.py")], most=100)
 
 
-async def test_replaced_objects_are_seen_as_they_were_committed(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_replaced_objects_are_seen_as_they_were_committed(made: MadeRepository, reviewer: Reviewer) -> None:
     made.commit(bad=BAD)
     innocent = made.git("hash-object", "-w", "--stdin", stdin=b"x = 1\n")
     made.git("replace", made.git("rev-parse", "HEAD:bad.py"), innocent)

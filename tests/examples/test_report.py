@@ -58,9 +58,7 @@ def _report(answers: list[Inspection], *, keep: int = FINDINGS_LISTED, sarif: bo
 
 
 @given(st.data(), inspections, st.sampled_from([3, FINDINGS_LISTED]))
-def test_the_order_of_the_answers_leaves_no_trace(
-    data: st.DataObject, answers: list[Inspection], keep: int
-) -> None:
+def test_the_order_of_the_answers_leaves_no_trace(data: st.DataObject, answers: list[Inspection], keep: int) -> None:
     shuffled = data.draw(st.permutations(answers))
     first, second = (_report(each, keep=keep, sarif=True) for each in (answers, shuffled))
     assert msgspec.json.encode(first) == msgspec.json.encode(second)
@@ -189,9 +187,7 @@ async def test_two_reviews_of_one_commit_are_the_same_bytes_wherever_it_lies(
     made: MadeRepository, reviewer: Reviewer
 ) -> None:
     for number in range(60):
-        made.write(
-            f"m{number % 7}/f{number}.py", f"import os\nexec('{number}')\ndef f{number}(): return undefined\n"
-        )
+        made.write(f"m{number % 7}/f{number}.py", f"import os\nexec('{number}')\ndef f{number}(): return undefined\n")
     made.commit()
     copy = made.path.parent / "elsewhere" / "sample"
     made.git("clone", "--quiet", ".", str(copy))

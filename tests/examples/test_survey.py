@@ -32,9 +32,7 @@ def test_other_commits_are_refused_with_what_is_legal(text: str) -> None:
         parse(text)
 
 
-async def test_all_python_files_of_the_head_are_chosen_in_order(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_all_python_files_of_the_head_are_chosen_in_order(made: MadeRepository, reviewer: Reviewer) -> None:
     made.write("z/deep.py", "x = 1\n")
     made.write("notes.txt", "x")
     head = made.commit(b="x = 1\n", a="x = 22\n")
@@ -43,9 +41,7 @@ async def test_all_python_files_of_the_head_are_chosen_in_order(
     assert [(file.path, file.size) for file in page.files] == [("a.py", 7), ("b.py", 6), ("z/deep.py", 6)]
 
 
-async def test_a_range_chooses_what_differs_and_still_exists(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_a_range_chooses_what_differs_and_still_exists(made: MadeRepository, reviewer: Reviewer) -> None:
     base = made.commit(same="x = 1\n", changed="x = 1\n", gone="x = 1\n", test_it="x = 1\n")
     (made.path / "gone.py").unlink()
     tip = made.commit(changed="x = 2\n", new="x = 1\n")
@@ -84,9 +80,7 @@ async def test_pages_together_hold_each_file_once(made: MadeRepository, reviewer
     repository = await reviewer.open(made)
     limits = Limits(page_files=3)
     first = await survey(repository, limits=limits)
-    pages = [
-        await survey(repository, first.commits, page=number, limits=limits) for number in range(first.pages)
-    ]
+    pages = [await survey(repository, first.commits, page=number, limits=limits) for number in range(first.pages)]
     assert [len(page.files) for page in pages] == [3, 3, 1]
     assert [file.path for page in pages for file in page.files] == [f"m{number}.py" for number in range(7)]
 
@@ -154,9 +148,7 @@ def _dirty(made: MadeRepository, change: str) -> None:
             (made.path / "pkg").symlink_to(".git/pkg")
 
 
-async def test_a_dirty_work_tree_does_not_matter_to_an_older_commit(
-    made: MadeRepository, reviewer: Reviewer
-) -> None:
+async def test_a_dirty_work_tree_does_not_matter_to_an_older_commit(made: MadeRepository, reviewer: Reviewer) -> None:
     made.commit(a="x = 1\n")
     made.commit(b="x = 1\n")
     made.write("a.py", "x = 2\n")

@@ -396,9 +396,7 @@ async def test_files_are_for_their_owner_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1)])
-async def test_the_connection_is_configured_as_promised(
-    path: Path, synchronous: Synchronous, number: int
-) -> None:
+async def test_the_connection_is_configured_as_promised(path: Path, synchronous: Synchronous, number: int) -> None:
     def settings(conn: sqlite3.Connection) -> dict[str, object]:
         names = (
             "journal_mode",

@@ -28,9 +28,7 @@ from callboard.store import (
 from callboard.store.migrations import packaged
 
 V1: Final = Migrations(kind="toys", application_id=5, steps=("CREATE TABLE toy (name TEXT)",))
-V2: Final = Migrations(
-    kind="toys", application_id=5, steps=(*V1.steps, "ALTER TABLE toy ADD price INTEGER DEFAULT 7")
-)
+V2: Final = Migrations(kind="toys", application_id=5, steps=(*V1.steps, "ALTER TABLE toy ADD price INTEGER DEFAULT 7"))
 
 
 def execute(sql: str, *values: object) -> Callable[[sqlite3.Connection], None]:
@@ -107,9 +105,7 @@ def test_set_aside_moves_a_file_whole_and_never_overwrites(tmp_path: Path) -> No
             (tmp_path / f"toys.db{part}").write_text(f"{n}{part}")
         assert set_aside(path) == tmp_path / f"toys.db.corrupt-{n}"
     found = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert found == {
-        f"toys.db.corrupt-{n}{part}": f"{n}{part}" for n in (1, 2) for part in ("", "-wal", "-shm")
-    }
+    assert found == {f"toys.db.corrupt-{n}{part}": f"{n}{part}" for n in (1, 2) for part in ("", "-wal", "-shm")}
     with pytest.raises(FileNotFoundError):
         set_aside(path)
     anyio.run(filled, path)
@@ -133,9 +129,7 @@ async def test_migrations_are_applied_once_each_in_order(tmp_path: Path) -> None
 async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "toys.db"
     await filled(path, rows=1)
-    broken = Migrations(
-        kind="toys", application_id=5, steps=(*V1.steps, "CREATE TABLE box (n); SELECT nothing")
-    )
+    broken = Migrations(kind="toys", application_id=5, steps=(*V1.steps, "CREATE TABLE box (n); SELECT nothing"))
     with pytest.raises(StoreError, match="nothing"):
         await opened(path, broken)
     assert await opened(path, V1) == [("toy 0",)]
@@ -204,9 +198,7 @@ def shared_folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("folder_mode", [0o777, 0o555])
-def test_a_file_that_may_not_be_written_is_typed(
-    tmp_path: Path, shared_folder: Path, folder_mode: int
-) -> None:
+def test_a_file_that_may_not_be_written_is_typed(tmp_path: Path, shared_folder: Path, folder_mode: int) -> None:
     """Root may write anything, so a second process without rights tries it."""
     path = shared_folder / "toys.db"
     anyio.run(filled, path)

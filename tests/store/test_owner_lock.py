@@ -32,9 +32,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def holder(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A second process that holds the lock until its input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
@@ -42,9 +40,7 @@ def holder(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_another_process_is_refused_with_the_holders_pid(
-    path: Path, holder: "subprocess.Popen[bytes]"
-) -> None:
+def test_another_process_is_refused_with_the_holders_pid(path: Path, holder: "subprocess.Popen[bytes]") -> None:
     with pytest.raises(OwnerConflict, match=f"process {holder.pid}") as caught:
         OwnerLock(path).acquire()
     assert caught.value.detail == {"path": str(path), "pid": holder.pid}

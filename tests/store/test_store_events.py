@@ -47,9 +47,7 @@ async def test_an_event_comes_back_as_it_was_stored(db: Database) -> None:
     clock = ManualClock()
     events = Events(db, clock=clock)
     clock.time = 123.5
-    stored = await events.append(
-        "cell-exited", "triage", "exit 1", {"pid": 7, "core": False, "why": None, "s": 0.5}
-    )
+    stored = await events.append("cell-exited", "triage", "exit 1", {"pid": 7, "core": False, "why": None, "s": 0.5})
     assert stored == Event(
         seq=1,
         at=123.5,
@@ -112,9 +110,7 @@ async def test_text_becomes_one_bounded_printable_line(db: Database) -> None:
     assert long.text.endswith("x…")
 
 
-@pytest.mark.parametrize(
-    "detail", [{"a": [1]}, {"a": {"b": 1}}, {1: "a"}, {"a": "\ud800"}, {"a": object()}], ids=repr
-)
+@pytest.mark.parametrize("detail", [{"a": [1]}, {"a": {"b": 1}}, {1: "a"}, {"a": "\ud800"}, {"a": object()}], ids=repr)
 async def test_a_detail_that_is_not_flat_is_refused(db: Database, detail: Any) -> None:
     with pytest.raises(WrongValueType, match="'kind' must be flat"):
         await Events(db, clock=ManualClock()).append("kind", "subject", "text", detail)

@@ -180,17 +180,13 @@ async def test_a_time_to_live_is_above_zero(memory: WorkingMemory, ttl: float) -
 
 
 @pytest.mark.parametrize("option", ["max_rows", "max_value_bytes", "default_ttl"])
-async def test_limits_are_checked_when_memory_is_made(
-    tmp_path: Path, clock: ManualClock, option: str
-) -> None:
+async def test_limits_are_checked_when_memory_is_made(tmp_path: Path, clock: ManualClock, option: str) -> None:
     with pytest.raises(InvalidLimit):
         async with memory_at(tmp_path, clock, **{option: 0}):
             pass
 
 
-async def test_delete_says_whether_a_living_value_was_there(
-    memory: WorkingMemory, clock: ManualClock
-) -> None:
+async def test_delete_says_whether_a_living_value_was_there(memory: WorkingMemory, clock: ManualClock) -> None:
     await memory.put("living", 1)
     await memory.put("dead", 1, ttl=1.0)
     clock.time += 2.0
@@ -200,9 +196,7 @@ async def test_delete_says_whether_a_living_value_was_there(
     assert await reason(memory, "dead") == "absent"
 
 
-async def test_items_are_the_living_ones_under_a_prefix_in_order(
-    memory: WorkingMemory, clock: ManualClock
-) -> None:
+async def test_items_are_the_living_ones_under_a_prefix_in_order(memory: WorkingMemory, clock: ManualClock) -> None:
     for n, key in enumerate(["b:2", "a:9", "b:1", "c", "b%"]):
         await memory.put(key, n)
     await memory.put("b:0", 5, ttl=1.0)
@@ -240,9 +234,7 @@ async def test_a_failing_update_changes_nothing(memory: WorkingMemory) -> None:
     assert await memory.update("key", lambda old: old + 1, type=int) == 2
 
 
-async def test_update_renews_the_time_to_live_and_incr_keeps_it(
-    memory: WorkingMemory, clock: ManualClock
-) -> None:
+async def test_update_renews_the_time_to_live_and_incr_keeps_it(memory: WorkingMemory, clock: ManualClock) -> None:
     await memory.put("state", 1, ttl=10.0)
     assert await memory.incr("count", 2, ttl=10.0) == 2
     clock.time += 6.0
@@ -301,9 +293,7 @@ async def test_reading_an_absent_or_expired_key_is_no_use_of_it(tmp_path: Path, 
         assert [key for key, _ in await memory.items()] == ["new", "newest"]
 
 
-async def test_the_order_of_use_survives_a_reopening_after_a_sweep(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_the_order_of_use_survives_a_reopening_after_a_sweep(tmp_path: Path, clock: ManualClock) -> None:
     async with memory_at(tmp_path, clock, max_rows=3) as memory:
         for key in "abc":
             await memory.put(key, key)
@@ -333,9 +323,7 @@ async def test_values_survive_a_reopening(tmp_path: Path, clock: ManualClock) ->
         assert await reason(memory, "key") == "expired"
 
 
-async def test_values_beyond_the_resident_bytes_are_read_from_the_file(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_values_beyond_the_resident_bytes_are_read_from_the_file(tmp_path: Path, clock: ManualClock) -> None:
     async with memory_at(tmp_path, clock, resident_bytes=250) as memory:
         for n in range(10):
             await memory.put(f"{n}", bytes([n]) * 100)
@@ -360,9 +348,7 @@ async def test_a_refused_commit_is_not_seen_by_readers(tmp_path: Path, clock: Ma
 
 
 @pytest.mark.parametrize("turns", range(0, 40, 2))
-async def test_a_cancelled_put_leaves_memory_and_file_equal(
-    tmp_path: Path, clock: ManualClock, turns: int
-) -> None:
+async def test_a_cancelled_put_leaves_memory_and_file_equal(tmp_path: Path, clock: ManualClock, turns: int) -> None:
     async with memory_at(tmp_path, clock) as memory:
         await memory.put("key", 1)
         async with anyio.create_task_group() as tasks:

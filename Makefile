@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: 'make demo' and 'make test'. They need python3 (3.11 or newer) with
+# venv, and git. Nothing outside this folder is changed.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types imports pytest chaos bench lock clean
+
+demo: .venv/ready
+	@$(BIN)/python -m examples.review.demo
+
+test: lint types imports pytest
+
+lint: .venv/ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/ready
+	@$(BIN)/mypy
+	@$(BIN)/basedpyright
+
+imports: .venv/ready
+	@$(BIN)/lint-imports --no-cache
+
+pytest: .venv/ready
+	@$(BIN)/python -m pytest -q
+
+chaos: .venv/ready
+	@$(BIN)/python -m pytest -q -m chaos
+
+bench: .venv-bench/ready
+	@.venv-bench/bin/python -m benchmarks
+
+.venv/ready: requirements/dev.txt pyproject.toml setup.py
+	@echo "setting up .venv (once) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-bench/ready: requirements/bench.txt pyproject.toml setup.py .venv/ready
+	@echo "setting up .venv-bench (once) ..."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@.venv-bench/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# Take newer versions: needs uv. CI uses what is locked here, with hashes.
+lock:
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
+	@$(BIN)/uv pip compile -q --upgrade pyproject.toml requirements/build.in --extra review --group test --group lint \
+	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --upgrade pyproject.toml --group bench \
+	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
+
+clean:
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
