@@ -43,12 +43,12 @@ class Actor:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
         cls.name = names.checked(own["name"], "actor") if "name" in own else names.from_class(cls.__name__)
-        if not isinstance(cls.concurrency, int) or not 1 <= cls.concurrency <= 1024:
+        if not 1 <= cls.concurrency <= 1024:
             raise BadActor(f"{cls.__qualname__}.concurrency is {cls.concurrency!r}: 1 to 1024", actor=cls.__qualname__)
         cls.table = build_table(cls)
 
     async def started(self, ctx: Context) -> None:
-        """Run before the first message, again after each restart and each failed message. May raise: counts as a crash."""
+        """Run before the first message, and again after each restart and each failed message. Raising is a crash."""
 
     async def stopping(self, ctx: Context) -> None:
         """Run after the last message of an orderly stop; not after a crash. Has until ``drain_for`` ends."""

@@ -90,8 +90,9 @@ def receive(
 class Route(NamedTuple):
     """How one message type reaches its handler."""
 
-    type: type[Message]
-    handler: Handler[Any, Any]
+    message: type[Message]
+    name: str
+    """Of the method."""
     call: Callable[[Any, Any, Any], Awaitable[Any]]
     reply: Any
     """The reply's annotation: a Message, a union of such, or None."""
@@ -116,9 +117,9 @@ def build_table(actor: type[Any]) -> Table:
         for message in messages:
             tag = tag_of(message)
             if tag in routes:
-                _wrong(actor, handler, f"{routes[tag].handler.name!r} already takes {tag}; merge the two")
+                _wrong(actor, handler, f"{routes[tag].name!r} already takes {tag}; merge the two")
             replies = tuple(types.NoneType if member is None else member for member in _members(reply))
-            routes[tag] = Route(message, handler, handler.method, reply, replies, reader_of(message))
+            routes[tag] = Route(message, handler.name, handler.method, reply, replies, reader_of(message))
     return table
 
 

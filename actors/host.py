@@ -178,8 +178,9 @@ class Host:
         self.replies.fail(letter, error)
         envelope = letter.envelope
         self.cell.report(
-            "message-refused", self.name, error.text, code=error.code, sender=envelope.sender or letter.cell or "outside",
-            id=envelope.id, type=envelope.type[:80], path=str(error.detail.get("path", "")),
+            "message-refused", self.name, error.text, code=error.code,
+            sender=envelope.sender or letter.cell or "outside", id=envelope.id, type=envelope.type[:80],
+            path=str(error.detail.get("path", "")),
         )  # fmt: skip
 
     def settle_credit(self, letter: Letter) -> None:

@@ -8,7 +8,7 @@ counted; a bare message from outside has no fingerprint and is always held to th
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -21,7 +21,20 @@ Untrusted = Annotated[T, _EXTERNAL]
 _SILENT: Final = ("description", "title", "examples")
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, tag_field="type"):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class MessageMeta(msgspec.StructMeta):
+    """Tells type checkers that every message is frozen and keyword-only without each one saying so."""
+
+
+class Message(
+    msgspec.Struct,
+    metaclass=MessageMeta,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag=True,
+    tag_field="type",
+):
     """Base of everything actors say to each other.
 
     Subclass it with typed fields; add fields later with a default and never retype them. Equality is by value, change

@@ -63,7 +63,7 @@ def _shape(annotation: Any) -> msgspec.inspect.Type:
 
 
 def prune(value: Any, known: msgspec.inspect.Type) -> tuple[Any, int]:
-    """Return `value`, decoded to plain data, without the fields that the type `known` does not have, and their count."""
+    """Return plain data without the fields that the type `known` does not have, and how many those were."""
     if isinstance(known, msgspec.inspect.StructType) and isinstance(value, dict):
         return _prune_struct(value, known)
     if isinstance(known, msgspec.inspect.ListType) and isinstance(value, list):

@@ -126,7 +126,7 @@ class Replica:
             return
         if not isinstance(result, route.replies):
             raise WrongReply(
-                f"{self._host.name}.{route.handler.name} returned {type(result).__name__}, not {route.reply!r}",
+                f"{self._host.name}.{route.name} returned {type(result).__name__}, not {route.reply!r}",
                 actor=self._host.name,
             )
         self._host.replies.succeed(letter, result)

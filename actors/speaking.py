@@ -81,7 +81,7 @@ def _reply_annotation(target: "type[Actor] | Handler[Any, Any] | str", message: 
     """Return what the target's handler says it replies, or None if this side cannot know."""
     owner = target.owner if isinstance(target, Handler) else target
     table = getattr(owner, "table", None)
-    if table is None:
+    if owner is None or isinstance(owner, str) or table is None:
         return None
     tag = message.type if isinstance(message, Json) else tag_of(type(message))
     route = table.direct.get(tag)

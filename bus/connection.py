@@ -3,7 +3,7 @@
 nats-py can call itself connected while nothing arrives any more: its reader task may have ended, or a network in
 between swallows bytes, which its own pings notice only after minutes. So every `probe_every` seconds this connection
 sends a message to itself. Two probes in a row that do not come back within `probe_within` end it for good ("deaf").
-With the defaults that is at most 2 + 2 × 3 = 8 seconds. Ending is the only repair offered (crash-only): the owner opens
+With the defaults that is at most 2 + 2 * 3 = 8 seconds. Ending is the only repair offered (crash-only): the owner opens
 a new connection, or exits and is restarted.
 """
 
@@ -18,6 +18,7 @@ import msgspec
 from nats import errors as nats_errors
 from nats.aio.subscription import Subscription as NatsSubscription
 
+from callboard.background import background
 from callboard.ids import new_id
 
 from .codec import check_size
@@ -95,6 +96,7 @@ class Connection:
         """Wait for a round trip through the server."""
         try:
             with anyio.fail_after(timeout):
+                await self._wire.settle()  # the client writes its PING ahead of what still waits in its buffer
                 await self._wire.flush()
         except (nats_errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"{self._options.url} did not answer within {timeout} s: {error!r}") from error
@@ -211,10 +213,9 @@ async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
         cause = wire.last_error or error
         raise BusUnavailable(f"no connection to {options.url} within {options.within} s: {cause!r}") from error
     try:
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             tasks.start_soon(connection._probe)  # noqa: SLF001 - the same
             yield connection
-            tasks.cancel_scope.cancel()
     finally:
         connection._end("closed by its owner")  # noqa: SLF001 - the same
         await _close(wire)

@@ -13,7 +13,7 @@ import anyio
 MESSAGES: Final = 1024
 BYTES: Final = 4 * 1024 * 1024
 RETURN_AT: Final = 256
-"""Messages taken before credit is returned without waiting for the timer: a quarter, so that a sender never runs dry."""
+"""Messages taken before credit is returned without waiting for the timer: a quarter, so that no sender runs dry."""
 RETURN_WITHIN: Final = 0.005
 """Seconds that returned credit may wait for company."""
 

@@ -1,10 +1,10 @@
 """One cell's end of the bus: it speaks envelopes to actors by name and hears what comes back.
 
 An ask ends in exactly one of four ways: its reply, a typed error, its deadline, or the news that who held it died. The
-last one works so. When an incarnation dies the daemon says so to all (a notice ``down``). Each endpoint that still waits
-for that actor then asks, *at the same address*, which of its questions are held there. Who answers is the understudy or
-the next incarnation. Order is kept for each sender and subject, so a question that did reach the new holder reached it
-before this one, and is named; any other died with the old one and fails at once.
+last one works so. When an incarnation dies the daemon says so to all (a notice ``down``). Each endpoint that still
+waits for that actor then asks, *at the same address*, which of its questions are held there. Who answers is the
+understudy or the next incarnation. Order is kept for each sender and subject, so a question that did reach the new
+holder reached it before this one, and is named; any other died with the old one and fails at once.
 
 A frame that reached nobody comes back (see :mod:`.outbox`). The endpoint then asks the daemon where the actor is, and
 sends it again, or fails it: nothing is polled, and an unknown name is known to be unknown in one round trip.
@@ -12,12 +12,14 @@ sends it again, or fails it: nothing is polled, and an unknown name is known to 
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from callboard.background import background
 from callboard.clock import Clock
 from callboard.errors import CallboardError, from_wire
 from callboard.ids import new_id
@@ -79,10 +81,12 @@ class Endpoint:
         self._since_yield = 0
         self._listeners: list[Callable[[NoticeBody], None]] = []
         self._subscriptions: list[Subscription] = []
+        self._stack: AsyncExitStack
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> "Endpoint":
-        self._tasks = await anyio.create_task_group().__aenter__()
+        self._stack = await AsyncExitStack().__aenter__()
+        self._tasks = await self._stack.enter_async_context(background())
         self._subscriptions = [
             await self.bus.subscribe(self.inbox, self._on_inbox),
             await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
@@ -94,11 +98,10 @@ class Endpoint:
     async def __aexit__(self, *exc: Any) -> bool | None:
         self._outbox.flush()
         self._fail(list(self._pending), BusUnavailable("this endpoint was closed while it waited for the reply"))
-        self._tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True), anyio.move_on_after(_QUESTION):
             for subscription in self._subscriptions:
                 await subscription.unsubscribe()
-        return await self._tasks.__aexit__(*exc)
+        return await self._stack.__aexit__(*exc)
 
     # --- speaking
 

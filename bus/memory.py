@@ -22,7 +22,7 @@ _PAYLOAD: Final = 1024 * 1024
 
 
 class Faults(msgspec.Struct, kw_only=True):
-    """Chances, 0.0 to 1.0, that a message is lost, comes twice, or overtakes the one before it. Change them at any time."""
+    """Chances, 0.0 to 1.0, that a message is lost, comes twice, or overtakes the one before. Change them at will."""
 
     lose: float = 0.0
     duplicate: float = 0.0

@@ -70,9 +70,9 @@ def parse(subject: str) -> Place:
 def matches(pattern: str, subject: str) -> bool:
     """Return whether `subject` is covered by `pattern`, with the server's wildcards ``*`` and ``>``."""
     wanted, given = pattern.split("."), subject.split(".")
-    for index, token in enumerate(wanted):
-        if token == ">":
+    for index, part in enumerate(wanted):
+        if part == ">":
             return len(given) > index
-        if index >= len(given) or token not in (ANY, given[index]):
+        if index >= len(given) or part not in (ANY, given[index]):
             return False
     return len(wanted) == len(given)

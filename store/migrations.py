@@ -58,17 +58,16 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
         return version
 
     def apply(self, conn: sqlite3.Connection, path: Path) -> None:
-        """Bring the file to :attr:`version`; what was applied before a failing step stays applied."""
+        """Bring the file to :attr:`version`.
+
+        If a step fails, close the connection: that undoes the step, and those before it stay.
+        """
         for number in range(self.check(conn, path) + 1, self.version + 1):
             script = (
                 f"BEGIN IMMEDIATE;\n{self.steps[number - 1]}\n;"
                 f"PRAGMA application_id = {self.application_id};PRAGMA user_version = {number};COMMIT;"
             )
-            try:
-                conn.executescript(script)
-            finally:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
+            conn.executescript(script)
 
 
 def _pragma(conn: sqlite3.Connection, name: str) -> int:

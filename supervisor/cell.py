@@ -27,6 +27,7 @@ from callboard.actors import (
     Row,
     spec_of,
 )
+from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
 from callboard.store import ActorFile, WorkingMemory
@@ -60,6 +61,7 @@ class Cell:
         self._opening = anyio.Lock()
         self._crashes: dict[str, tuple[float, ...]] = {}
         self._scopes: dict[str, set[anyio.CancelScope]] = {}
+        self._ended = anyio.Event()
         endpoint.on_notice(self._on_notice)
 
     # --- services to hosts
@@ -155,6 +157,7 @@ class Cell:
                 return str(crash)
             finally:
                 scopes.discard(scope)
+                self._ended.set()
         return None
 
     def _say_down(self, host: Host, why: str) -> None:
@@ -235,23 +238,25 @@ class Cell:
         await host.close("the fleet stops")
         host.state = "draining"
         with anyio.move_on_after(host.spec.health.drain_for):
-            while self._scopes.get(host.name):
-                await anyio.sleep(0.005)
+            await self._wait_idle(host.name)
         for scope in list(self._scopes.get(host.name, ())):
             scope.cancel()
         host.state = "stopped"
+
+    async def _wait_idle(self, actor: str) -> None:
+        """Wait until no replica of `actor` runs."""
+        while self._scopes.get(actor):
+            if self._ended.is_set():  # never replace one that somebody waits for
+                self._ended = anyio.Event()
+            await self._ended.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Cell"]:
         """Own the tasks of the cell; actors end before the files they write to."""
         async with AsyncExitStack() as stack:
-            self._files = await stack.enter_async_context(anyio.create_task_group())
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
-            try:
-                yield self
-            finally:
-                self._tasks.cancel_scope.cancel()
-                self._files.cancel_scope.cancel()
+            self._files = await stack.enter_async_context(background())
+            self._tasks = await stack.enter_async_context(background())
+            yield self
 
 
 def _check_subset(parent: Host, name: str, granted: Grant) -> None:

@@ -38,6 +38,8 @@ class Charge:
         self.started_at = clock.monotonic()
         self.ready = anyio.Event()
         self.ended = anyio.Event()
+        self.settled = anyio.Event()
+        """Set when the cell is up, or held, for the first time."""
         homes = {spec.name: spec.cell for spec in specs}
         self.understudies = {
             spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs
@@ -139,6 +141,7 @@ class Charge:
 
     async def _hold(self, why: str) -> None:
         self.state = "held"
+        self.settled.set()
         for understudy in self.understudies.values():
             understudy.hold()
         self._notify("held", why)
@@ -169,6 +172,7 @@ class Charge:
         """Take note that everything was handed over."""
         self.state = "up"
         self.ready.set()
+        self.settled.set()
 
     async def stop(self) -> None:
         """TERM, then KILL one second after the longest ``drain_for``; returns when the process has ended."""

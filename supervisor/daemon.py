@@ -14,6 +14,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Row, State
+from callboard.background import background
 from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError
@@ -162,8 +163,7 @@ class Daemon:
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
             self._voice = Voice(self._endpoint, "supervisor")
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(tasks.cancel_scope.cancel)
+            tasks = await stack.enter_async_context(background())
             if server is not None:
                 tasks.start_soon(self._keep_server, server)
             tasks.start_soon(self._watch_bus, bus)
@@ -241,8 +241,7 @@ class Daemon:
     async def wait_ready(self) -> None:
         """Wait until each cell serves or is held."""
         for charge in self.charges.values():
-            while charge.state not in ("up", "held"):
-                await anyio.sleep(0.01)
+            await charge.settled.wait()
 
     async def _stop_cells(self) -> None:
         self.stop("the daemon ends")

@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
+from callboard.background import background
 from callboard.bus import ConnectOptions, Endpoint, NatsServer, connect
 from callboard.clock import SystemClock
 from callboard.guardian import Guardian
@@ -98,9 +99,8 @@ class Fleet(Speaker):
             bus = await stack.enter_async_context(connect(options))
             endpoint = await stack.enter_async_context(Endpoint(bus, fleet=self.name, cell="main", clock=clock))
             reports = Reports(self.records.take, clock=clock)
-            tasks = await stack.enter_async_context(anyio.create_task_group())
+            tasks = await stack.enter_async_context(background())
             tasks.start_soon(reports.run)
-            stack.callback(tasks.cancel_scope.cancel)
             epoch = await self.records.epochs.next("main")
             homes = {spec.name: "main" for spec in self.specs}
             cell = await stack.enter_async_context(

@@ -1,7 +1,7 @@
 """One cell's operating-system process: started, watched by pidfd, ended TERM then KILL.
 
-The child gets what it must know as one line on its standard input, so that no secret is in its arguments or environment.
-The pipe stays open for life: its end tells the child that the daemon has gone.
+The child gets what it must know as one line on its standard input, so that no secret is in its arguments or its
+environment. The pipe stays open for life: its end tells the child that the daemon has gone.
 """
 
 import os

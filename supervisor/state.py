@@ -101,7 +101,7 @@ def find_daemon(*, fleet: str = "", state: Path | None = None) -> Whereabouts:
             return running[0]
     where = ", ".join(str(root) for root in roots[:2])
     raise NoSuchDaemon(
-        f"no daemon{f' of fleet {fleet!r}' if fleet else ''} runs in {where}; start one with 'callboard up FLEET.toml', "
+        f"no daemon{f' of fleet {fleet!r}' if fleet else ''} runs in {where}; start one with 'callboard up FLEET.toml' "
         "or say where with --state DIR"
     )
 

@@ -1,7 +1,7 @@
 """``callboard up`` and ``down``: a daemon from ready to the last line it prints."""
 
+import os
 import signal
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,16 +69,18 @@ def _print_event(event: Event) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - a command's output
-    sys.stdout.flush()
 
 
 async def run_down(fleet: str, *, state: Path | None, timeout: float) -> None:
     """Tell the running daemon to stop, and wait until its process has ended."""
     at = find_daemon(fleet=fleet, state=state)
-    async with Client.connect(at.fleet, state=state) as client:
-        await client.ask(Supervisor.stop, Stop(), timeout=10.0)
-    with anyio.move_on_after(timeout):
-        while Path(f"/proc/{at.pid}").exists():
-            await anyio.sleep(0.02)
-        return
-    raise NoSuchDaemon(f"the daemon (pid {at.pid}) has not ended within {timeout} s", pid=at.pid)
+    watched = os.pidfd_open(at.pid)
+    try:
+        async with Client.connect(at.fleet, state=state) as client:
+            await client.ask(Supervisor.stop, Stop(), timeout=10.0)
+        with anyio.fail_after(timeout):
+            await anyio.wait_readable(watched)
+    except TimeoutError as error:
+        raise NoSuchDaemon(f"the daemon (pid {at.pid}) has not ended within {timeout} s", pid=at.pid) from error
+    finally:
+        os.close(watched)

@@ -20,6 +20,7 @@ import anyio.lowlevel
 import msgspec
 
 from callboard.actors import ActorSpec, Host, Letter, Speaker
+from callboard.background import background
 from callboard.bus import Connection, ConnectOptions, Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
@@ -82,7 +83,7 @@ async def _run(order: CellOrder) -> int:
     async with (
         connect(options) as bus,
         Endpoint(bus, fleet=order.fleet, cell=order.cell, clock=clock) as endpoint,
-        anyio.create_task_group() as tasks,
+        background() as tasks,
     ):
         voice = Voice(endpoint)
         reports = Reports(partial(_deliver, voice), clock=clock)
@@ -97,7 +98,6 @@ async def _run(order: CellOrder) -> int:
         )
         async with cell as running:
             code = await _serve(running, specs, order, voice, bus)
-        tasks.cancel_scope.cancel()
     return code
 
 
@@ -110,7 +110,7 @@ async def _deliver(voice: Voice, event: Recorded) -> None:
 
 async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Voice, bus: Connection) -> int:
     ending = _Ending()
-    async with anyio.create_task_group() as tasks:
+    async with background() as tasks:
         tasks.start_soon(ending.watch_signals)
         tasks.start_soon(ending.watch_bus, bus)
         ending.watch_daemon()
@@ -125,7 +125,6 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Vo
         if ending.code == 0:
             with anyio.move_on_after(ending.drain):
                 await cell.drain()
-        tasks.cancel_scope.cancel()
     return ending.code
 
 

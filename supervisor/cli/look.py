@@ -3,7 +3,7 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,8 @@ from .exits import run
 from .main import as_json, where
 
 if TYPE_CHECKING:
+    from callboard.actors import ActorSpec
+
     from ..messages import Actors, EventList
 
 _COLOURS = {"running": "green", "held": "red", "silent": "red", "restarting": "yellow", "starting": "yellow"}
@@ -110,19 +112,21 @@ def check(fleet_file: Path, *, as_json: bool) -> None:
         config = load_fleet(fleet_file)
     except CallboardError as error:
         fail(error)
-    rows = [
-        {"actor": spec.name, "cell": spec.cell, "replicas": spec.replicas, "open": spec.open,
-         "may": {verb: names for verb in ("tell", "ask", "publish", "spawn", "act") if (names := getattr(spec.may, verb))}}
-        for spec in config.actors
-    ]  # fmt: skip
+    rows = [_check_row(spec) for spec in config.actors]
     if as_json:
         click.echo(msgspec.json.encode({"fleet": config.name, "actors": rows}).decode())
         return
     click.echo(f"{fleet_file}: fleet {config.name}, {len(rows)} actors in {len(config.cells)} cells")
     for row in rows:
-        click.echo(
-            f"  {row['actor']:<20} cell {row['cell']:<20} {'open' if row['open'] else '':<5} may {row['may'] or 'nothing'}"
-        )
+        door = "open" if row["open"] else ""
+        click.echo(f"  {row['actor']:<20} cell {row['cell']:<20} {door:<5} may {row['may'] or 'nothing'}")
+
+
+def _check_row(spec: "ActorSpec") -> dict[str, Any]:
+    from callboard.actors import VERBS
+
+    may = {verb: list(names) for verb in VERBS if (names := getattr(spec.may, verb))}
+    return {"actor": spec.name, "cell": spec.cell, "replicas": spec.replicas, "open": spec.open, "may": may}
 
 
 @click.command()

@@ -14,7 +14,7 @@ _EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('
 class Ordered(click.Group):
     """Lists commands in the order of a working day, not of the alphabet."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
         """Return the commands as they were added."""
         return list(self.commands)
 

@@ -1,5 +1,6 @@
 """One living owner for each file."""
 
+import fcntl
 import os
 import signal
 import stat
@@ -74,6 +75,22 @@ def test_a_deleted_lock_file_gives_the_next_owner_a_new_one(path: Path) -> None:
     path.with_name("a.db.lock").unlink()
     with OwnerLock(path), pytest.raises(OwnerConflict):
         OwnerLock(path).acquire()
+
+
+def test_a_lock_file_deleted_while_it_is_taken_is_not_trusted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between open and flock another process may delete the file: then two could each lock one of that name."""
+    real, deleted = fcntl.flock, list[int]()
+
+    def flock(fd: int, operation: int) -> None:
+        if not deleted:
+            deleted.append(fd)
+            path.with_name("a.db.lock").unlink()
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with OwnerLock(path), pytest.raises(OwnerConflict):
+        OwnerLock(path).acquire()
+    assert deleted
 
 
 def test_a_lock_can_be_taken_again_after_its_release_but_not_twice(path: Path) -> None:
