@@ -198,7 +198,8 @@ def _options(actor: type[Actor], given: dict[str, Any], at: str) -> Any:
         return msgspec.convert(given, actor.Options)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
-        raise _Fault(text, f"{at}.options{path.rstrip('`')}") from error
+        legal = ", ".join(actor.Options.__struct_fields__) or "none"
+        raise _Fault(f"{text}; legal: {legal}", f"{at}.options{path.rstrip('`')}") from error
 
 
 def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> None:
@@ -247,7 +248,7 @@ def _explain(path: Path, text: str, error: str, *, at: str = "") -> str:
     what, _, place = error.partition(" - at `")
     key = at or place.rstrip("`") or "$"
     unknown = re.search(r"unknown field `(\w+)`", what)
-    if unknown:
+    if unknown and ".options" not in key:
         key = f"{key}.{unknown.group(1)}"
         what = f"{what}; legal: {_legal_keys(key)}"
     return f"{path}:{line_of(text, key)}: {key.removeprefix('$.') or 'file'}: {what}"
@@ -276,5 +277,9 @@ def line_of(text: str, key: str) -> int:
         hits = [number for number, line in enumerate(lines) if number >= at and pattern.match(line)]
         if hits:
             at = hits[min(int(index or 0), len(hits) - 1)]
-    last = re.compile(rf"\s*(\[+\s*)?({re.escape(header)}\.)?{re.escape(steps[-1][0])}\b")
-    return next((number + 1 for number in range(at, len(lines)) if last.match(lines[number])), at + 1)
+    for name, _ in reversed(steps):
+        written = re.compile(rf"\s*(\[+\s*)?({re.escape(header)}\.)?{re.escape(name)}\b")
+        hit = next((number for number in range(at, len(lines)) if written.match(lines[number])), None)
+        if hit is not None:
+            return hit + 1
+    return at + 1

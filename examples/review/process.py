@@ -101,7 +101,7 @@ class _Run:
     async def _collect(self) -> None:
         async for chunk in _pipe(self._process.stdout):
             self._size += len(chunk)
-            if False:
+            if self._size > self._most:
                 self._kill()
                 return
             self._out.append(chunk)

@@ -2,12 +2,13 @@
 
 It runs by path as ``python -I worker.py``, so that neither its working directory nor any environment variable
 says where modules come from. What a file can do to an analyser (a segmentation fault, all memory, a minute of
-parsing) it does to this process alone. When its owner is killed it meets a broken pipe, or its own limit of
-processor time.
+parsing) it does to this process alone. When its owner is killed, the system kills it too.
 """
 
+import ctypes
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Final
 
 PROCESSOR_SECONDS: Final = 60
 MEMORY_BYTES: Final = 2 * 1024**3
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Be the worker process."""
+    _end_with_owner()
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -34,6 +37,12 @@ def main() -> None:
         sys.stdout.buffer.flush()
     except (MemoryError, RecursionError):
         os._exit(EXIT_EXHAUSTED)
+
+
+def _end_with_owner() -> None:
+    """Have the system kill this process when the thread that started it is gone, however it went."""
+    if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        sys.exit("the worker cannot be tied to its owner")
 
 
 def _trade(name: str) -> "Callable[..., object]":

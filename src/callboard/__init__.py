@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from callboard.actors import Down as Down
     from callboard.actors import Grant as Grant
     from callboard.actors import HandlerFailed as HandlerFailed
+    from callboard.actors import Json as Json
     from callboard.actors import Message as Message
     from callboard.actors import PermissionDenied as PermissionDenied
     from callboard.actors import Untrusted as Untrusted
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "callboard.actors": (
-        "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Message",
+        "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json", "Message",
         "PermissionDenied", "Untrusted", "receive",
     ),
     "callboard.bus": (

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import anyio
@@ -146,9 +147,51 @@ class _killing_worker:  # noqa: N801 - reads as a verb where it is used
         os.kill(found[0], signal.SIGKILL)
 
 
-def _workers() -> list[int]:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+def _workers(owner: int | None = None) -> list[int]:
+    owner = owner or os.getpid()
+    children = Path(f"/proc/{owner}/task/{owner}/children").read_text().split()
     return [int(pid) for pid in children if b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+OWNER = """
+import anyio
+from examples.review.job import Content
+from examples.review.workshop import work
+anyio.run(work, "bandit", tuple(Content(f"m{at}.py", b"exec('1')\\n" * 20_000) for at in range(40)))
+"""
+
+
+async def test_a_worker_ends_with_its_owner() -> None:
+    command = [sys.executable, "-c", OWNER]
+    async with await anyio.open_process(command, cwd=Path(__file__).parents[2]) as owner:
+        try:
+            with anyio.fail_after(10.0):
+                while not (found := [pid for pid in _workers(owner.pid) if _has_its_job(pid)]):
+                    await anyio.lowlevel.checkpoint()
+        finally:
+            owner.kill()
+    with anyio.fail_after(2.0):
+        while _lives(found[0]):
+            await anyio.lowlevel.checkpoint()
+
+
+def _has_its_job(pid: int) -> bool:
+    """A bandit worker holds each source as an anonymous file."""
+    return any("memfd:source" in _target(each) for each in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_complexity_follows_the_counting_rule() -> None:

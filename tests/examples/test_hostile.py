@@ -1,5 +1,6 @@
 """A hostile repository: nothing of its own runs, nothing in it counts, nothing outside it is read."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ async def test_missing_objects_are_not_fetched(tmp_path: Path, made: MadeReposit
     assert report.summary.files == 0
     assert any("not in the repository" in note for note in report.notes)
     assert not (tmp_path / "fetched").exists()
+    with pytest.raises(subprocess.CalledProcessError):
+        made.git("cat-file", "blob", blob)
+    assert (tmp_path / "fetched").exists(), "the trap does not spring for those who walk in"
 
 
 async def test_its_configuration_of_the_analysers_counts_for_nothing(made: MadeRepository, reviewer: Reviewer) -> None:

@@ -33,7 +33,7 @@ async def test_a_process_that_does_not_end_is_killed() -> None:
 
 
 async def test_a_process_that_says_too_much_is_killed() -> None:
-    with pytest.raises(SaidTooMuch):
+    with pytest.raises(SaidTooMuch), anyio.fail_after(10.0):
         await _python("while True: print('x' * 1000)")
 
 

@@ -1,0 +1,190 @@
+"""The daemon with real processes, killed with real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import FLEET, Daemon
+
+HI = '{"type": "Question", "text": "hi"}'
+
+
+def ask(
+    daemon: Daemon, text: str = "hi", *, actor: str = "desk", wait: float = 0.0
+) -> "subprocess.CompletedProcess[str]":
+    """Ask through the command line."""
+    return daemon.run("ask", actor, json.dumps({"type": "Question", "text": text, "wait": wait}), "--json")
+
+
+def test_a_fleet_answers_and_stops_with_exit_code_0(daemon: Daemon) -> None:
+    assert json.loads(ask(daemon).stdout)["text"] == "HI"
+    assert [row["state"] for row in daemon.json("ps")] == ["running", "running"]
+    assert daemon.run("down").returncode == 0
+    assert daemon.process.wait(timeout=10) == 0
+    assert not daemon.processes()
+
+
+def test_a_killed_cell_is_started_again_and_its_memory_is_still_there(daemon: Daemon) -> None:
+    first = json.loads(ask(daemon).stdout)["pid"]
+    os.kill(first, signal.SIGKILL)
+    second = json.loads(ask(daemon).stdout)["pid"]
+    assert second != first
+    assert daemon.kinds("desk")[-2:] == ["cell-exited", "cell-started"]
+    assert daemon.row("desk")["restarts"] == 1
+
+
+def test_who_waits_for_a_killed_actor_hears_at_once_that_it_died(daemon: Daemon) -> None:
+    done: list[subprocess.CompletedProcess[str]] = []
+    thread = threading.Thread(target=lambda: done.append(ask(daemon, wait=60.0)))
+    thread.start()
+    daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
+    killed = time.monotonic()
+    os.kill(daemon.row("desk")["pid"], signal.SIGKILL)
+    thread.join(timeout=20)
+    assert time.monotonic() - killed < 5
+    assert done[0].returncode == 6
+    assert "actor-died" in done[0].stderr
+    assert "SIGKILL" in done[0].stderr
+
+
+def test_questions_asked_while_an_actor_is_down_are_kept_for_its_next_life(daemon: Daemon) -> None:
+    os.kill(daemon.row("desk")["pid"], signal.SIGKILL)
+    threads_done: list[int] = []
+    threads = [threading.Thread(target=lambda: threads_done.append(ask(daemon).returncode)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert threads_done == [0, 0, 0, 0]
+
+
+@pytest.mark.chaos
+def test_a_killed_daemon_leaves_no_process_behind_within_five_seconds(daemon: Daemon) -> None:
+    assert len(daemon.processes()) >= 4, "daemon, two cells, nats-server"
+    daemon.process.kill()
+    daemon.process.wait()
+    daemon.wait(lambda: not daemon.processes(), "all processes to be gone", within=5.0)
+
+
+@pytest.mark.chaos
+def test_a_daemon_starts_cleanly_over_what_a_killed_one_left_and_keeps_its_port(daemon: Daemon) -> None:
+    before = daemon.where()
+    daemon.process.kill()
+    daemon.process.wait()
+    daemon.start()
+    after = daemon.where()
+    assert after["url"] == before["url"]
+    assert after["pid"] != before["pid"]
+    assert ask(daemon).returncode == 0
+
+
+def test_a_second_daemon_for_the_same_fleet_is_refused_and_names_the_first(daemon: Daemon) -> None:
+    second = daemon.run("up", str(daemon.file))
+    assert second.returncode == 2
+    assert f"pid {daemon.process.pid}" in second.stderr
+    assert ask(daemon).returncode == 0
+
+
+def test_sigterm_lets_what_is_in_hand_finish(daemon: Daemon) -> None:
+    done: list[subprocess.CompletedProcess[str]] = []
+    thread = threading.Thread(target=lambda: done.append(ask(daemon, wait=1.5)))
+    thread.start()
+    daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
+    assert daemon.stop() == 0
+    thread.join(timeout=20)
+    assert done[0].returncode == 0, done[0].stderr
+    assert json.loads(done[0].stdout)["text"] == "HI"
+
+
+def test_an_actor_that_cannot_start_is_held_and_the_others_run_on(make_daemon: Callable[..., Daemon]) -> None:
+    broken = '\n[[actor]]\nuse = "shop_agents:Broken"\n[actor.intensity]\nmost = 2\nwithin = 30.0\n'
+    daemon = make_daemon(FLEET + broken).start()
+    daemon.wait(lambda: daemon.row("broken")["state"] == "held", "the broken actor to be held")
+    refused = daemon.run("ask", "broken", '{"type": "Note", "text": "x"}')
+    assert refused.returncode == 4
+    assert "held" in refused.stderr
+    assert ask(daemon).returncode == 0
+    assert daemon.kinds("broken").count("actor-crashed") == 3
+    assert daemon.run("revive", "broken").returncode == 0
+    daemon.wait(lambda: daemon.kinds("broken").count("actor-held") == 2, "the revived actor to be held again")
+
+
+def test_a_cell_that_dies_again_and_again_is_held_and_revived_by_hand(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon(FLEET.replace("open = true", "open = true\n[actor.intensity]\nmost = 1\n")).start()
+    for _ in range(2):
+        daemon.wait(lambda: daemon.row("desk")["state"] == "running", "desk to run")
+        os.kill(daemon.row("desk")["pid"], signal.SIGKILL)
+    daemon.wait(lambda: daemon.row("desk")["state"] == "held", "desk to be held")
+    assert ask(daemon).returncode == 4
+    assert daemon.run("revive", "desk").returncode == 0
+    assert ask(daemon).returncode == 0
+
+
+def test_hold_refuses_and_revive_serves_again(daemon: Daemon) -> None:
+    assert daemon.run("hold", "desk").returncode == 0
+    assert ask(daemon).returncode == 4
+    assert daemon.run("revive", "desk").returncode == 0
+    assert ask(daemon).returncode == 0
+
+
+def test_restart_by_hand_makes_a_new_object_and_keeps_the_process(daemon: Daemon) -> None:
+    pid = daemon.row("desk")["pid"]
+    assert daemon.run("restart", "desk").returncode == 0
+    daemon.wait(lambda: daemon.row("desk")["restarts"] == 1, "the restart to be counted")
+    assert json.loads(ask(daemon).stdout)["pid"] == pid
+
+
+def test_tell_and_publish_reach_their_actor(daemon: Daemon) -> None:
+    assert daemon.run("tell", "clerk", '{"type": "Note", "text": "a"}').returncode == 0
+    assert daemon.run("publish", "news", '{"type": "Note", "text": "b"}').returncode == 0
+
+    def counted() -> bool:
+        return all(json.loads(ask(daemon, key, actor="clerk").stdout)["text"] == "1" for key in ("notes", "news"))
+
+    daemon.wait(counted, "one note and one event to be counted")
+
+
+def test_a_killed_nats_server_is_started_again_and_the_fleet_goes_on(daemon: Daemon) -> None:
+    servers = [pid for pid in daemon.processes() if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(servers[0], signal.SIGKILL)
+    daemon.wait(lambda: ask(daemon).returncode == 0, "the fleet to answer again", within=20.0)
+    assert "server-exited" in daemon.kinds("nats")
+
+
+def test_up_for_seconds_stops_by_itself(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon().start("--for", "0.5")
+    assert daemon.process.wait(timeout=15) == 0
+
+
+def test_no_secret_is_in_arguments_or_environment(daemon: Daemon) -> None:
+    where = daemon.where()
+    for pid in daemon.processes():
+        for name in ("cmdline", "environ"):
+            text = Path(f"/proc/{pid}/{name}").read_bytes()
+            for secret in (where["password"], where["guest_password"]):
+                assert secret.encode() not in text, f"{name} of {pid}"
+    assert where["password"] not in daemon.text(), "only the guest login is printed"
+
+
+def test_state_is_private(daemon: Daemon) -> None:
+    state = daemon.folder / ".callboard" / "shop"
+    assert state.stat().st_mode & 0o777 == 0o700
+    for name in ("daemon.json", "daemon.db", "nats/nats.conf", "nats/logins.json"):
+        assert (state / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_the_worker_says_what_it_is_when_started_by_hand() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "callboard.supervisor.worker"], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=10, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "started by the daemon" in done.stderr
