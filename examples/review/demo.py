@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ FLEET: Final = ROOT / "examples" / "review" / "fleet.toml"
 REQUEST: Final = Json(msgspec.json.encode({"type": "ReviewRequest", "path": "."}), "ReviewRequest")
 TARGETS: Final = ("bandit", "ruff")
 REVIEW_WITHIN: Final = 300.0
+READY_WITHIN: Final = 60.0
 say: Final = Console(highlight=False).print
 
 
@@ -117,29 +119,29 @@ async def tell_the_story(state: Path) -> None:
             say(f"  {event['kind']:<14} {event['subject']}: {event['text']}", markup=False)
 
 
-async def wait_ready(process: "subprocess.Popen[str]", log: Path) -> None:
-    """Wait until the daemon says that it is ready."""
-    with anyio.fail_after(60):
-        while "ready:" not in log.read_text(encoding="utf-8"):
-            if process.poll() is not None:
-                raise Failed(f"callboard up ended at once: {log.read_text(encoding='utf-8')}")
-            await anyio.sleep(0.02)
+def wait_ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait until the daemon says that it is ready; return what it says."""
+    end = time.monotonic() + READY_WITHIN
+    while "ready:" not in (text := log.read_text(encoding="utf-8")):
+        if process.poll() is not None or time.monotonic() > end:
+            raise Failed(f"callboard up is ready within {READY_WITHIN} s. It said: {text}")
+        time.sleep(0.02)
+    return text.split("ready:")[1].splitlines()[0].strip()
 
 
-async def run(state: Path) -> None:
+def run(state: Path) -> None:
     """Start the daemon, tell the story, stop the daemon."""
     log = state / "up.log"
     command = [sys.executable, "-m", "callboard.supervisor.cli", "up", str(FLEET), "--state", str(state)]
-    with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, text=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)  # noqa: S603 - our own
     try:
-        await wait_ready(process, log)
-        say("[bold]callboard up examples/review/fleet.toml[/]")
-        say(log.read_text(encoding="utf-8").split("ready:")[1].splitlines()[0].strip())
-        await tell_the_story(state)
+        ready = wait_ready(process, log)
+        say(f"[bold]callboard up examples/review/fleet.toml[/]\n{ready}")
+        anyio.run(tell_the_story, state)
     finally:
         process.send_signal(signal.SIGTERM)
-        code = await anyio.to_thread.run_sync(lambda: process.wait(timeout=60))
+        code = process.wait(timeout=60)
     say("\n[bold]5. The end[/]")
     require("the fleet drained and stopped", holds=code == 0)
     require("no process was left behind", holds=not left_behind(state))
@@ -162,7 +164,7 @@ def main() -> None:
     """Run the demo; exit 1 and say what was not so if it fails."""
     with tempfile.TemporaryDirectory(prefix="callboard-demo-") as folder:
         try:
-            anyio.run(run, Path(folder))
+            run(Path(folder))
         except Failed as failure:
             say(f"  [red]✗ not so:[/] {failure}")
             sys.exit(1)

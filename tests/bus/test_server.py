@@ -22,7 +22,7 @@ from anyio import to_thread
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from callboard.bus.server import NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
+from callboard.bus import NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
 from callboard.bus.server_config import InvalidSetting, Login, Logins, Ports, ServerConfig, quoted
 from callboard.guardian import Guardian
 

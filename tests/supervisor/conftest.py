@@ -156,6 +156,12 @@ class Daemon:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
+    def end(self) -> None:
+        """Stop, and see that nothing is left."""
+        if hasattr(self, "process"):
+            self.stop()
+            self.wait(lambda: not self.processes(), "all processes of the fleet to be gone", within=6.0)
+
     def processes(self) -> list[int]:
         """Return all living processes that belong to this fleet: by working directory, or by configuration file."""
         found = []
@@ -164,7 +170,7 @@ class Daemon:
                 if (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z":
                     continue
                 command = (entry / "cmdline").read_bytes().decode(errors="replace")
-                here = Path(os.readlink(entry / "cwd")) == self.folder.resolve()
+                here = (entry / "cwd").readlink() == self.folder.resolve()
             except OSError:
                 continue
             if (here or str(self.folder) in command) and int(entry.name) != os.getpid():
@@ -183,9 +189,7 @@ def make_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
     yield make
     for daemon in made:
-        if hasattr(daemon, "process"):
-            daemon.stop()
-            daemon.wait(lambda: not daemon.processes(), "all processes of the fleet to be gone", within=6.0)
+        daemon.end()
 
 
 @pytest.fixture

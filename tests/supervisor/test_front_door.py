@@ -20,7 +20,8 @@ CLIENT = """
 import { connect } from "@nats-io/transport-node";
 const [url, user, pass] = process.argv.slice(2);
 const nc = await connect({ servers: url, user, pass });
-const reply = await nc.request("cb.shop.to.desk", JSON.stringify({ type: "Question", text: "from node" }), { timeout: 5000 });
+const question = JSON.stringify({ type: "Question", text: "from node" });
+const reply = await nc.request("cb.shop.to.desk", question, { timeout: 5000 });
 console.log(reply.string());
 await nc.close();
 """

@@ -1,0 +1,171 @@
+"""The supervisor's part of the test kit: a fleet in memory, with real cells and no server, process or daemon.
+
+What stands between test and actor is what stands there in production: the codec, the doors, the mailboxes, the
+supervision. Only the network is replaced, by one that loses, doubles and reorders on request.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from callboard.actors import Actor, ActorSpec, Host, Row, Speaker, spec_of
+from callboard.actors.testing import Probe
+from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, subjects
+from callboard.clock import Clock, SystemClock
+from callboard.ids import new_id
+
+from .cell import Cell, open_cell
+from .messages import Flat, Recorded
+
+_PAYLOAD: Final = 1024 * 1024
+_LOOK_AGAIN: Final = 0.001
+
+
+class Stage(Speaker):
+    """Runs actors in memory for the time of an ``async with`` block, and speaks to them with the owner's rights.
+
+    Args:
+        actors: classes, specs, or probes. Each cell that a spec names is a cell here, with a connection of its own.
+        faults: what happens to messages on the way; ``stage.broker.faults`` changes it under way.
+        seed: of the faults and of the choice among those who listen; the same seed, the same run.
+        clock: of cells and endpoints; default: the machine's.
+        max_payload: bytes that one message may have.
+
+    What the actors reported is in ``events``, what they own in a temporary folder. A clean end of the block drains the
+    cells; an exception in the block does not wait for what is in hand.
+
+    """
+
+    def __init__(
+        self, actors: Sequence[type[Actor] | ActorSpec | Probe], *, faults: Faults | None = None, seed: int = 0,
+        clock: Clock | None = None, max_payload: int = _PAYLOAD,
+    ) -> None:  # fmt: skip
+        self.specs = [_spec(actor) for actor in actors]
+        self.broker = MemoryBroker(faults=faults, seed=seed, max_payload=max_payload)
+        self.clock: Clock = clock or SystemClock()
+        self.events: list[Recorded] = []
+        self.cells: dict[str, Cell] = {}
+        self.buses: dict[str, MemoryBus] = {}
+        self._homes = {spec.name: spec.cell for spec in self.specs}
+        self._name = ""
+        self._reported = anyio.Event()
+        self._stack: AsyncExitStack
+
+    async def __aenter__(self) -> "Stage":
+        self._stack = await AsyncExitStack().__aenter__()
+        try:
+            state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-stage-")))
+            for cell in dict.fromkeys(self._homes.values()):
+                await self._open(cell, state)
+            self._endpoint = await self._connect("stage-caller")
+            for spec in self.specs:
+                await self.cells[spec.cell].add(spec)
+        except BaseException as error:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        if exc[0] is None:
+            for cell in self.cells.values():
+                await cell.drain()
+        return await self._stack.__aexit__(*exc)
+
+    async def _open(self, cell: str, state: Path) -> None:
+        endpoint = await self._connect(cell)
+        running = open_cell(endpoint, state=state, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
+        self.cells[cell] = await self._stack.enter_async_context(running)
+
+    async def _connect(self, cell: str) -> Endpoint:
+        bus = self.buses[cell] = await self._stack.enter_async_context(self.broker.bus())
+        return await self._stack.enter_async_context(Endpoint(bus, fleet="stage", cell=cell, clock=self.clock))
+
+    def _report(self, kind: str, subject: str, text: str, detail: Flat) -> None:
+        self.events.append(Recorded(kind=kind, subject=subject, text=text, detail=detail))
+        self._reported.set()
+        self._reported = anyio.Event()
+
+    # --- looking
+
+    def host(self, actor: str) -> Host:
+        """Return all that is of one actor but the actor object; raises NoSuchActor."""
+        for cell in self.cells.values():
+            if actor in cell.hosts:
+                return cell.hosts[actor]
+        raise NoSuchActor(f"no actor named {actor!r} is on this stage: {', '.join(self._homes) or 'it is empty'}")
+
+    def row(self, actor: str) -> Row:
+        """Return how it stands with one actor."""
+        return self.host(actor).row()
+
+    def rows(self) -> list[Row]:
+        """Return how it stands with each actor."""
+        return [row for cell in self.cells.values() for row in cell.rows()]
+
+    def events_of(self, kind: str, subject: str = "") -> list[Recorded]:
+        """Return the events of a kind so far, of all actors or of `subject`."""
+        return [event for event in self.events if event.kind == kind and subject in ("", event.subject)]
+
+    async def wait_event(self, kind: str, subject: str = "", *, within: float = 1.0) -> Recorded:
+        """Return the first event of a kind, waiting for it; raise AssertionError after `within` seconds."""
+        with anyio.move_on_after(within):
+            while not (found := self.events_of(kind, subject)):
+                await self._reported.wait()
+            return found[0]
+        seen = ", ".join(f"{event.kind} ({event.subject})" for event in self.events) or "nothing"
+        raise AssertionError(f"no event {kind!r} {subject} within {within} s; there was {seen}")
+
+    async def wait_until(self, holds: Callable[[], bool], *, within: float = 1.0) -> None:
+        """Wait until `holds` returns True; raise AssertionError after `within` seconds."""
+        with anyio.move_on_after(within):
+            while not holds():  # noqa: ASYNC110 - a condition of the caller's, which tells nobody that it changed
+                await anyio.sleep(_LOOK_AGAIN)
+            return
+        raise AssertionError(f"it does not hold after {within} s; the actors: {self.rows()}")
+
+    # --- a person's hand, and accidents
+
+    def cell_of(self, actor: str) -> Cell:
+        """Return the cell of an actor; its methods ``restart``, ``hold`` and ``revive`` are a person's hand."""
+        host = self.host(actor)
+        return next(cell for cell in self.cells.values() if cell.hosts.get(actor) is host)
+
+    def disconnect(self, cell: str = "main") -> None:
+        """Cut a cell off: what it publishes fails, what would reach it is lost. ``stage-caller`` is the test itself."""
+        self.buses[cell].disconnect()
+
+    def reconnect(self, cell: str = "main") -> None:
+        """End a :meth:`disconnect`; what was lost stays lost."""
+        self.buses[cell].reconnect()
+
+    async def knock(self, actor: str, data: bytes, *, within: float = 1.0) -> bytes:
+        """Ask at the front door of an open actor as an outsider does, with JSON or a msgpack map; return the reply.
+
+        Raises TimeoutError when none comes `within` seconds: an actor that is not ``open`` has no front door.
+        """
+        bus, address = self.buses["stage-caller"], f"outside.{new_id()}"
+        replies: list[bytes] = []
+        came = anyio.Event()
+
+        def take(_subject: str, reply: bytes, _address: str) -> None:
+            replies.append(reply)
+            came.set()
+
+        subscription = await bus.subscribe(address, take)
+        try:
+            bus.publish(subjects.front_door("stage", actor), data, reply=address)
+            with anyio.fail_after(within):
+                await came.wait()
+        finally:
+            await subscription.unsubscribe()
+        return replies[0]
+
+
+def _spec(actor: type[Actor] | ActorSpec | Probe) -> ActorSpec:
+    if isinstance(actor, Probe):
+        return actor.spec
+    return actor if isinstance(actor, ActorSpec) else spec_of(actor)
