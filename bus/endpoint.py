@@ -41,6 +41,8 @@ from .outbox import Outbox
 
 ASKS_MOST: Final = 16_384
 """Questions one endpoint may wait for at once."""
+HANDOVER_ROOM: Final = 1024
+"""Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 64
 """Tells without a pause before other tasks get a turn: one full frame."""
 _QUESTION: Final = 2.0
@@ -126,7 +128,7 @@ class Endpoint:
 
         """
         address, data = self.address(actor), codec.encode(envelope)
-        codec.check_size(data, self.bus.max_payload)
+        codec.check_size(data, self.bus.max_payload - HANDOVER_ROOM)
         account = self._accounts.get(actor)
         if account is None:
             account = await self._meet(actor, timeout)
@@ -168,6 +170,7 @@ class Endpoint:
         if len(self._pending) >= ASKS_MOST:
             raise MailboxFull(f"{ASKS_MOST} questions of this cell are open already", depth=ASKS_MOST)
         address, data = self.address(actor), codec.encode(envelope)
+        codec.check_size(data, self.bus.max_payload - HANDOVER_ROOM)
         future = asyncio.get_running_loop().create_future()
         self._pending[envelope.id] = _Pending(future, actor)
         try:

@@ -76,7 +76,12 @@ class CreditBody(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NoticeBody(msgspec.Struct, frozen=True):
-    """What happened to an actor's address: ``down`` (it died), ``gap`` (it missed messages), ``held``, ``up``."""
+    """What happened to an actor.
+
+    ``down``: its process died, and with it what it held. ``gap``: it was cut off and may have missed messages.
+    ``crashed``: it is restarted in place; its mailbox lives, and what it had in hand was answered. ``held``, ``up``,
+    ``ended``: its address refuses, serves again, is given up.
+    """
 
     actor: str
     what: str

@@ -1,6 +1,7 @@
 """Typed values as bytes and back: msgpack by msgspec, with the store's own errors."""
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -54,10 +55,8 @@ def decoded(key: str, data: bytes, wanted: Any) -> Any:
 def checked_key(key: object) -> str:
     """Return `key` unchanged if memory may hold it; raise :class:`InvalidMemoryKey` otherwise."""
     if isinstance(key, str) and 1 <= len(key) <= _LONGEST_KEY:
-        try:
+        with suppress(UnicodeEncodeError):  # a lone surrogate: no UTF-8, so no key
             if len(key.encode()) <= _LONGEST_KEY:
                 return key
-        except UnicodeEncodeError:
-            pass  # a lone surrogate: no UTF-8, so no key
     shown = repr(key) if len(repr(key)) <= 80 else repr(key)[:77] + "..."
     raise InvalidMemoryKey(f"{shown} is not a memory key: use text of 1 to {_LONGEST_KEY} bytes in UTF-8")

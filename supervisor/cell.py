@@ -5,7 +5,7 @@ lives in a process of its own under the daemon, or inside a Python program under
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from .restart import decide_restart
 
 Report = Callable[[str, str, str, dict[str, str | int | float | bool | None]], None]
 _CHILDREN_MOST = 10_000
-_END_WITHIN = 2.0
+_ENDS = frozenset({"down", "crashed", "held", "ended"})
 
 
 class Cell:
@@ -162,16 +162,15 @@ class Cell:
 
     def _say_down(self, host: Host, why: str) -> None:
         self.report("actor-crashed", host.name, why)
-        self._notify(NoticeBody(host.name, "down", why[:500], self._epoch))
+        self._notify(NoticeBody(host.name, "crashed", why[:500], self._epoch))
 
     def _notify(self, notice: NoticeBody) -> None:
         self.endpoint.notify(notice)
 
     def _on_notice(self, notice: NoticeBody) -> None:
-        if notice.what in ("down", "held", "ended"):
+        if notice.what in _ENDS:
             for host in list(self.hosts.values()):
                 host.saw_down(notice.actor, notice.why)
-        if notice.what in ("down", "held", "ended"):
             for child in [host for host in self.hosts.values() if host.parent == notice.actor]:
                 self._tasks.start_soon(self._end, child, f"its parent {notice.actor} is {notice.what}")
 
@@ -199,7 +198,7 @@ class Cell:
             self.revive(actor)
             return
         self.report("actor-restarted", actor, "restarted by hand")
-        self._notify(NoticeBody(actor, "down", "restarted by hand", self._epoch))
+        self._notify(NoticeBody(actor, "crashed", "restarted by hand", self._epoch))
         for scope in list(self._scopes.get(actor, ())):
             scope.cancel()
 
@@ -251,7 +250,7 @@ class Cell:
             await self._ended.wait()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Cell"]:
+    async def running(self) -> AsyncGenerator["Cell", None]:
         """Own the tasks of the cell; actors end before the files they write to."""
         async with AsyncExitStack() as stack:
             self._files = await stack.enter_async_context(background())

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "callboard.actors": (
-        "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json", "Message",
-        "PermissionDenied", "Untrusted", "receive",
+        "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
+        "Message", "PermissionDenied", "Untrusted", "receive",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",
@@ -44,7 +44,6 @@ _HOME = {
     "callboard.errors": ("CallboardError",),
 }  # fmt: skip
 _ROOM = {name: room for room, names in _HOME.items() for name in names}
-__all__ = list(_ROOM)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ the error they caused, not our scaffolding: so the block's own errors leave as t
 background tasks come as a group.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 
 @asynccontextmanager
-async def background() -> AsyncIterator[TaskGroup]:
+async def background() -> AsyncGenerator[TaskGroup, None]:
     """Yield a task group that is cancelled when the block ends, however it ends."""
     failed: Exception | None = None
     async with anyio.create_task_group() as tasks:

@@ -1,0 +1,94 @@
+"""The whole comparison: ``python -m benchmarks``, or ``make bench``. Takes about three minutes."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from callboard.bus import NatsServer
+from callboard.guardian import Guardian
+
+from . import report
+from .machine import describe
+from .rounds import run_rounds
+from .side import Side
+from .sides import has_faststream, open_sides
+from .works import OURS, WORKS, Work
+
+RESULTS: Final = Path(__file__).parent / "results"
+ALL_WITHIN: Final = 600.0
+
+
+def main() -> None:
+    """Measure, print, and write the results; a part of the works is only printed."""
+    options = _options()
+    works = [work for work in WORKS if options.only in work.name]
+    if not works:
+        sys.exit(f"no work is named like {options.only!r}: {', '.join(work.name for work in WORKS)}")
+    machine, begin = describe(), time.monotonic()
+    rows = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
+    print(f"\n{machine.cpu}, {machine.cores} cores, load {machine.load} before; {machine.python}; {machine.system}")
+    print(f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n")
+    print(report.table(rows))
+    for name in _skipped(works):
+        print(f"skipped: {name}: it is not installed here; 'make bench' runs with it")
+    if len(works) == len(WORKS):
+        report.write(RESULTS / "latest.json", rows)
+        report.write(RESULTS / "machine.json", machine)
+    print(f"\ntook {time.monotonic() - begin:.0f} s")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="of each side (default 7)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that a round takes, about (default 1)")
+    parser.add_argument("--only", default="", help="works whose name holds this text; then nothing is written")
+    return parser.parse_args()
+
+
+def _skipped(works: list[Work]) -> list[str]:
+    from .works import FASTSTREAM
+
+    return [] if has_faststream() else [f"{work.name}, {FASTSTREAM}" for work in works if FASTSTREAM in work.reach]
+
+
+async def _run(works: list[Work], rounds: int, seconds: float) -> list[report.Row]:
+    rows: list[report.Row] = []
+    with anyio.fail_after(ALL_WITHIN), Guardian.start() as guardian:
+        async with _server(guardian) as url:
+            for where, here in groupby(works, key=attrgetter("where")):
+                async with open_sides(where, url, guardian=guardian) as sides:
+                    for work in here:
+                        rows += await _measure(work, sides, rounds, seconds)
+    return rows
+
+
+async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: float) -> list[report.Row]:
+    taking_part = {name: side for name, side in sides.items() if name == OURS or name in work.reach}
+    print(f"{work.name}: warming up", file=sys.stderr)
+    figures = await run_rounds(
+        work.measure, taking_part, rounds=rounds, seconds=seconds,
+        say=lambda text: print(f"{work.name}: {text}", file=sys.stderr),
+    )  # fmt: skip
+    return report.rows_of(work, figures)
+
+
+@asynccontextmanager
+async def _server(guardian: Guardian) -> AsyncIterator[str]:
+    """Run the embedded server, and yield its URL with the login in it."""
+    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as folder:
+        async with NatsServer.open(Path(folder) / "nats", fleet="bench", guardian=guardian) as server:
+            login = server.fleet_login
+            yield server.url.replace("://", f"://{login.user}:{login.password}@")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Figures to rows, rows to a table and a file."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from .rounds import Figures
+from .works import OURS, Better, Work
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One work against one peer: medians of the same rounds."""
+
+    work: str
+    unit: str
+    ours: float
+    peer: str
+    theirs: float
+    ratio: float
+    """Ours divided by theirs."""
+    better: Better
+    reach: float | None
+    """The ratio aimed at; None: not aimed at now."""
+    spread: float
+    """(max - min) / median of the side whose rounds lie further apart."""
+    rounds: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether the aim is met."""
+        if self.reach is None:
+            return "-"
+        met = self.ratio >= self.reach if self.better == "higher" else self.ratio <= self.reach
+        return f"{self.reach:g} met" if met else f"{self.reach:g} MISSED"
+
+
+def rows_of(work: Work, figures: Mapping[str, Figures]) -> list[Row]:
+    """Return a row for each peer that was measured."""
+    ours = figures[OURS]
+    return [
+        Row(
+            work=work.name, unit=work.unit, ours=_rounded(ours.middle), peer=peer, theirs=_rounded(theirs.middle),
+            ratio=round(ours.middle / theirs.middle, 3), better=work.better, reach=work.reach[peer],
+            spread=round(max(ours.spread, theirs.spread), 3), rounds=len(ours.values),
+        )
+        for peer, theirs in figures.items()
+        if peer != OURS
+    ]  # fmt: skip
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1) if value < 10_000 else round(value)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows as text, in columns."""
+    head = ["work", "unit", "ours", "peer", "theirs", "ratio", "reach", "spread"]
+    lines = [head, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def _cells(row: Row) -> list[str]:
+    unit = f"{row.unit} ({row.better} is better)"
+    figures = [f"{row.ours:,.0f}", row.peer, f"{row.theirs:,.0f}", f"{row.ratio:.2f}", row.verdict, f"{row.spread:.0%}"]
+    return [row.work, unit, *figures]
+
+
+def write(path: Path, what: object) -> None:
+    """Write `what` as JSON for people."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(what), indent=1) + b"\n")

@@ -1,0 +1,42 @@
+"""All sides of a place, opened together on one server, each receiver where the place says."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
+
+from callboard.guardian import Guardian
+
+from .nats_side import JoinedNatsSide, NatsSide, open_client, open_nats_in_one_process
+from .ours import open_ours
+from .receiving import receiver
+from .side import Side
+from .works import FASTSTREAM, JOINED, NATS, OURS, Where
+
+
+def has_faststream() -> bool:
+    """Return whether the FastStream side can be measured here."""
+    return all(find_spec(package) is not None for package in ("faststream", "fast_depends"))
+
+
+@asynccontextmanager
+async def open_sides(where: Where, url: str, *, guardian: Guardian) -> AsyncIterator[dict[str, Side]]:
+    """Open every side that can be measured at `where`."""
+    async with AsyncExitStack() as stack:
+        if where == "in one process":
+            ours = await stack.enter_async_context(open_ours(url, isolation="task"))
+            yield {OURS: ours, NATS: await stack.enter_async_context(open_nats_in_one_process(url))}
+            return
+        sides: dict[str, Side] = {OURS: await stack.enter_async_context(open_ours(url, isolation="process"))}
+        await stack.enter_async_context(receiver("benchmarks.peer_nats", url, guardian=guardian))
+        client = await stack.enter_async_context(open_client(url))
+        sides |= {NATS: NatsSide(client), JOINED: JoinedNatsSide(client)}
+        if has_faststream():
+            sides[FASTSTREAM] = await _open_faststream(stack, url, guardian)
+        yield sides
+
+
+async def _open_faststream(stack: AsyncExitStack, url: str, guardian: Guardian) -> Side:
+    from .faststream_side import open_faststream  # only in .venv-bench
+
+    await stack.enter_async_context(receiver("benchmarks.peer_faststream", url, guardian=guardian))
+    return await stack.enter_async_context(open_faststream(url))
