@@ -149,7 +149,7 @@ def run(state: Path) -> None:
 
 def left_behind(state: Path) -> list[str]:
     """Return the processes that still name the state directory in their command line."""
-    found = []
+    found: list[str] = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
