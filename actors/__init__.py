@@ -7,6 +7,7 @@ why; the supervisor's room above decides.
 from .actor import Actor as Actor
 from .context import Context as Context
 from .context import Down as Down
+from .discovery import Discovery as Discovery
 from .door import Door as Door
 from .errors import ActorStopped as ActorStopped
 from .errors import BadActor as BadActor

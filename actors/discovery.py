@@ -59,33 +59,31 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
     data: ActorData
 
 
-class Pong(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="io.nats.micro.v1.ping_response"):
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What each answer begins with."""
+
+    name: str
+    id: str
+    """Another one for each incarnation."""
+    version: str
+    """Of Callboard: actors have none of their own."""
+    metadata: dict[str, str]
+
+
+class Pong(Identity, frozen=True, tag_field="type", tag="io.nats.micro.v1.ping_response"):
     """That an actor is there, and as whom."""
 
-    name: str
-    id: str
-    version: str
-    metadata: dict[str, str]
 
-
-class Info(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="io.nats.micro.v1.info_response"):
+class Info(Identity, frozen=True, kw_only=True, tag_field="type", tag="io.nats.micro.v1.info_response"):
     """What an actor does, and where."""
 
-    name: str
-    id: str
-    version: str
-    metadata: dict[str, str]
     description: str
     endpoints: list[EndpointInfo]
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="io.nats.micro.v1.stats_response"):
+class Stats(Identity, frozen=True, kw_only=True, tag_field="type", tag="io.nats.micro.v1.stats_response"):
     """How it goes."""
 
-    name: str
-    id: str
-    version: str
-    metadata: dict[str, str]
     started: datetime
     endpoints: list[EndpointStats]
 

@@ -136,6 +136,8 @@ def _handlers(actor: type[Any]) -> list[Handler[Any, Any]]:
 
 def _signature(actor: type[Any], handler: Handler[Any, Any]) -> tuple[list[type[Message]], Any]:
     method = handler.method
+    if inspect.isasyncgenfunction(method):
+        _wrong(actor, handler, "it is a generator; return one reply")
     if not inspect.iscoroutinefunction(method):
         _wrong(actor, handler, "it is not an 'async def'")
     parameters = list(inspect.signature(method).parameters.values())
@@ -149,7 +151,9 @@ def _signature(actor: type[Any], handler: Handler[Any, Any]) -> tuple[list[type[
             handler,
             f"{parameters[1].name!r} is annotated with no Message: {annotations.get(parameters[1].name)!r}",
         )
-    reply = _evaluate(actor, handler, annotations.get("return", Never))
+    if "return" not in annotations:
+        _wrong(actor, handler, "it has no return annotation: a Message, or None")
+    reply = _evaluate(actor, handler, annotations["return"])
     if not all(member in (None, types.NoneType) or _is_message(member) for member in _members(reply)):
         _wrong(actor, handler, f"its return annotation is {annotations.get('return')!r}: a Message, or None")
     if handler.topic is not None and reply is not None:
@@ -163,11 +167,11 @@ def _evaluate(actor: type[Any], handler: Handler[Any, Any], annotation: Any) -> 
     scope = vars(sys.modules[handler.method.__module__]) if handler.method.__module__ in sys.modules else {}
     try:
         return eval(annotation, dict(scope), dict(vars(actor)))  # noqa: S307 - the program's own source, as typing does
-    except NameError as error:
+    except Exception as error:  # noqa: BLE001 - whatever a wrong annotation raises, the class and method are named
         _wrong(
             actor,
             handler,
-            f"the annotation {annotation!r} cannot be resolved here ({error}); import it at run time",
+            f"the annotation {annotation!r} cannot be resolved here ({error}); import what it names at run time",
         )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from callboard.bus import Endpoint, Held, Kind, Subscription, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError
+from callboard.ids import new_id
 from callboard.store import WorkingMemory
 
 from .actor import Actor
@@ -86,6 +87,8 @@ class Host:
         self.in_hand: dict[str, InHand] = {}
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
+        self.served, self.busy_for, self.last_error = 0, 0.0, ""
+        self.id, self.began = new_id(), cell.clock.now()
         self._subscriptions: list[Subscription] = []
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
@@ -188,6 +191,11 @@ class Host:
         envelope = letter.envelope
         if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
             self.endpoint.give_credit(envelope.reply, self.name, letter.size)
+
+    def let_go(self, message_id: str) -> None:
+        """Count a message that leaves its handler, well or not, and the time it was in hand."""
+        self.served += 1
+        self.busy_for += self.clock.monotonic() - self.in_hand.pop(message_id).since
 
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""

@@ -18,12 +18,20 @@ _EXTERNAL: Final = msgspec.Meta(extra={"trust": "external"})
 Untrusted = Annotated[T, _EXTERNAL]
 """``Untrusted[str]``: text from outside (mail, ticket, page, tool output), external whoever passed it on."""
 
-_SILENT: Final = ("description", "title", "examples")
+_PROSE: Final[dict[str, type]] = {"description": str, "title": str, "examples": list}
+"""What a schema says to people. A *field* of that name is told apart by its value, which is a schema."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
-    """Tells type checkers that every message is frozen and keyword-only without each one saying so."""
+    """Makes every message keyword-only, and tells type checkers so, without each one saying it.
+
+    msgspec passes ``frozen`` on to subclasses, but not ``kw_only``.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "MessageMeta":
+        """Make a message type."""
+        return super().__new__(mcs, name, bases, namespace, **{"kw_only": True, **config})
 
 
 class Message(
@@ -57,7 +65,7 @@ def fingerprint(message_type: type[Message]) -> int:
 def _quiet(schema: Any) -> Any:
     """Return a JSON schema without its prose: a changed docstring is no changed shape."""
     if isinstance(schema, Mapping):
-        return {key: _quiet(value) for key, value in schema.items() if key not in _SILENT or not isinstance(value, str)}
+        return {key: _quiet(value) for key, value in schema.items() if not isinstance(value, _PROSE.get(key, ()))}
     if isinstance(schema, list):
         return [_quiet(item) for item in schema]
     return schema

@@ -57,13 +57,13 @@ class Replica:
     async def _make(self) -> None:
         within = self._host.spec.health.start_within
         try:
-            with anyio.fail_after(within):
+            with anyio.move_on_after(within) as limit:
                 self._actor = build(self._host.spec.actor, self._host.spec.options)
                 await self._actor.started(Context(self._host, None))
-        except TimeoutError as error:
-            raise Crashed(f"started() took longer than start_within = {within} s") from error
         except (Exception, SystemExit) as error:
             raise Crashed(f"it failed to start: {_short(error)}") from error
+        if limit.cancelled_caught:
+            raise Crashed(f"started() took longer than start_within = {within} s")
 
     async def _loop(self) -> None:
         mailbox = self._host.mailbox
@@ -110,7 +110,7 @@ class Replica:
             host.replies.fail(letter, _failure(host.name, error))
             raise Crashed(f"a handler raised {_short(error)}") from error
         finally:
-            del host.in_hand[envelope.id]
+            host.let_go(envelope.id)
 
     def _scope(self, letter: Letter) -> anyio.CancelScope | None:
         """Return a scope for who can be cancelled: a question, by its deadline or its asker. A tell needs none."""
@@ -134,6 +134,7 @@ class Replica:
     async def _fail(self, letter: Letter, error: Exception) -> None:
         host = self._host
         host.failed += 1
+        host.last_error = type(error).__name__
         kept = isinstance(error, WrongReply | MessageTooLarge)
         host.replies.fail(letter, error if kept and isinstance(error, CallboardError) else _failure(host.name, error))
         host.cell.report(

@@ -11,7 +11,8 @@ from callboard.ids import new_id
 from .mailbox import Letter
 from .message import Message, fingerprint, tag_of
 
-_PRIVATE = ("cb.", "_CB.", "$")
+PRIVATE = ("cb.", "_CB.", "$")
+"""How reply addresses begin that nobody outside may name: an answer there would be a message inside the fleet."""
 
 
 class Replies:
@@ -56,7 +57,7 @@ class Replies:
 
     def _bare(self, letter: Letter, body: Any) -> None:
         address = letter.envelope.reply
-        if not address or address.startswith(_PRIVATE):
+        if not address or address.startswith(PRIVATE):
             return
         encoded = msgspec.json.encode(body) if letter.bare == "json" else encode(body)
         self._endpoint.bus.publish(address, encoded)

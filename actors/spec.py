@@ -1,6 +1,6 @@
 """How an actor is to be run: what the fleet file, or a call in Python, says of it."""
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -11,25 +11,27 @@ from .mailbox import MOST
 Restart = Literal["permanent", "transient", "temporary"]
 RESTARTS: Final[tuple[Restart, ...]] = ("permanent", "transient", "temporary")
 
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits in seconds."""
 
-    start_within: float = 30.0
+    start_within: Seconds = 30.0
     """Time for ``started``; beyond it the start has failed."""
-    silent_after: float = 3.0
+    silent_after: Seconds = 3.0
     """Time without a beat before a cell counts as silent."""
-    stalled_after: float = 60.0
+    stalled_after: Seconds = 60.0
     """Time in hand without progress before a handler counts as stalled."""
-    drain_for: float = 10.0
+    drain_for: Seconds = 10.0
     """Time to finish what is in hand when asked to stop."""
 
 
 class Intensity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often an actor may crash: `most` times `within` seconds; once more and it is held."""
 
-    most: int = 5
-    within: float = 30.0
+    most: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
+    within: Seconds = 30.0
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from callboard.actors import (
     ActorSpec,
     BadActor,
     Crashed,
+    Discovery,
     Grant,
     Host,
     PermissionDenied,
@@ -255,6 +256,7 @@ class Cell:
         async with AsyncExitStack() as stack:
             self._files = await stack.enter_async_context(background())
             self._tasks = await stack.enter_async_context(background())
+            await stack.enter_async_context(Discovery(self.endpoint, self.hosts))
             yield self
 
 

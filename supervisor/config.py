@@ -23,7 +23,6 @@ from .errors import BadFleet
 RESERVED: Final = frozenset({"supervisor", "office", "daemon"})
 RESERVED_PREFIX: Final = "cell-"
 CELL_NAME_MOST: Final = 63 - len(RESERVED_PREFIX)
-_Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
 class FleetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,22 +42,6 @@ class BusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sync: Annotated[str, msgspec.Meta(pattern="^always$")] = "always"
 
 
-class HealthTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[actor.health]``, in seconds."""
-
-    start_within: _Seconds = 30.0
-    silent_after: _Seconds = 3.0
-    stalled_after: _Seconds = 60.0
-    drain_for: _Seconds = 10.0
-
-
-class IntensityTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[actor.intensity]``: `most` crashes `within` seconds."""
-
-    most: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
-    within: _Seconds = 30.0
-
-
 class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[actor]]``."""
 
@@ -69,8 +52,8 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     open: bool = False
     restart: Restart = "permanent"
     mailbox: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
-    health: HealthTable = HealthTable()
-    intensity: IntensityTable = IntensityTable()
+    health: Health = Health()
+    intensity: Intensity = Intensity()
     may: Grant | None = None
     options: dict[str, Any] = {}
 
@@ -172,7 +155,7 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
             f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
             f"{at}.cell",
         )
-    health = Health(**{key: getattr(table.health, key) for key in table.health.__struct_fields__})
+    health = table.health
     if health.stalled_after <= health.silent_after:
         raise _Fault(
             f"stalled_after = {health.stalled_after} must be longer than silent_after = {health.silent_after}",
@@ -185,7 +168,7 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         replicas=table.replicas,
         open=table.open,
         restart=table.restart,
-        intensity=Intensity(most=table.intensity.most, within=table.intensity.within),
+        intensity=table.intensity,
         health=health,
         may=actor.may if table.may is None else table.may,
         options=_options(actor, table.options, at),
@@ -256,8 +239,8 @@ def _explain(path: Path, text: str, error: str, *, at: str = "") -> str:
 
 def _legal_keys(key: str) -> str:
     tables: dict[str, type[msgspec.Struct]] = {
-        "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": HealthTable,
-        "intensity": IntensityTable, "may": Grant,
+        "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
+        "intensity": Intensity, "may": Grant,
     }  # fmt: skip
     steps = [step for step, _ in _STEP.findall(key)][:-1]
     table = tables.get(steps[-1], FleetFile) if steps else FleetFile

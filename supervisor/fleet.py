@@ -18,7 +18,7 @@ from callboard.names import checked
 
 from .cell import open_cell
 from .client import open_client
-from .config import ActorTable, BusTable, FleetConfig, HealthTable, IntensityTable
+from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .records import open_records
 from .reports import Reports
@@ -126,11 +126,10 @@ def _table(spec: ActorSpec) -> ActorTable:
     module, name = spec.actor.__module__, spec.actor.__qualname__
     if module == "__main__" or "." in name:
         raise BadActor(f"{module}.{name} cannot be imported by another process: put it at the top of a module")
-    copied = {key: getattr(spec.health, key) for key in spec.health.__struct_fields__}
     return ActorTable(
         use=f"{module}:{name}", name=spec.name, cell=spec.cell,
         replicas=spec.replicas, open=spec.open, restart=spec.restart, mailbox=spec.mailbox, may=spec.may,
-        health=HealthTable(**copied), intensity=IntensityTable(most=spec.intensity.most, within=spec.intensity.within),
+        health=spec.health, intensity=spec.intensity,
         options=_plain(spec.options),
     )  # fmt: skip
 

@@ -84,18 +84,20 @@ def show(found: list[dict[str, Any]]) -> None:
 
 async def disturbed_review(client: Client) -> tuple[bytes, dict[str, Any]]:
     """Review again, and kill an agent that has a message in hand."""
-    report: list[bytes] = []
+    reports: list[bytes] = []
+    victims: list[dict[str, Any]] = []
 
-    async def ask() -> None:
-        report.append(await review(client))
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(ask)
+    async def kill_one() -> None:
         victim, found = await wait_busy(client)
         os.kill(victim["pid"], signal.SIGKILL)
+        victims.append(victim)
         show(found)
         say(f"  sent SIGKILL to [bold]{victim['actor']}[/] (process {victim['pid']}) with {victim['in_hand']} in hand")
-    return report[0], victim
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill_one)
+        reports.append(await review(client))
+    return reports[0], victims[0]
 
 
 async def tell_the_story(state: Path) -> None:

@@ -81,8 +81,8 @@ async def test_one_who_was_woken_and_is_cancelled_passes_the_letter_on() -> None
         for who in "xy":
             tasks.start_soon(takers.take, who)
             await turns()
-        mailbox.put(letter("a"))  # wakes x ...
-        takers.scopes["x"].cancel()  # ... which does not come to take it
+        takers.scopes["x"].cancel()  # takes effect at its next turn ...
+        mailbox.put(letter("a"))  # ... and until then x is still the one to wake
         with anyio.fail_after(1):
             while not takers.got:
                 await anyio.lowlevel.checkpoint()

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import types
 import uuid
 from decimal import Decimal
 from typing import Annotated, Any
@@ -22,8 +23,9 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
 def made(fields: list[Any], *, doc: str = "", name: str = "Order") -> type[Message]:
     """Return a message type as another version of the program may define it."""
-    kind: type[Message] = msgspec.defstruct(name, fields, bases=(Message,), kw_only=True, frozen=True)
-    kind.__doc__ = doc
+    body: dict[str, Any] = {"__annotations__": {field[0]: field[1] for field in fields}, "__doc__": doc}
+    body |= {field[0]: field[2] for field in fields if len(field) == 3}
+    kind: type[Message] = types.new_class(name, (Message,), {}, lambda namespace: namespace.update(body))
     return kind
 
 
