@@ -43,7 +43,7 @@ class Actor:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
         cls.name = names.checked(own["name"], "actor") if "name" in own else names.from_class(cls.__name__)
-        if not isinstance(cls.concurrency, int) or not 1 <= cls.concurrency <= 1024:  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's class
+        if cls.concurrency not in range(1, 1025):
             raise BadActor(f"{cls.__qualname__}.concurrency is {cls.concurrency!r}: 1 to 1024", actor=cls.__qualname__)
         cls.table = build_table(cls)
 

@@ -5,6 +5,7 @@ The one place where an actor's grant is enforced: everything an agent does to ot
 
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from callboard import names
 from callboard.bus import Endpoint
 from callboard.store import WorkingMemory
 
@@ -89,11 +90,12 @@ class Context(Speaker):
 
         Raises:
             PermissionDenied: the grant does not name the class, or the child would get more than its parent has.
+            InvalidName: `name` does not pass the name gate.
             BadActor: the name is taken by somebody else.
 
         """
         self._permit("spawn", actor.name)
-        return await self._services.spawn(actor, name=name or actor.name, may=may)
+        return await self._services.spawn(actor, name=names.checked(name or actor.name, "actor"), may=may)
 
     def watch(self, target: "type[Actor] | Handler[Message, Message | None] | str") -> None:
         """Ask for a :class:`Down` message when `target` dies, is held or ends; this actor needs a handler for it."""

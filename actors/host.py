@@ -192,10 +192,12 @@ class Host:
         if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
             self.endpoint.give_credit(envelope.reply, self.name, letter.size)
 
-    def let_go(self, message_id: str) -> None:
+    def let_go(self, hand: InHand) -> None:
         """Count a message that leaves its handler, well or not, and the time it was in hand."""
         self.served += 1
-        self.busy_for += self.clock.monotonic() - self.in_hand.pop(message_id).since
+        self.busy_for += self.clock.monotonic() - hand.since
+        if self.in_hand.get(hand.letter.envelope.id) is hand:  # a copy of it may be in another replica's hand
+            del self.in_hand[hand.letter.envelope.id]
 
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""

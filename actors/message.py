@@ -6,9 +6,8 @@ counted; a bare message from outside has no fingerprint and is always held to th
 """
 
 import hashlib
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Final, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, TypeVar, cast, dataclass_transform
 
 import msgspec
 
@@ -31,7 +30,8 @@ class MessageMeta(msgspec.StructMeta):
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "MessageMeta":
         """Make a message type."""
-        return super().__new__(mcs, name, bases, namespace, **{"kw_only": True, **config})
+        config.setdefault("kw_only", True)
+        return super().__new__(mcs, name, bases, namespace, **config)
 
 
 class Message(
@@ -64,8 +64,9 @@ def fingerprint(message_type: type[Message]) -> int:
 
 def _quiet(schema: Any) -> Any:
     """Return a JSON schema without its prose: a changed docstring is no changed shape."""
-    if isinstance(schema, Mapping):
-        return {key: _quiet(value) for key, value in schema.items() if not isinstance(value, _PROSE.get(key, ()))}
+    if isinstance(schema, dict):
+        fields = cast("dict[str, Any]", schema)
+        return {key: _quiet(value) for key, value in fields.items() if not isinstance(value, _PROSE.get(key, ()))}
     if isinstance(schema, list):
-        return [_quiet(item) for item in schema]
+        return [_quiet(item) for item in cast("list[Any]", schema)]  # type: ignore[redundant-cast]  # not for pyright
     return schema

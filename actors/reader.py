@@ -4,10 +4,13 @@ The envelope's fingerprint decides. Equal, or unknown (0): held to the letter. D
 know are dropped and counted, anything else that does not fit is refused.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from itertools import repeat
+from typing import Any, TypeGuard
 
 import msgspec
+from msgspec import inspect
 
 from callboard.bus import Envelope, Format, decode_body, refuse
 
@@ -21,8 +24,7 @@ class Reader:
         self._annotation = annotation
         self._msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(annotation)
         self._json: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
-        single = isinstance(annotation, type) and issubclass(annotation, Message)
-        self.schema = fingerprint(annotation) if single else 0
+        self.schema = fingerprint(annotation) if _is_message(annotation) else 0
         self.dropped = 0
 
     def read(self, envelope: Envelope) -> Any:
@@ -39,12 +41,17 @@ class Reader:
 
     def _read_other(self, envelope: Envelope) -> Any:
         plain = decode_body(_anything, envelope.body)
-        pruned, dropped = prune(plain, _shape(self._annotation))
-        self.dropped += dropped
         try:
-            return msgspec.convert(pruned, self._annotation)
+            pruned, dropped = prune(plain, _shape(self._annotation))
+            message = msgspec.convert(pruned, self._annotation)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise refuse("the message does not fit its type", error) from error
+        self.dropped += dropped
+        return message
+
+
+def _is_message(annotation: Any) -> TypeGuard[type[Message]]:
+    return isinstance(annotation, type) and issubclass(annotation, Message)
 
 
 _text: "msgspec.msgpack.Decoder[str]" = msgspec.msgpack.Decoder(str)
@@ -58,33 +65,65 @@ def reader_of(annotation: Any) -> Reader:
 
 
 @lru_cache(maxsize=1024)
-def _shape(annotation: Any) -> msgspec.inspect.Type:
-    return msgspec.inspect.type_info(annotation)
+def _shape(annotation: Any) -> inspect.Type:
+    return inspect.type_info(annotation)
 
 
-def prune(value: Any, known: msgspec.inspect.Type) -> tuple[Any, int]:
+def prune(value: Any, known: inspect.Type) -> tuple[Any, int]:
     """Return plain data without the fields that the type `known` does not have, and how many those were."""
-    if isinstance(known, msgspec.inspect.StructType) and isinstance(value, dict):
-        return _prune_struct(value, known)
-    if isinstance(known, msgspec.inspect.ListType) and isinstance(value, list):
-        pruned = [prune(item, known.item_type) for item in value]
-        return [item for item, _ in pruned], sum(count for _, count in pruned)
-    if isinstance(known, msgspec.inspect.DictType) and isinstance(value, dict):
-        entries = {key: prune(item, known.value_type) for key, item in value.items()}
-        return {key: item for key, (item, _) in entries.items()}, sum(count for _, count in entries.values())
+    if isinstance(known, inspect.Metadata):
+        return prune(value, known.type)
+    if isinstance(known, inspect.UnionType):
+        return prune(value, _member(value, known))
+    if _is_dict(value):
+        return _prune_dict(value, known)
+    if _is_list(value):
+        return _prune_list(value, known)
     return value, 0
 
 
-def _prune_struct(value: dict[str, Any], known: msgspec.inspect.StructType) -> tuple[Any, int]:
-    fields = {field.encode_name: field.type for field in known.fields}
-    kept: dict[str, Any] = {}
-    dropped = 0
-    for name, item in value.items():
-        if name in fields:
-            kept[name], below = prune(item, fields[name])
-            dropped += below
-        elif name == known.tag_field:
-            kept[name] = item
-        else:
-            dropped += 1
-    return kept, dropped
+def _is_dict(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _prune_dict(value: dict[Any, Any], known: inspect.Type) -> tuple[Any, int]:
+    if isinstance(known, inspect.DictType):
+        types = dict.fromkeys(value, known.value_type)
+    elif isinstance(known, inspect.StructType | inspect.DataclassType | inspect.TypedDictType):
+        types = {field.encode_name: field.type for field in known.fields}
+        if isinstance(known, inspect.StructType) and known.tag_field:
+            types[known.tag_field] = inspect.AnyType()
+    else:
+        return value, 0
+    kept = {key: prune(item, types[key]) for key, item in value.items() if key in types}
+    below = sum(count for _, count in kept.values())
+    return {key: item for key, (item, _) in kept.items()}, len(value) - len(kept) + below
+
+
+def _prune_list(value: list[Any], known: inspect.Type) -> tuple[Any, int]:
+    if isinstance(known, inspect.CollectionType):
+        types: Iterable[inspect.Type] = repeat(known.item_type)
+    elif isinstance(known, inspect.TupleType) and len(known.item_types) == len(value):
+        types = known.item_types
+    else:
+        return value, 0
+    pruned = [prune(item, kind) for item, kind in zip(value, types)]  # noqa: B905 - one of them may repeat forever
+    return [item for item, _ in pruned], sum(count for _, count in pruned)
+
+
+def _member(value: Any, union: inspect.UnionType) -> inspect.Type:
+    """Return the member of `union` that `value` is meant for: by its tag, or by its shape."""
+    for member in union.types:
+        bare = member.type if isinstance(member, inspect.Metadata) else member
+        if _is_list(value) and isinstance(bare, inspect.CollectionType | inspect.TupleType):
+            return bare
+        if _is_dict(value) and isinstance(bare, inspect.StructType) and bare.tag_field:
+            if value.get(bare.tag_field) == bare.tag:
+                return bare
+        elif _is_dict(value) and not isinstance(bare, inspect.CollectionType | inspect.TupleType | inspect.NoneType):
+            return bare
+    return inspect.AnyType()

@@ -5,13 +5,13 @@ is counted against the actor. The replica itself ends, to be restarted by its su
 ``started`` raises, when a handler raises what is no ``Exception``, or when five different messages fail in a row.
 """
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import anyio
 
 from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
-from callboard.errors import CallboardError
 
 from .actor import Actor, build
 from .context import Context
@@ -82,13 +82,15 @@ class Replica:
             message = route.reader.read(envelope)
         except MessageRefused as error:
             host.refuse(letter, error)
-            return
-        await self._call(route, message, letter)
+        except Exception as error:  # noqa: BLE001 - what a message's own __post_init__ raises is about the message
+            host.refuse(letter, MessageRefused(f"{envelope.type} does not accept itself: {_short(error)}", path="$"))
+        else:
+            await self._call(route, message, letter)
 
     async def _call(self, route: Route, message: Message, letter: Letter) -> None:
         host, envelope = self._host, letter.envelope
         scope = self._scope(letter)
-        host.in_hand[envelope.id] = InHand(letter, host.clock.monotonic(), scope)
+        hand = host.in_hand[envelope.id] = InHand(letter, host.clock.monotonic(), scope)
         try:
             with scope or _NO_SCOPE:
                 result = await route.call(self._actor, message, Context(host, letter))
@@ -96,21 +98,28 @@ class Replica:
             if scope is not None and scope.cancelled_caught:
                 host.replies.fail(letter, DeadlineExceeded(f"{host.name} was stopped at the deadline", actor=host.name))
             else:
-                host.handled += 1
-                self._failed.clear()
+                self._succeeded()
         except host.spec.actor.answers_with as error:
             host.replies.fail(letter, error)
+            self._succeeded()
         except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
             await self._fail(letter, error)
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class() as error:
+            if not is_cancelled():
+                await self._fail(letter, error)
+                return
             gone = ActorDied(f"{host.name} was stopped with this message in hand", actor=host.name)
             host.replies.fail(letter, gone)
             raise
-        except (SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             host.replies.fail(letter, _failure(host.name, error))
             raise Crashed(f"a handler raised {_short(error)}") from error
         finally:
-            host.let_go(envelope.id)
+            host.let_go(hand)
+
+    def _succeeded(self) -> None:
+        self._host.handled += 1
+        self._failed.clear()
 
     def _scope(self, letter: Letter) -> anyio.CancelScope | None:
         """Return a scope for who can be cancelled: a question, by its deadline or its asker. A tell needs none."""
@@ -131,12 +140,12 @@ class Replica:
             )
         self._host.replies.succeed(letter, result)
 
-    async def _fail(self, letter: Letter, error: Exception) -> None:
+    async def _fail(self, letter: Letter, error: BaseException) -> None:
         host = self._host
         host.failed += 1
         host.last_error = type(error).__name__
-        kept = isinstance(error, WrongReply | MessageTooLarge)
-        host.replies.fail(letter, error if kept and isinstance(error, CallboardError) else _failure(host.name, error))
+        kept = error if isinstance(error, WrongReply | MessageTooLarge) else None
+        host.replies.fail(letter, kept or _failure(host.name, error))
         host.cell.report(
             "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
             sender=letter.envelope.sender or letter.cell,
@@ -150,6 +159,14 @@ class Replica:
 _NO_SCOPE: Final[AbstractContextManager[None]] = nullcontext()
 
 
+def is_cancelled() -> bool:
+    """Return whether this task was told to stop.
+
+    A cancellation that arrives while it was not is an ordinary error: somebody awaited what somebody else cancelled.
+    """
+    return anyio.current_effective_deadline() == -math.inf
+
+
 def _failure(actor: str, error: BaseException) -> HandlerFailed:
     return HandlerFailed(f"{actor} failed: {_short(error)}", actor=actor, exception=type(error).__name__)
 
@@ -160,4 +177,6 @@ def _short(error: BaseException) -> str:
 
 def _why(group: BaseExceptionGroup[BaseException]) -> str:
     first = group.exceptions[0]
-    return _why(first) if isinstance(first, BaseExceptionGroup) else str(first)
+    if isinstance(first, BaseExceptionGroup):
+        return _why(first)  # pyright: ignore[reportUnknownArgumentType]  # of whatever exceptions
+    return str(first) if isinstance(first, Crashed) else _short(first)

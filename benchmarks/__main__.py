@@ -9,19 +9,21 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import anyio
+import msgspec
 
 from callboard.bus import NatsServer
 from callboard.guardian import Guardian
 
 from . import report
-from .machine import describe
-from .rounds import run_rounds
+from .machine import Machine, describe
+from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import Side
 from .sides import has_faststream, open_sides
-from .works import OURS, WORKS, Work
+from .works import FASTSTREAM, OURS, WORKS, Work
 
 RESULTS: Final = Path(__file__).parent / "results"
 ALL_WITHIN: Final = 600.0
@@ -34,16 +36,29 @@ def main() -> None:
     if not works:
         sys.exit(f"no work is named like {options.only!r}: {', '.join(work.name for work in WORKS)}")
     machine, begin = describe(), time.monotonic()
-    rows = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
-    print(f"\n{machine.cpu}, {machine.cores} cores, load {machine.load} before; {machine.python}; {machine.system}")
-    print(f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n")
-    print(report.table(rows))
+    done = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
+    machine = msgspec.structs.replace(machine, others={work.name: _others(turns) for work, turns in done})
+    rows = [row for work, turns in done for row in report.rows_of(work, figures_of(turns))]
+    _print(rows, machine, options)
     for name in _skipped(works):
         print(f"skipped: {name}: it is not installed here; 'make bench' runs with it")
     if len(works) == len(WORKS):
         report.write(RESULTS / "latest.json", rows)
         report.write(RESULTS / "machine.json", machine)
     print(f"\ntook {time.monotonic() - begin:.0f} s")
+
+
+def _print(rows: list[report.Row], machine: Machine, options: argparse.Namespace) -> None:
+    print(f"\n{machine.cpu}, {machine.cores} cores; {machine.python}; {machine.system}")
+    print(f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n")
+    print(report.table(rows))
+    for work, others in machine.others.items():
+        if others > QUIET:
+            print(f"not quiet: {work}: other programs used {others:.2f} cores; absolute figures are too low")
+
+
+def _others(turns: list[Turn]) -> float:
+    return round(median(turn.others for turn in turns), 2)
 
 
 def _options() -> argparse.Namespace:
@@ -55,30 +70,26 @@ def _options() -> argparse.Namespace:
 
 
 def _skipped(works: list[Work]) -> list[str]:
-    from .works import FASTSTREAM
-
     return [] if has_faststream() else [f"{work.name}, {FASTSTREAM}" for work in works if FASTSTREAM in work.reach]
 
 
-async def _run(works: list[Work], rounds: int, seconds: float) -> list[report.Row]:
-    rows: list[report.Row] = []
+async def _run(works: list[Work], rounds: int, seconds: float) -> list[tuple[Work, list[Turn]]]:
+    done: list[tuple[Work, list[Turn]]] = []
     with anyio.fail_after(ALL_WITHIN), Guardian.start() as guardian:
         async with _server(guardian) as url:
             for where, here in groupby(works, key=attrgetter("where")):
                 async with open_sides(where, url, guardian=guardian) as sides:
-                    for work in here:
-                        rows += await _measure(work, sides, rounds, seconds)
-    return rows
+                    done += [(work, await _measure(work, sides, rounds, seconds)) for work in here]
+    return done
 
 
-async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: float) -> list[report.Row]:
+async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: float) -> list[Turn]:
     taking_part = {name: side for name, side in sides.items() if name == OURS or name in work.reach}
     print(f"{work.name}: warming up", file=sys.stderr)
-    figures = await run_rounds(
-        work.measure, taking_part, rounds=rounds, seconds=seconds,
+    return await run_turns(
+        work.measure, taking_part, turns=rounds, seconds=seconds,
         say=lambda text: print(f"{work.name}: {text}", file=sys.stderr),
     )  # fmt: skip
-    return report.rows_of(work, figures)
 
 
 @asynccontextmanager

@@ -22,9 +22,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu: str
     system: str
     python: str
-    load: float
-    """Of the minute before the run: programs that wanted a core."""
     versions: dict[str, str]
+    others: dict[str, float] = {}
+    """For each work: how many cores other programs used meanwhile, in the median turn that counts."""
 
 
 def describe() -> Machine:
@@ -35,7 +35,6 @@ def describe() -> Machine:
         cpu=_cpu(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        load=round(os.getloadavg()[0], 2),
         versions={package: _version(package) for package in _PACKAGES},
     )
 
