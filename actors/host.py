@@ -155,8 +155,10 @@ class Host:
     def hold(self) -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held."""
         self.state = "held"
-        held = Held(f"{self.name} is held; 'callboard revive {self.name}' lets it go on", actor=self.name)
-        self.answer_all(held)
+        self.answer_all(self._held_error())
+
+    def _held_error(self) -> Held:
+        return Held(f"{self.name} is held; 'callboard revive {self.name}' lets it go on", actor=self.name)
 
     def revive(self) -> None:
         """Take messages again."""
@@ -206,6 +208,9 @@ class Host:
 
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the messages named in `letter` are in the mailbox or in hand."""
+        if self.held:
+            self.replies.fail(letter, self._held_error())
+            return
         if not self._handed_over:
             self._holds_waiting.append(letter)
             return

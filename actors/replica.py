@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
 
@@ -22,6 +23,8 @@ from .mailbox import Letter
 from .message import Message
 
 FAILURES_IN_A_ROW: Final = 5
+YIELD_EVERY: Final = 64
+"""Messages without a pause before other tasks get a turn."""
 
 
 class Crashed(Exception):
@@ -53,6 +56,10 @@ class Replica:
             raise Crashed(_why(group)) from group
         except Exception as error:
             raise Crashed(f"stopping() raised {error!r}") from error
+        except anyio.get_cancelled_exc_class() as error:
+            if is_cancelled():
+                raise
+            raise Crashed("started() or stopping() awaited what somebody else had cancelled") from error
 
     async def _make(self) -> None:
         within = self._host.spec.health.start_within
@@ -66,10 +73,13 @@ class Replica:
             raise Crashed(f"started() took longer than start_within = {within} s")
 
     async def _loop(self) -> None:
-        mailbox = self._host.mailbox
+        mailbox, served = self._host.mailbox, 0
         while (letter := await mailbox.take()) is not None:
             self._host.settle_credit(letter)
             await self._serve(letter)
+            served += 1
+            if served % YIELD_EVERY == 0:  # a handler that awaits nothing must not keep the loop from all others
+                await anyio.lowlevel.checkpoint()
 
     async def _serve(self, letter: Letter) -> None:
         host, envelope = self._host, letter.envelope

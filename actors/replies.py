@@ -23,7 +23,7 @@ class Replies:
 
     def waits(self, letter: Letter) -> bool:
         """Return whether somebody waits for an answer to `letter`."""
-        return letter.envelope.kind == Kind.ASK and bool(letter.envelope.reply)
+        return letter.envelope.kind in (Kind.ASK, Kind.HOLDS) and bool(letter.envelope.reply)
 
     def succeed(self, letter: Letter, result: Message | None) -> None:
         """Send the reply; raises MessageTooLarge if it would not pass."""

@@ -24,6 +24,7 @@ from callboard.ids import new_id
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import INBOX_ROOT, BusStatistics, Receiver
+from .subjects import check_publishable
 from .wire import Wire
 
 _CONGESTED: Final = 1024 * 1024
@@ -78,6 +79,9 @@ class Connection:
         if self._closed.is_set():
             raise BusClosed(f"the connection to {self._options.url} has ended: {self._why}", why=self._why)
         check_size(data, self.max_payload)
+        check_publishable(subject)
+        if reply:
+            check_publishable(reply)
         if not self._wire.is_connected and self._wire.pending_data_size + len(data) > _BUFFER:
             raise BusUnavailable(f"cut off from {self._options.url}, and {_BUFFER} bytes already wait for it")
         self._wire.write(subject, data, reply)

@@ -61,6 +61,12 @@ class _Pending(NamedTuple):
     actor: str
 
 
+def _expire(future: "asyncio.Future[Envelope]", actor: str, timeout: float) -> None:
+    if not future.done():
+        late = DeadlineExceeded(f"{actor} did not reply within {timeout} s", actor=actor, timeout=timeout)
+        future.set_exception(late)
+
+
 def error_body(error: CallboardError) -> msgspec.Raw:
     """Return an error in its wire form."""
     return msgspec.Raw(codec.encode(ErrorBody(error.code, error.text[:4096], error.detail)))
@@ -171,16 +177,18 @@ class Endpoint:
             raise MailboxFull(f"{ASKS_MOST} questions of this cell are open already", depth=ASKS_MOST)
         address, data = self.address(actor), codec.encode(envelope)
         codec.check_size(data, self.bus.max_payload - HANDOVER_ROOM)
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Envelope] = loop.create_future()
         self._pending[envelope.id] = _Pending(future, actor)
+        # A bare timer instead of a cancel scope: a sixth more questions a second.
+        timer = loop.call_later(timeout, _expire, future, actor, timeout)
         try:
             self._outbox.put(address, data)
             if self.bus.congested:
                 await self.bus.settle()
-            with anyio.move_on_after(timeout):
-                return await future  # type: ignore[no-any-return]  # create_future() cannot be told its type
-            raise DeadlineExceeded(f"{actor} did not reply within {timeout} s", actor=actor, timeout=timeout)
+            return await future
         finally:
+            timer.cancel()
             if self._pending.pop(envelope.id, None) is not None:
                 self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
 

@@ -51,6 +51,7 @@ class Bus(Protocol):
 
         Raises:
             MessageTooLarge: more than ``max_payload``.
+            InvalidSubject: `subject` or `reply` is empty, or holds a blank, a control character or a wildcard.
             BusUnavailable: cut off, and the buffer for reconnecting is full.
             BusClosed: this bus has ended.
 

@@ -6,17 +6,19 @@ For tests of what stands on the bus. Messages pass as bytes, so the real codec i
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from contextlib import AsyncExitStack
+from typing import Any, Final
 
 import anyio
 import msgspec
 
+from callboard.background import background
 from callboard.ids import new_id
 
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import INBOX_ROOT, BusStatistics, Receiver
-from .subjects import matches
+from .subjects import check_publishable, matches
 
 _PAYLOAD: Final = 1024 * 1024
 
@@ -100,15 +102,14 @@ class MemoryBus:
         self._sent = self._received = self._refused = self._reconnects = 0
 
     async def __aenter__(self) -> "MemoryBus":
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._pump)
+        self._stack = AsyncExitStack()
+        tasks = await self._stack.enter_async_context(background())
+        tasks.start_soon(self._pump)
         return self
 
-    async def __aexit__(self, *exc: object) -> bool | None:
+    async def __aexit__(self, *exc: Any) -> bool | None:
         self.close("closed by its owner")
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(*exc)  # type: ignore[arg-type]  # the three of the protocol
+        return await self._stack.__aexit__(*exc)
 
     def put(self, interest: _Interest, subject: str, data: bytes, reply: str, overtake: bool) -> None:
         """Queue a message for this connection; called by the broker."""
@@ -139,13 +140,19 @@ class MemoryBus:
 
     def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Hand over one message."""
-        if self._closed.is_set():
-            raise BusClosed(f"this in-memory bus has ended: {self._why}", why=self._why)
+        self._check_open()
         check_size(data, self.max_payload)
+        check_publishable(subject)
+        if reply:
+            check_publishable(reply)
         if self.cut:
             raise BusUnavailable("this in-memory bus is disconnected")
         self._sent += 1
         self.broker.route(subject, bytes(data), reply)
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise BusClosed(f"this in-memory bus has ended: {self._why}", why=self._why)
 
     @property
     def congested(self) -> bool:
@@ -158,12 +165,16 @@ class MemoryBus:
 
     async def flush(self, *, timeout: float = 5.0) -> None:
         """Wait until this connection has handed over what had arrived."""
-        with anyio.fail_after(timeout):
+        self._check_open()
+        with anyio.move_on_after(timeout) as scope:
             while self._waiting:
                 await anyio.lowlevel.checkpoint()
+        if scope.cancelled_caught:
+            raise BusUnavailable(f"this in-memory bus was not quiet within {timeout} s")
 
     async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Interest:
         """Call `receiver` for each message on `subject`."""
+        self._check_open()
         interest = _Interest(self, subject, receiver, queue)
         self.broker.add(interest)
         await anyio.lowlevel.checkpoint()

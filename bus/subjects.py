@@ -67,6 +67,16 @@ def parse(subject: str) -> Place:
     return Place(fleet, tokens[2], name, cell)
 
 
+def check_publishable(subject: str) -> None:
+    """Raise :class:`InvalidSubject` for what nobody may publish to.
+
+    The line protocol ends a subject at a blank, the client's parser at more than that, and the server takes wildcards
+    literally. Reply addresses come from peers, so this is asked of every message.
+    """
+    if not subject.isprintable() or " " in subject or "*" in subject or ">" in subject or not subject:
+        raise InvalidSubject(f"{subject[:120]!r} cannot be published to: no blanks, controls or wildcards")
+
+
 def matches(pattern: str, subject: str) -> bool:
     """Return whether `subject` is covered by `pattern`, with the server's wildcards ``*`` and ``>``."""
     wanted, given = pattern.split("."), subject.split(".")

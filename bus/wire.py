@@ -51,6 +51,12 @@ class Wire(Client):
             self.refused += 1
             return None
 
+    async def _process_pong(self) -> None:
+        # Who waited for it may have given up: the client would raise on a future that is done, and its reader end.
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     async def listen(self, subject: str, receiver: Receiver, queue: str) -> NatsSubscription:
         """Subscribe; `receiver` is known before the server is told, so no message can arrive in between."""
         upcoming = self._sid + 1

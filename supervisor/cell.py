@@ -31,12 +31,16 @@ from callboard.actors import (
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
+from callboard.errors import CallboardError
 from callboard.store import ActorFile, WorkingMemory
 
+from .config import RESERVED, RESERVED_PREFIX
 from .restart import decide_restart
 
 Report = Callable[[str, str, str, dict[str, str | int | float | bool | None]], None]
 _CHILDREN_MOST = 10_000
+_END_WITHIN = 2.0
+"""Seconds that handlers have to clean up after they were cancelled."""
 _ENDS = frozenset({"down", "crashed", "held", "ended"})
 
 
@@ -62,6 +66,8 @@ class Cell:
         self._opening = anyio.Lock()
         self._crashes: dict[str, tuple[float, ...]] = {}
         self._scopes: dict[str, set[anyio.CancelScope]] = {}
+        self._pauses: dict[str, set[anyio.CancelScope]] = {}
+        self._turns: dict[str, object] = {}
         self._ended = anyio.Event()
         endpoint.on_notice(self._on_notice)
 
@@ -88,7 +94,7 @@ class Cell:
         known = self.hosts.get(name)
         if known is not None and known.parent == parent.name and known.spec.actor is actor:
             return name
-        if known is not None or name in self.homes:
+        if known is not None or name in self.homes or name in RESERVED or name.startswith(RESERVED_PREFIX):
             raise BadActor(f"{parent.name} cannot spawn {name!r}: the name is taken", actor=parent.name)
         if len(self.hosts) >= _CHILDREN_MOST:
             raise BadActor(f"cell {self.endpoint.cell} has {_CHILDREN_MOST} actors: the limit", cell=self.endpoint.cell)
@@ -105,21 +111,28 @@ class Cell:
         host = Host(spec, self, parent=parent)
         if handover:
             host.wait_for_handover()
-        await host.open()
-        self.hosts[spec.name] = host
+        self.hosts[spec.name] = host  # before the first await: the name is taken from now on
+        try:
+            await host.open()
+        except BaseException:
+            del self.hosts[spec.name]
+            raise
         self._begin(host)
         return host
 
     def _begin(self, host: Host) -> None:
         host.state = "starting"
+        turn = self._turns[host.name] = object()
         for _ in range(host.spec.replicas):
-            self._tasks.start_soon(self._keep, host)
+            self._tasks.start_soon(self._keep, host, turn)
 
-    async def _keep(self, host: Host) -> None:
-        """Run one replica again and again, until it ended or the actor is held."""
-        while not host.mailbox.closed:
+    async def _keep(self, host: Host, turn: object) -> None:
+        """Run one replica again and again, until it ended or the actor is held; a revival begins another turn."""
+        while self._turns.get(host.name) is turn:
             why = await self._run(host)
-            if host.mailbox.closed:
+            if host.mailbox.closed or self._turns.get(host.name) is not turn:
+                if why is not None:
+                    self.report("actor-crashed", host.name, why)
                 break
             if why is None:  # restarted by hand
                 host.restarts += 1
@@ -141,11 +154,21 @@ class Cell:
                 )
                 break
             if decision.do == "end":
-                await self._end(host, why)
+                self._end(host, why)
                 break
             host.restarts += 1
             host.state = "restarting"
-            await self.clock.sleep(decision.delay)
+            await self._pause(host, decision.delay)
+
+    async def _pause(self, host: Host, seconds: float) -> None:
+        """Wait before the next start; a person's hand cuts it short."""
+        pauses = self._pauses.setdefault(host.name, set())
+        with anyio.CancelScope() as scope:
+            pauses.add(scope)
+            try:
+                await self.clock.sleep(seconds)
+            finally:
+                pauses.discard(scope)
 
     async def _run(self, host: Host) -> str | None:
         """Run one replica to its end; return why it crashed, or None if it was told to end or to start again."""
@@ -161,28 +184,47 @@ class Cell:
                 self._ended.set()
         return None
 
+    def _interrupt(self, actor: str) -> None:
+        for scope in [*self._scopes.get(actor, ()), *self._pauses.get(actor, ())]:
+            scope.cancel()
+
     def _say_down(self, host: Host, why: str) -> None:
         self.report("actor-crashed", host.name, why)
+        self._end_children(host, "crashed")
         self._notify(NoticeBody(host.name, "crashed", why[:500], self._epoch))
 
     def _notify(self, notice: NoticeBody) -> None:
-        self.endpoint.notify(notice)
+        try:
+            self.endpoint.notify(notice)
+        except CallboardError as error:  # without a bus nobody hears it; the actors go on all the same
+            self.report("notice-lost", notice.actor, f"{notice.what}: {error.text}", code=error.code)
 
     def _on_notice(self, notice: NoticeBody) -> None:
         if notice.what in _ENDS:
             for host in list(self.hosts.values()):
                 host.saw_down(notice.actor, notice.why)
-            for child in [host for host in self.hosts.values() if host.parent == notice.actor]:
-                self._tasks.start_soon(self._end, child, f"its parent {notice.actor} is {notice.what}")
 
-    async def _end(self, host: Host, why: str) -> None:
+    def _end_children(self, parent: Host, what: str) -> None:
+        """End the children before their parent starts again: it will spawn them anew, under the same names."""
+        for child in [host for host in self.hosts.values() if host.parent == parent.name]:
+            self._end(child, f"its parent {parent.name} {what}")
+
+    def _end(self, host: Host, why: str) -> None:
+        """Take an actor away for good. Its name is free at once; what it owes is answered soon after."""
         if self.hosts.get(host.name) is host:
             del self.hosts[host.name]
-            await host.close(why)
-            for scope in self._scopes.pop(host.name, set()):
-                scope.cancel()
-            self.report("actor-ended", host.name, why)
-            self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
+            self._turns.pop(host.name, None)
+            self._crashes.pop(host.name, None)
+            self._end_children(host, "ended")
+            scopes = self._scopes.pop(host.name, set()) | self._pauses.pop(host.name, set())
+            self._tasks.start_soon(self._close, host, scopes, why)
+
+    async def _close(self, host: Host, scopes: set[anyio.CancelScope], why: str) -> None:
+        await host.close(why)
+        for scope in scopes:
+            scope.cancel()
+        self.report("actor-ended", host.name, why)
+        self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
 
     # --- a person's hand
 
@@ -200,15 +242,15 @@ class Cell:
             return
         self.report("actor-restarted", actor, "restarted by hand")
         self._notify(NoticeBody(actor, "crashed", "restarted by hand", self._epoch))
-        for scope in list(self._scopes.get(actor, ())):
-            scope.cancel()
+        self._end_children(host, "was restarted")
+        self._interrupt(actor)
 
     def hold(self, actor: str, *, why: str) -> None:
         """Stop `actor` and refuse its messages until it is revived."""
         host = self._host(actor)
         host.hold()
-        for scope in list(self._scopes.get(actor, ())):
-            scope.cancel()
+        self._end_children(host, "is held")
+        self._interrupt(actor)
         self.report("actor-held", actor, why)
         self._notify(NoticeBody(actor, "held", why[:500], self._epoch))
 
@@ -239,8 +281,9 @@ class Cell:
         host.state = "draining"
         with anyio.move_on_after(host.spec.health.drain_for):
             await self._wait_idle(host.name)
-        for scope in list(self._scopes.get(host.name, ())):
-            scope.cancel()
+        self._interrupt(host.name)
+        with anyio.move_on_after(_END_WITHIN):
+            await self._wait_idle(host.name)
         host.state = "stopped"
 
     async def _wait_idle(self, actor: str) -> None:

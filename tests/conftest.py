@@ -1,8 +1,9 @@
-"""What tests of all rooms share: one event loop, one real server, a clock that stands still."""
+"""What tests of all rooms share: one kind of event loop, one real server, a clock that stands still."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from blockbuster import blockbuster_ctx
 
 from callboard.bus import MemoryBroker, NatsServer
@@ -12,7 +13,7 @@ from .manual_clock import ManualClock
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The one event loop that the project runs on, kept for the session so that the server can be shared."""
+    """The one kind of event loop that the project runs on."""
     return "asyncio"
 
 
@@ -35,9 +36,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[NatsServer]:
-    """The real server, shared: use a fleet name of your own, and do not stop it."""
-    async with NatsServer.open(tmp_path_factory.mktemp("nats"), fleet="shop") as server:
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[NatsServer]:
+    """The real server, shared: use a fleet name of your own, and do not stop it.
+
+    It lives on a loop in a thread of its own: each test has a fresh loop, and a failing one takes nothing along.
+    """
+    directory = tmp_path_factory.mktemp("nats")
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(NatsServer.open(directory, fleet="shop")) as server,
+    ):
         yield server
 
 

@@ -110,7 +110,7 @@ async def test_a_message_that_somebody_takes_does_not_come_back(open_bus: OpenBu
 
 @pytest.mark.parametrize(
     ("pattern", "heard"),
-    [("a.*.c", ["a.b.c", "a.x.c"]), ("a.>", ["a.b.c", "a.x.c", "a.b"]), ("a.b", ["a.b"]), ("*.b", ["a.b", "z.b"])],
+    [("a.*.c", ["a.b.c", "a.x.c"]), ("a.>", ["a.b.c", "a.x.c", "a.b", "a.q.d.c"]), ("a.b", ["a.b"]), ("*.b", ["a.b", "z.b"])],
 )
 async def test_a_subscription_hears_what_its_wildcards_cover(
     open_bus: OpenBus, fleet: str, pattern: str, heard: list[str]
@@ -119,11 +119,10 @@ async def test_a_subscription_hears_what_its_wildcards_cover(
     async with open_bus() as speaker, open_bus() as listener:
         await listener.subscribe(f"{fleet}.{pattern}", ear.hear)
         await listener.flush()
-        for subject in ("a.b.c", "a.x.c", "a", "a.b", "z.b", "a.b.c.d.e"[:1] + ".q.d.c"):
+        for subject in ("a.b.c", "a.x.c", "a", "a.b", "z.b", "a.q.d.c"):
             speaker.publish(f"{fleet}.{subject}", b"")
         await _settled(speaker, listener)
-        wanted = heard + (["a.q.d.c"] if pattern == "a.>" else [])
-        assert sorted(subject.removeprefix(f"{fleet}.") for subject, _, _ in ear.heard) == sorted(wanted)
+        assert [subject.removeprefix(f"{fleet}.") for subject, _, _ in ear.heard] == heard
 
 
 async def test_after_unsubscribe_nothing_more_is_heard_and_others_still_hear(open_bus: OpenBus, fleet: str) -> None:
