@@ -206,6 +206,15 @@ class Host:
         if self.mailbox.remove(message_id) is None and (hand := self.in_hand.get(message_id)) and hand.scope:
             hand.scope.cancel()
 
+    def end_overdue(self) -> None:
+        """Cancel what is in hand past its deadline: whoever asked is gone without a word."""
+        if not self.in_hand:
+            return
+        now = self.clock.now()
+        for hand in list(self.in_hand.values()):
+            if hand.scope is not None and 0.0 < hand.letter.envelope.deadline < now:
+                hand.scope.cancel()
+
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the messages named in `letter` are in the mailbox or in hand."""
         if self.held:

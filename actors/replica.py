@@ -132,13 +132,12 @@ class Replica:
         self._failed.clear()
 
     def _scope(self, letter: Letter) -> anyio.CancelScope | None:
-        """Return a scope for who can be cancelled: a question, by its deadline or its asker. A tell needs none."""
-        envelope = letter.envelope
-        if envelope.kind != Kind.ASK:
-            return None
-        if not envelope.deadline:
-            return anyio.CancelScope()
-        return anyio.CancelScope(deadline=anyio.current_time() + envelope.deadline - self._host.clock.now())
+        """Return a scope for who can be cancelled: a question, by its asker or its deadline. A tell needs none.
+
+        The scope has no deadline of its own: an asker whose time is up says so, and for one that is gone the cell looks
+        (:meth:`Host.end_overdue`). A timer for each question costs a twelfth of the questions a second.
+        """
+        return anyio.CancelScope() if letter.envelope.kind == Kind.ASK else None
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
         if not self._host.replies.waits(letter):

@@ -20,7 +20,7 @@ from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
 
-from .cell import open_cell
+from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import BadFleet
@@ -207,10 +207,10 @@ class Daemon:
     async def _open_office(self, stack: AsyncExitStack) -> None:
         """Host the supervisor actor, and answer who asks where an actor is."""
         cell = await stack.enter_async_context(
-            open_cell(
+            Cell(
                 self._endpoint, state=self.state.path, epoch=1, homes=self.config.homes, clock=self._clock,
                 report=self._report,
-            )
+            ).running()
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self._endpoint.answer_where(self.where)

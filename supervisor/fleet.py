@@ -16,7 +16,7 @@ from callboard.clock import SystemClock
 from callboard.guardian import Guardian
 from callboard.names import checked
 
-from .cell import open_cell
+from .cell import Cell
 from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
@@ -104,7 +104,7 @@ class Fleet(Speaker):
             epoch = await self.records.epochs.next("main")
             homes = {spec.name: "main" for spec in self.specs}
             cell = await stack.enter_async_context(
-                open_cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put)
+                Cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put).running()
             )
             for spec in self.specs:
                 await cell.add(spec)

@@ -18,7 +18,7 @@ from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor
 from callboard.clock import Clock, SystemClock
 from callboard.ids import new_id
 
-from .cell import Cell, open_cell
+from .cell import Cell
 from .messages import Flat, Recorded
 
 _PAYLOAD: Final = 1024 * 1024
@@ -77,8 +77,8 @@ class Stage(Speaker):
 
     async def _open(self, cell: str, state: Path) -> None:
         endpoint = await self._connect(cell)
-        running = open_cell(endpoint, state=state, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
-        self.cells[cell] = await self._stack.enter_async_context(running)
+        made = Cell(endpoint, state=state, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
+        self.cells[cell] = await self._stack.enter_async_context(made.running())
 
     async def _connect(self, cell: str) -> Endpoint:
         bus = self.buses[cell] = await self._stack.enter_async_context(self.broker.bus())
@@ -143,9 +143,10 @@ class Stage(Speaker):
         self.buses[cell].reconnect()
 
     async def knock(self, actor: str, data: bytes, *, within: float = 1.0) -> bytes:
-        """Ask at the front door of an open actor as an outsider does, with JSON or a msgpack map; return the reply.
+        """Ask at the front door of an actor as an outsider does, with JSON or a msgpack map; return the reply.
 
-        Raises TimeoutError when none comes `within` seconds: an actor that is not ``open`` has no front door.
+        An actor that is not ``open`` has no front door: the reply is empty, as the server's is where nobody listens.
+        Raises TimeoutError when none comes `within` seconds.
         """
         bus, address = self.buses["stage-caller"], f"outside.{new_id()}"
         replies: list[bytes] = []

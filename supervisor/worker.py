@@ -25,7 +25,7 @@ from callboard.bus import Connection, ConnectOptions, Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 
-from .cell import Cell, open_cell
+from .cell import Cell
 from .config import look_beside, spec_from
 from .messages import CellReady, CellUp, Kept, Recorded
 from .process import BUS_LOST, CellOrder
@@ -88,7 +88,7 @@ async def _run(order: CellOrder) -> int:
         voice = Voice(endpoint)
         reports = Reports(partial(_deliver, voice), clock=clock)
         tasks.start_soon(reports.run)
-        cell = open_cell(
+        cell = Cell(
             endpoint,
             state=Path(order.state),
             epoch=order.epoch,
@@ -96,7 +96,7 @@ async def _run(order: CellOrder) -> int:
             clock=clock,
             report=reports.put,
         )
-        async with cell as running:
+        async with cell.running() as running:
             code = await _serve(running, specs, order, voice, bus)
     return code
 

@@ -269,8 +269,8 @@ class Voice(Speaker):
     def __init__(self, endpoint: Endpoint, name: str) -> None:
         self._endpoint, self._name = endpoint, name
 
-    def forged(self, kind: Kind, message: Message, **changes: Any) -> bytes:
-        return msgspec.msgpack.encode(msgspec.structs.replace(self._envelope(kind, message), **changes))
+    def forged(self, **changes: Any) -> bytes:
+        return msgspec.msgpack.encode(msgspec.structs.replace(self._envelope(Kind.TELL, Note()), **changes))
 
 
 async def test_a_sender_is_believed_only_from_the_cell_it_lives_in() -> None:
@@ -290,7 +290,7 @@ async def test_more_trust_than_there_is_cannot_be_claimed() -> None:
     probe = Probe("probe", Note)
     async with Stage([probe]) as stage:
         endpoint = stage.cells["main"].endpoint
-        data = Voice(endpoint, "").forged(Kind.TELL, Note(), trust=99)
+        data = Voice(endpoint, "").forged(trust=99)
         endpoint.bus.publish(endpoint.address("probe"), data)
         await probe.expect(Note)
     assert probe.received[0].trust == Trust.OWNER
@@ -301,7 +301,7 @@ async def test_only_tells_and_asks_go_into_a_mailbox(kind: int) -> None:
     probe = Probe("probe", Note)
     async with Stage([probe]) as stage:
         endpoint = stage.cells["main"].endpoint
-        endpoint.bus.publish(endpoint.address("probe"), Voice(endpoint, "").forged(Kind.TELL, Note(), kind=kind))
+        endpoint.bus.publish(endpoint.address("probe"), Voice(endpoint, "").forged(kind=kind))
         await stage.wait_event("message-refused", "probe")
     assert not probe.received
 
