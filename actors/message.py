@@ -34,6 +34,8 @@ class MessageMeta(msgspec.StructMeta):
         return super().__new__(mcs, name, bases, namespace, **config)
 
 
+# Once more on the class: mypy finds msgspec's own mark, on the base class, before the one on the metaclass.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Message(
     msgspec.Struct,
     metaclass=MessageMeta,

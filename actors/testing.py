@@ -32,8 +32,8 @@ _TURNS: Final = 5
 class ManualClock:
     """A :class:`~callboard.clock.Clock` that stands still until the test moves it.
 
-    Deadlines of ``ask`` are kept by the event loop and pass in real time; this clock decides what the time *is*: what
-    has expired, how long a budget's window is, and when one who sleeps on it goes on.
+    It decides what the time is: what has expired, how long a budget's window is, which handler is past its deadline,
+    and when one who sleeps on it goes on. Only how long a caller of ``ask`` or ``tell`` waits is real time.
     """
 
     def __init__(self, *, now: float = _BEGIN) -> None:
@@ -41,7 +41,6 @@ class ManualClock:
         self._passed = 0.0
         self._order = count()
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
-        self._changed = anyio.Event()
 
     def now(self) -> float:
         """Return Unix seconds: those given at the start and all that were advanced since."""
@@ -53,7 +52,7 @@ class ManualClock:
 
     @property
     def sleepers(self) -> int:
-        """How many tasks wait on this clock."""
+        """How many tasks wait on this clock; each cell is one, as it looks for handlers past their deadline."""
         return len(self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
@@ -63,7 +62,6 @@ class ManualClock:
             return
         entry = (self._passed + seconds, next(self._order), anyio.Event())
         heapq.heappush(self._sleepers, entry)
-        self._tell_change()
         try:
             await entry[2].wait()
         finally:
@@ -87,18 +85,6 @@ class ManualClock:
             for _ in range(_TURNS):
                 await anyio.lowlevel.checkpoint()
         self._passed = until
-
-    async def wait_sleepers(self, least: int = 1, *, within: float = 1.0) -> None:
-        """Wait until `least` tasks sleep on this clock; raise AssertionError after `within` real seconds."""
-        with anyio.move_on_after(within):
-            while self.sleepers < least:
-                await self._changed.wait()
-            return
-        raise AssertionError(f"{self.sleepers} tasks sleep on the clock after {within} s, not {least}")
-
-    def _tell_change(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):

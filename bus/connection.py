@@ -7,9 +7,10 @@ With the defaults that is at most 2 + 2 * 3 = 8 seconds. Ending is the only repa
 a new connection, or exits and is restarted.
 """
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ from .wire import Wire
 _CONGESTED: Final = 1024 * 1024
 _BUFFER: Final = 2 * 1024 * 1024
 _CLOSE_WITHIN: Final = 2.0
+_log: Final = logging.getLogger("callboard.bus")
 
 
 class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,13 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Never show the password."""
-        return f"ConnectOptions(url={self.url!r}, user={self.user!r}, name={self.name!r})"
+        return f"ConnectOptions(url={self.shown_url!r}, user={self.user!r}, name={self.name!r})"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without the login that may stand in it: for logs and errors."""
+        scheme, _, rest = self.url.rpartition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
 
 class _Subscription:
@@ -77,13 +85,13 @@ class Connection:
     def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Hand over one message without waiting."""
         if self._closed.is_set():
-            raise BusClosed(f"the connection to {self._options.url} has ended: {self._why}", why=self._why)
+            raise BusClosed(f"the connection to {self._options.shown_url} has ended: {self._why}", why=self._why)
         check_size(data, self.max_payload)
         check_publishable(subject)
         if reply:
             check_publishable(reply)
         if not self._wire.is_connected and self._wire.pending_data_size + len(data) > _BUFFER:
-            raise BusUnavailable(f"cut off from {self._options.url}, and {_BUFFER} bytes already wait for it")
+            raise BusUnavailable(f"cut off from {self._options.shown_url}, and {_BUFFER} bytes already wait for it")
         self._wire.write(subject, data, reply)
 
     @property
@@ -98,12 +106,16 @@ class Connection:
 
     async def flush(self, *, timeout: float = 5.0) -> None:
         """Wait for a round trip through the server."""
+        if self._closed.is_set():
+            raise BusClosed(f"the connection to {self._options.shown_url} has ended: {self._why}", why=self._why)
+        if not self._wire.is_connected:
+            raise BusUnavailable(f"cut off from {self._options.shown_url}: what was published waits for the reconnect")
         try:
             with anyio.fail_after(timeout):
                 await self._wire.settle()  # the client writes its PING ahead of what still waits in its buffer
-                await self._wire.flush()
+                await self._wire.round_trip()
         except (nats_errors.Error, TimeoutError, OSError) as error:
-            raise BusUnavailable(f"{self._options.url} did not answer within {timeout} s: {error!r}") from error
+            raise BusUnavailable(f"{self._options.shown_url} did not answer within {timeout} s: {error!r}") from error
 
     async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Subscription:
         """Call `receiver` for each message on `subject`."""
@@ -144,7 +156,8 @@ class Connection:
         await self.subscribe(f"{self.inbox}.p", self._came_back)
         missed = 0
         while not self._closed.is_set():
-            await anyio.sleep(self._options.probe_every)
+            if not missed:
+                await anyio.sleep(self._options.probe_every)
             if not self._wire.is_connected:
                 missed = 0  # it knows; the client reconnects by itself
                 continue
@@ -187,7 +200,11 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         for callback in self._gaps:
-            callback()
+            try:
+                callback()
+            except Exception:  # the client's reconnecting would end with it, and the others not hear
+                self._wire.refused += 1
+                _log.exception("a callback failed after the reconnect to %s", self._options.shown_url)
 
     async def _on_closed(self) -> None:
         self._end(f"closed: {self._wire.last_error!r}")
@@ -215,7 +232,10 @@ async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
     except (nats_errors.Error, TimeoutError, OSError) as error:
         await _close(wire)
         cause = wire.last_error or error
-        raise BusUnavailable(f"no connection to {options.url} within {options.within} s: {cause!r}") from error
+        raise BusUnavailable(f"no connection to {options.shown_url} within {options.within} s: {cause!r}") from error
+    except BaseException:  # cancelled: the client would stay half open
+        await _close(wire)
+        raise
     try:
         async with background() as tasks:
             tasks.start_soon(connection._probe)  # noqa: SLF001 - the same
@@ -226,5 +246,5 @@ async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
 
 
 async def _close(wire: Wire) -> None:
-    with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
+    with suppress(OSError), anyio.move_on_after(_CLOSE_WITHIN, shield=True):  # it may be cut off already
         await wire.close()

@@ -54,6 +54,7 @@ class Account:
                 self.give(1, size)
             else:
                 self._waiting.remove((turn, size))
+                self._serve()  # those behind may be smaller
             raise
 
     def _serve(self) -> None:

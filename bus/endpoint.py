@@ -23,6 +23,7 @@ from callboard.background import background
 from callboard.clock import Clock
 from callboard.errors import CallboardError, from_wire
 from callboard.ids import new_id
+from callboard.names import checked
 
 from . import codec, subjects
 from .credit import RETURN_WITHIN, Account, Returns
@@ -36,7 +37,7 @@ from .errors import (
     MessageRefused,
     NoSuchActor,
 )
-from .interface import Bus, Subscription
+from .interface import INBOX_ROOT, Bus, Subscription
 from .outbox import Outbox
 
 ASKS_MOST: Final = 16_384
@@ -69,7 +70,28 @@ def _expire(future: "asyncio.Future[Envelope]", actor: str, timeout: float) -> N
 
 def error_body(error: CallboardError) -> msgspec.Raw:
     """Return an error in its wire form."""
-    return msgspec.Raw(codec.encode(ErrorBody(error.code, error.text[:4096], error.detail)))
+    try:
+        return msgspec.Raw(codec.encode(ErrorBody(error.code, error.text[:4096], error.detail)))
+    except (UnicodeEncodeError, OverflowError):  # a file name that is not UTF-8, a number beyond 64 bits
+        detail = {name: _plain(str(value)) for name, value in error.detail.items()}
+        return msgspec.Raw(codec.encode(ErrorBody(error.code, _plain(error.text)[:4096], detail)))
+
+
+def _plain(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _error_in(envelope: Envelope) -> CallboardError:
+    try:
+        body: ErrorBody = codec.decode_body(_errors, envelope.body)
+    except MessageRefused as error:
+        return error  # an answer all the same: who asked need not wait for the deadline
+    return from_wire(body.code, body.text, body.detail)
+
+
+def _is_inbox(address: str) -> bool:
+    """Return whether `address` is an endpoint's: anything else could be a mailbox, spoken to in our name."""
+    return address.startswith(f"{INBOX_ROOT}.")
 
 
 class Endpoint:
@@ -93,13 +115,14 @@ class Endpoint:
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> "Endpoint":
-        self._stack = await AsyncExitStack().__aenter__()
-        self._tasks = await self._stack.enter_async_context(background())
-        self._subscriptions = [
-            await self.bus.subscribe(self.inbox, self._on_inbox),
-            await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
-            await self.bus.subscribe(subjects.system(self.fleet, "notice"), self._on_notice),
-        ]
+        async with AsyncExitStack() as stack:
+            self._tasks = await stack.enter_async_context(background())
+            self._subscriptions = [
+                await self.bus.subscribe(self.inbox, self._on_inbox),
+                await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
+                await self.bus.subscribe(subjects.system(self.fleet, "notice"), self._on_notice),
+            ]
+            self._stack = stack.pop_all()
         self.bus.on_gap(self._on_own_gap)
         return self
 
@@ -117,7 +140,8 @@ class Endpoint:
         """Return the subject of an actor's mailbox as this cell speaks to it; raises InvalidName."""
         found = self._addresses.get(actor)
         if found is None:
-            found = self._addresses[actor] = subjects.mailbox(self.fleet, actor, sender=self.cell)
+            found = subjects.mailbox(self.fleet, checked(actor, "actor"), sender=self.cell)  # '*' is for listeners only
+            self._addresses[actor] = found
         return found
 
     def send(self, subject: str, envelope: Envelope) -> None:
@@ -185,7 +209,8 @@ class Endpoint:
         try:
             self._outbox.put(address, data)
             if self.bus.congested:
-                await self.bus.settle()
+                with anyio.move_on_after(timeout):
+                    await self.bus.settle()
             return await future
         finally:
             timer.cancel()
@@ -218,6 +243,8 @@ class Endpoint:
 
     def give_credit(self, address: str, actor: str, size: int) -> None:
         """Count a told message as taken; its sender gets its credit back soon, in company."""
+        if not _is_inbox(address):
+            return  # an address of somebody else's making: no credit was taken there
         if self._returns.add(address, actor, size):
             self._return_credit()
         elif not self._returning:
@@ -233,12 +260,18 @@ class Endpoint:
 
     def _on_inbox(self, _subject: str, data: bytes, _reply: str) -> None:
         for envelope in codec.split(data):
-            if isinstance(envelope, MessageRefused):
+            try:
+                self._hear(envelope)
+            except MessageRefused:  # it costs itself alone, not the rest of its frame
                 self.lost += 1
-            elif envelope.kind == Kind.CREDIT:
-                self._on_credit(envelope)
-            elif envelope.kind in (Kind.REPLY, Kind.ERROR):
-                self._on_reply(envelope)
+
+    def _hear(self, envelope: Envelope | MessageRefused) -> None:
+        if isinstance(envelope, MessageRefused):
+            self.lost += 1
+        elif envelope.kind == Kind.CREDIT:
+            self._on_credit(envelope)
+        elif envelope.kind in (Kind.REPLY, Kind.ERROR):
+            self._on_reply(envelope)
 
     def _on_reply(self, envelope: Envelope) -> None:
         waiting = self._pending.pop(envelope.causation, None)
@@ -247,8 +280,7 @@ class Endpoint:
         if envelope.kind == Kind.REPLY:
             waiting.future.set_result(envelope)
         else:
-            body = codec.decode_body(_errors, envelope.body)
-            waiting.future.set_exception(from_wire(body.code, body.text, body.detail))
+            waiting.future.set_exception(_error_in(envelope))
 
     def _on_credit(self, envelope: Envelope) -> None:
         body = codec.decode_body(_credit, envelope.body)
@@ -300,14 +332,14 @@ class Endpoint:
         for question in questions:
             pending = self._pending.pop(question, None)
             if pending is not None and not pending.future.done():
-                pending.future.set_exception(error)
+                pending.future.set_exception(from_wire(error.code, error.text, error.detail))  # one each: they are raised
 
     # --- nobody home
 
     def _returned(self, subject: str, parts: list[bytes], error: CallboardError | None) -> None:
         if error is not None:
             self._give_up(parts, error)
-        elif ".sys." in subject:
+        elif subjects.parse(subject).branch == "sys":
             self._give_up(parts, NoSuchActor("no daemon answers for this fleet"))
         else:
             self._tasks.start_soon(self._rehome, subject, parts)
@@ -354,7 +386,7 @@ class Endpoint:
 
         def answer(_subject: str, data: bytes, _reply: str) -> None:
             for envelope in codec.split(data):
-                if isinstance(envelope, Envelope) and envelope.reply:
+                if isinstance(envelope, Envelope) and _is_inbox(envelope.reply):
                     state = where(codec.decode_body(_where, envelope.body))
                     self.send(envelope.reply, self._make(Kind.REPLY, causation=envelope.id, body=state))
 
@@ -363,8 +395,10 @@ class Endpoint:
     def _give_up(self, parts: list[bytes], error: CallboardError) -> None:
         for part in parts:
             for envelope in codec.split(part):
-                if isinstance(envelope, Envelope) and envelope.kind != Kind.CREDIT:
-                    self.lost += envelope.kind == Kind.TELL
-                    self._fail((envelope.id,), error)
+                if isinstance(envelope, MessageRefused):
+                    continue
+                self._fail((envelope.id,), error)
+                if envelope.kind == Kind.TELL:
+                    self.lost += 1
                     if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
                         account.give(1, len(memoryview(envelope.body)))

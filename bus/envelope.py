@@ -1,7 +1,7 @@
 """The envelope: what the runtime knows of a message without opening it (docs/adr/0002-wire.md)."""
 
 from enum import IntEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -71,8 +71,8 @@ class CreditBody(msgspec.Struct, frozen=True, array_like=True):
     """Credit given back to who told: so many messages and bytes of `actor` have been taken."""
 
     actor: str
-    messages: int
-    bytes: int
+    messages: Annotated[int, msgspec.Meta(ge=0)]
+    bytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class NoticeBody(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class Outbox:
         """Send all that is queued, in the order in which the subjects were first spoken to."""
         self._scheduled = False
         batches, self._batches = self._batches, {}
+        self._sizes.clear()  # reply addresses come and go: nothing may be kept of them
         for subject, parts in batches.items():
             self._send(subject, parts)
 
@@ -84,5 +85,5 @@ class Outbox:
     def nobody_home(self, subject: str, _data: bytes, _reply: str) -> None:
         """Take the server's word that a frame reached nobody; a receiver for ``<inbox>.n.*``."""
         number = subject.rpartition(".")[2]
-        if number.isdigit() and (frame := self._sent.pop(int(number), None)) is not None:
+        if number.isdecimal() and number.isascii() and len(number) < 19 and (frame := self._sent.pop(int(number), None)) is not None:
             self._returned(*frame, None)

@@ -1,25 +1,38 @@
 """The one place that knows the insides of nats-py, pinned to 2.16 for that reason.
 
-Three things are changed, each for a measured or observed reason:
+Five things are changed, each for a measured or observed reason:
 
 - Messages go straight from the parser to our receiver. The client's own way, a queue and a task for each subscription,
   costs a loop turn for each message, loses the order between subscriptions and drops messages when its queue is full.
 - Publishing appends to the client's write buffer without a coroutine; its flusher writes it in the same loop turn.
 - Headers are never allowed to raise: a header block that is not UTF-8, or has no line, would kill the client's reader
   while it still calls itself connected.
+- A ping whose asker gave up is answered into nothing: the client would raise on the cancelled future, and its reader end.
+- A subject ends where the server says it ends, at a blank or tab. The client's patterns also stop at VT and FF, so that
+  a guest's reply address with one of them would be a protocol error and cost the connection.
 """
 
 import asyncio
 import logging
+import re
 from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription as NatsSubscription
+from nats.protocol import parser
 
 from .interface import Receiver
+from .subjects import check_publishable
 
 NO_RESPONDERS: Final = b"503"
 _log: Final = logging.getLogger("callboard.bus")
+
+parser.MSG_RE = re.compile(
+    rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n",
+)
+parser.HMSG_RE = re.compile(
+    rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n",
+)
 
 
 class Wire(Client):
@@ -39,6 +52,8 @@ class Wire(Client):
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
         try:
+            if reply:
+                check_publishable(reply.decode())  # who could not be answered is not heard
             receiver(subject.decode(), data, reply.decode())
         except Exception:  # noqa: BLE001 - nothing a message does may end the reader; it is counted and logged
             self.refused += 1
@@ -52,7 +67,6 @@ class Wire(Client):
             return None
 
     async def _process_pong(self) -> None:
-        # Who waited for it may have given up: the client would raise on a future that is done, and its reader end.
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
@@ -83,6 +97,12 @@ class Wire(Client):
         queue: asyncio.Queue[Any] | None = self._flush_queue
         if queue is not None and self.is_connected and queue.empty():
             queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def round_trip(self) -> None:
+        """Wait for the answer to a ping; the client's own flush also returns without one when its reader has ended."""
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        await self._send_ping(answered)
+        await answered
 
     async def settle(self) -> None:
         """Wait until the flusher has written what is pending."""

@@ -35,8 +35,8 @@ class Stage(Speaker):
         clock: of cells and endpoints; default: the machine's.
         max_payload: bytes that one message may have.
 
-    What the actors reported is in ``events``, what they own in a temporary folder. A clean end of the block drains the
-    cells; an exception in the block does not wait for what is in hand.
+    What the actors reported is in ``events``, what they own in ``folder``, which is temporary. A clean end of the block
+    drains the cells; an exception in the block does not wait for what is in hand.
 
     """
 
@@ -58,9 +58,9 @@ class Stage(Speaker):
     async def __aenter__(self) -> "Stage":
         self._stack = await AsyncExitStack().__aenter__()
         try:
-            state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-stage-")))
+            self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-stage-")))
             for cell in dict.fromkeys(self._homes.values()):
-                await self._open(cell, state)
+                await self._open(cell)
             self._endpoint = await self._connect("stage-caller")
             for spec in self.specs:
                 await self.cells[spec.cell].add(spec)
@@ -71,13 +71,16 @@ class Stage(Speaker):
 
     async def __aexit__(self, *exc: Any) -> bool | None:
         if exc[0] is None:
+            await self._endpoint.flush()
+            for bus in self.buses.values():  # what was said is heard before its address is left
+                await bus.flush()
             for cell in self.cells.values():
                 await cell.drain()
         return await self._stack.__aexit__(*exc)
 
-    async def _open(self, cell: str, state: Path) -> None:
+    async def _open(self, cell: str) -> None:
         endpoint = await self._connect(cell)
-        made = Cell(endpoint, state=state, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
+        made = Cell(endpoint, state=self.folder, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
         self.cells[cell] = await self._stack.enter_async_context(made.running())
 
     async def _connect(self, cell: str) -> Endpoint:

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from callboard import Actor, ActorSpec, Context, Held, MailboxFull, Message, MessageRefused, receive, Untrusted
+from callboard import Actor, ActorSpec, Context, Held, MailboxFull, Message, MessageRefused, Untrusted, receive
 from callboard.actors.door import BARE_MOST
 from callboard.bus import Trust
 from callboard.testing import Probe, Stage

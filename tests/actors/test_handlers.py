@@ -46,8 +46,14 @@ async def named(self: Any, message: Ping, *, ctx: Context) -> None: ...
 async def number(self: Any, message: int, ctx: Context) -> None: ...
 async def base(self: Any, message: Message, ctx: Context) -> None: ...
 async def mixed(self: Any, message: Ping | int, ctx: Context) -> None: ...
-async def text(self: Any, message: Ping, ctx: Context) -> str: ...
-async def some_text(self: Any, message: Ping, ctx: Context) -> Pong | str: ...
+async def text(self: Any, message: Ping, ctx: Context) -> str:
+    return ""
+
+
+async def some_text(self: Any, message: Ping, ctx: Context) -> Pong | str:
+    return ""
+
+
 async def bare(self: Any, message, ctx) -> None: ...  # type: ignore[no-untyped-def] # pyright: ignore  # the fault
 async def open_end(self: Any, message: Ping, ctx: Context): ...  # type: ignore[no-untyped-def] # the fault
 
@@ -191,7 +197,7 @@ def test_an_actor_is_named_after_its_class_unless_it_says_so() -> None:
 
 
 def test_a_bad_name_is_refused_when_the_class_is_made() -> None:
-    with pytest.raises(InvalidName, match="'Front Desk' is not a actor name|actor name"):
+    with pytest.raises(InvalidName, match="'Front Desk' is not a"):
 
         class Wrong(Actor):  # pyright: ignore[reportUnusedClass]
             name = "Front Desk"

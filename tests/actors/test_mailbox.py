@@ -29,7 +29,7 @@ class Takers:
         with anyio.CancelScope() as scope:
             self.scopes[who] = scope
             taken = await self.mailbox.take()
-            self.got.append((who, taken and taken.envelope.id))
+            self.got.append((who, None if taken is None else taken.envelope.id))
 
 
 async def turns(count: int = 5) -> None:

@@ -1,7 +1,7 @@
 """What happens to a message in a handler's hand, and to the actor that holds it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -95,7 +95,11 @@ async def test_a_failure_fails_that_message_and_makes_the_object_anew() -> None:
         row = stage.row("counter")
         assert (row.state, row.handled, row.failed, row.restarts) == ("running", 3, 1, 0)
         [event] = stage.events_of("handler-failed", "counter")
-        assert (event.text, event.detail["type"], event.detail["sender"]) == ("ValueError: no good", "Fail", "stage-caller")
+        assert (event.text, event.detail["type"], event.detail["sender"]) == (
+            "ValueError: no good",
+            "Fail",
+            "stage-caller",
+        )
 
 
 async def test_what_is_in_memory_outlives_a_failure_and_a_crash() -> None:
@@ -234,7 +238,7 @@ class Hooks:
         self.cleanup.set()
 
     @asynccontextmanager
-    async def inside(self, text: str) -> AsyncIterator[None]:
+    async def inside(self, text: str) -> AsyncGenerator[None]:
         self.entered.append(text)
         self.most_at_once = max(self.most_at_once, len(self.entered) - len(self.left))
         how = "cancelled"
@@ -285,6 +289,19 @@ async def test_the_deadline_cancels_the_handler() -> None:
             await stage.ask("waiter", Wait(text="a"), timeout=0.03)
         await stage.wait_until(lambda: hooks.left == ["a cancelled"])
         assert stage.row("waiter").in_hand == []
+
+
+async def test_the_deadline_cancels_the_handler_though_its_asker_vanished() -> None:
+    hooks, clock, asker = Hooks(), ManualClock(), Asker()
+    async with Stage([waiter(hooks)], clock=clock) as stage, anyio.create_task_group() as tasks:
+        tasks.start_soon(asker.ask, stage, "a", 10.0)
+        await stage.wait_until(lambda: hooks.entered == ["a"])
+        stage.disconnect("stage-caller")
+        tasks.cancel_scope.cancel()
+        await clock.advance(9.9)
+        assert hooks.left == []
+        await clock.advance(0.3)
+        await stage.wait_until(lambda: hooks.left == ["a cancelled"])
 
 
 async def test_an_asker_that_gives_up_cancels_the_handler() -> None:
@@ -499,12 +516,11 @@ async def test_an_actor_that_awaits_nothing_lets_others_have_their_turn() -> Non
 
 async def test_at_the_end_what_is_in_hand_may_finish_and_what_waits_is_answered() -> None:
     hooks, asker = Hooks(), Asker()
-    async with anyio.create_task_group() as tasks:
-        async with Stage([waiter(hooks)]) as stage:
-            for text in "abc":
-                tasks.start_soon(asker.ask, stage, text)
-            await stage.wait_until(lambda: stage.row("waiter").depth == 2)
-            tasks.start_soon(_release, stage, hooks)
+    async with anyio.create_task_group() as tasks, Stage([waiter(hooks)]) as stage:
+        for text in "abc":
+            tasks.start_soon(asker.ask, stage, text)
+        await stage.wait_until(lambda: stage.row("waiter").depth == 2)
+        tasks.start_soon(_release, stage, hooks)
     assert asker.got == {"a": Done(text="a"), "b": ActorStopped, "c": ActorStopped}
 
 
@@ -515,11 +531,10 @@ async def _release(stage: Stage, hooks: Hooks) -> None:
 
 async def test_what_does_not_finish_within_drain_for_is_answered_too() -> None:
     hooks, asker = Hooks(), Asker()
-    async with anyio.create_task_group() as tasks:
-        async with Stage([waiter(hooks, health=Health(drain_for=0.02))]) as stage:
-            for text in "ab":
-                tasks.start_soon(asker.ask, stage, text)
-            await stage.wait_until(lambda: stage.row("waiter").depth == 1)
+    async with anyio.create_task_group() as tasks, Stage([waiter(hooks, health=Health(drain_for=0.02))]) as stage:
+        for text in "ab":
+            tasks.start_soon(asker.ask, stage, text)
+        await stage.wait_until(lambda: stage.row("waiter").depth == 1)
     assert asker.got == {"a": ActorDied, "b": ActorStopped}
     assert hooks.left == ["a cancelled"]
 

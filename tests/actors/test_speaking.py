@@ -224,7 +224,8 @@ async def test_a_question_asked_after_the_time_is_up_is_not_sent() -> None:
     clock = ManualClock()
     probe = Probe("probe", answers={Question: Answer(text="")})
     async with Stage([relay(clock), probe], clock=clock) as stage:
-        with pytest.raises(HandlerFailed, match="DeadlineExceeded: the message in hand has no time left"):
+        # Either the relay is stopped at its own deadline, or it is still there to be told that no time is left.
+        with pytest.raises((HandlerFailed, DeadlineExceeded), match=r"no time left|at the deadline"):
             await stage.ask(Relay.question, Question(text="11"), timeout=10.0)
     assert not probe.received
 

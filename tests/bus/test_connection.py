@@ -59,9 +59,9 @@ async def test_a_wrong_password_is_told_within_the_deadline_with_the_url_and_wit
 ) -> None:
     began = time.monotonic()
     with pytest.raises(BusUnavailable, match="uthorization") as error:
-        async with connect(_options(nats_server, password=SECRET, within=3.0)):
+        async with connect(_options(nats_server, password=SECRET, within=1.0)):
             pytest.fail("it cannot be let in")
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 1.5
     assert nats_server.url in error.value.text
     assert SECRET not in repr(error.value)
     assert SECRET not in repr(error.value.__cause__)
@@ -111,7 +111,7 @@ async def test_the_password_is_in_no_representation(nats_server: NatsServer) -> 
 
 async def test_a_password_in_the_url_is_in_no_representation_and_in_no_error(nats_server: NatsServer) -> None:
     url = f"nats://fleet:{SECRET}@127.0.0.1:{_port(nats_server.url)}"
-    options = ConnectOptions(url=url, within=3.0)
+    options = ConnectOptions(url=url, within=1.0)
     assert SECRET not in repr(options)
     with pytest.raises(BusUnavailable) as error:
         async with connect(options):
@@ -135,7 +135,10 @@ async def test_a_login_in_the_url_is_a_login(nats_server: NatsServer) -> None:
 
 async def _goes_deaf(server: NatsServer, **changed: object) -> float:
     """Return how many seconds a connection took to notice that nothing comes through any more."""
-    async with TcpProxy.open(_port(server.url)) as proxy, connect(_options(server, url=_through(proxy), **changed)) as bus:
+    async with (
+        TcpProxy.open(_port(server.url)) as proxy,
+        connect(_options(server, url=_through(proxy), **changed)) as bus,
+    ):
         await bus.flush()
         proxy.blackhole()
         began = time.monotonic()
@@ -298,7 +301,10 @@ class _Liar:
     @asynccontextmanager
     async def open(cls, port: int) -> AsyncGenerator["_Liar"]:
         liar = cls(port)
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        async with (
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as tasks,
+        ):
             liar.url = f"nats://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610 - not Django's
             tasks.start_soon(listener.serve, liar._serve)
             yield liar
@@ -309,7 +315,11 @@ class _Liar:
 
     async def _serve(self, client: anyio.abc.SocketStream) -> None:
         self._clients.append(client)
-        async with client, await anyio.connect_tcp("127.0.0.1", self._target) as server, anyio.create_task_group() as tasks:
+        async with (
+            client,
+            await anyio.connect_tcp("127.0.0.1", self._target) as server,
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(self._pump, client, server, tasks.cancel_scope)
             tasks.start_soon(self._pump, server, client, tasks.cancel_scope)
 
@@ -425,19 +435,3 @@ async def test_closing_while_the_network_is_gone_ends_in_time(nats_server: NatsS
             began = time.monotonic()
         assert time.monotonic() - began < 3.0
         proxy.pass_through()
-
-
-async def test_a_password_changed_on_the_server_ends_the_connection_for_good(tmp_path: Path) -> None:
-    """Crash-only: the owner opens another connection, or exits and is restarted."""
-    async with NatsServer.open(tmp_path, fleet="shop") as server:
-        options = _options(server, probe_every=0.2, probe_within=0.2)
-        async with connect(options) as bus:
-            await bus.flush()
-            await server.stop()
-            logins = tmp_path / "logins.json"
-            logins.write_bytes(logins.read_bytes().replace(options.password.encode(), SECRET.encode()))
-            async with NatsServer.open(tmp_path, fleet="shop"):
-                with anyio.fail_after(WITHIN):
-                    why = await bus.wait_closed()
-        assert "uthorization" in why
-        assert options.password not in why

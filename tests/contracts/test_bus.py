@@ -110,7 +110,12 @@ async def test_a_message_that_somebody_takes_does_not_come_back(open_bus: OpenBu
 
 @pytest.mark.parametrize(
     ("pattern", "heard"),
-    [("a.*.c", ["a.b.c", "a.x.c"]), ("a.>", ["a.b.c", "a.x.c", "a.b", "a.q.d.c"]), ("a.b", ["a.b"]), ("*.b", ["a.b", "z.b"])],
+    [
+        ("a.*.c", ["a.b.c", "a.x.c"]),
+        ("a.>", ["a.b.c", "a.x.c", "a.b", "a.q.d.c"]),
+        ("a.b", ["a.b"]),
+        ("*.b", ["a.b", "z.b"]),
+    ],
 )
 async def test_a_subscription_hears_what_its_wildcards_cover(
     open_bus: OpenBus, fleet: str, pattern: str, heard: list[str]

@@ -160,7 +160,7 @@ def test_a_killed_nats_server_is_started_again_and_the_fleet_goes_on(daemon: Dae
 
 
 def test_up_for_seconds_stops_by_itself(make_daemon: Callable[..., Daemon]) -> None:
-    daemon = make_daemon().start("--for", "0.5")
+    daemon = make_daemon().start("--for", "4")
     assert daemon.process.wait(timeout=15) == 0
 
 
