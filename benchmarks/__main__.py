@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -26,6 +26,7 @@ from .sides import has_faststream, open_sides
 from .works import FASTSTREAM, OURS, WORKS, Work
 
 RESULTS: Final = Path(__file__).parent / "results"
+README: Final = Path(__file__).parent / "README.md"
 ALL_WITHIN: Final = 600.0
 
 
@@ -39,22 +40,23 @@ def main() -> None:
     done = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
     machine = msgspec.structs.replace(machine, others={work.name: _others(turns) for work, turns in done})
     rows = [row for work, turns in done for row in report.rows_of(work, figures_of(turns))]
-    _print(rows, machine, options)
-    for name in _skipped(works):
-        print(f"skipped: {name}: it is not installed here; 'make bench' runs with it")
+    text = "\n".join(_text(rows, machine, options, works))
+    print(f"\n{text}\n\ntook {time.monotonic() - begin:.0f} s")
     if len(works) == len(WORKS):
         report.write(RESULTS / "latest.json", rows)
         report.write(RESULTS / "machine.json", machine)
-    print(f"\ntook {time.monotonic() - begin:.0f} s")
+        report.insert(README, text)
 
 
-def _print(rows: list[report.Row], machine: Machine, options: argparse.Namespace) -> None:
-    print(f"\n{machine.cpu}, {machine.cores} cores; {machine.python}; {machine.system}")
-    print(f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n")
-    print(report.table(rows))
-    for work, others in machine.others.items():
-        if others > QUIET:
-            print(f"not quiet: {work}: other programs used {others:.2f} cores; absolute figures are too low")
+def _text(rows: list[report.Row], machine: Machine, options: argparse.Namespace, works: list[Work]) -> Iterator[str]:
+    noisy = {work: others for work, others in machine.others.items() if others > QUIET}
+    yield f"{machine.date}, {machine.cpu}, {machine.cores} cores; {machine.python}; {machine.system}"
+    yield f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n"
+    yield report.table(rows, noisy)
+    for work, others in noisy.items():
+        yield f"not quiet: {work}: other programs used {others:.2f} cores; take neither figure nor ratio for true"
+    for name in _skipped(works):
+        yield f"skipped: {name}: it is not installed here; 'make bench' runs with it"
 
 
 def _others(turns: list[Turn]) -> float:

@@ -1,12 +1,16 @@
 """Figures to rows, rows to a table and a file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from .rounds import Figures
 from .works import OURS, Better, Work
+
+BEGIN: Final = "<!-- figures: written by python -m benchmarks -->"
+END: Final = "<!-- end of figures -->"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,11 +30,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """(max - min) / median of the side whose rounds lie further apart."""
     rounds: int
 
-    @property
-    def verdict(self) -> str:
-        """Whether the aim is met."""
+    def verdict(self, *, quiet: bool) -> str:
+        """Whether the aim is met; a work that was not quiet says neither yes nor no."""
         if self.reach is None:
             return "-"
+        if not quiet:
+            return f"{self.reach:g} not quiet"
         met = self.ratio >= self.reach if self.better == "higher" else self.ratio <= self.reach
         return f"{self.reach:g} met" if met else f"{self.reach:g} MISSED"
 
@@ -53,18 +58,32 @@ def _rounded(value: float) -> float:
     return round(value, 1) if value < 10_000 else round(value)
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows as text, in columns."""
+def table(rows: Iterable[Row], noisy: Container[str]) -> str:
+    """Return the rows as text in columns; `noisy` are the works during which other programs were busy."""
     head = ["work", "unit", "ours", "peer", "theirs", "ratio", "reach", "spread"]
-    lines = [head, *(_cells(row) for row in rows)]
+    lines = [head, *(_cells(row, quiet=row.work not in noisy) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(_line(line, widths) for line in lines)
 
 
-def _cells(row: Row) -> list[str]:
-    unit = f"{row.unit} ({row.better} is better)"
-    figures = [f"{row.ours:,.0f}", row.peer, f"{row.theirs:,.0f}", f"{row.ratio:.2f}", row.verdict, f"{row.spread:.0%}"]
-    return [row.work, unit, *figures]
+def _line(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cells(row: Row, *, quiet: bool) -> list[str]:
+    unit = f"{row.unit}, {row.better} is better"
+    figures = [f"{row.ours:,.0f}", row.peer, f"{row.theirs:,.0f}", f"{row.ratio:.2f}", row.verdict(quiet=quiet)]
+    return [row.work, unit, *figures, f"{row.spread:.0%}"]
+
+
+def insert(page: Path, text: str) -> None:
+    """Put `text` between the marks of `page`, in place of what stands there."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{page.name} lacks the marks {BEGIN!r} and {END!r}")
+    page.write_text(f"{before}{begin}\n```\n{text}\n```\n{end}{after}", encoding="utf-8")
 
 
 def write(path: Path, what: object) -> None:

@@ -9,6 +9,7 @@ from .codec import FRAME_MOST as FRAME_MOST
 from .codec import check_size as check_size
 from .codec import decode_body as decode_body
 from .codec import encode as encode
+from .codec import error_body as error_body
 from .codec import is_bare as is_bare
 from .codec import join as join
 from .codec import refuse as refuse
@@ -17,7 +18,6 @@ from .connection import Connection as Connection
 from .connection import ConnectOptions as ConnectOptions
 from .connection import connect as connect
 from .endpoint import Endpoint as Endpoint
-from .endpoint import error_body as error_body
 from .envelope import EMPTY as EMPTY
 from .envelope import VERSION as VERSION
 from .envelope import CreditBody as CreditBody

@@ -9,7 +9,7 @@ a new connection, or exits and is restarted.
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -202,7 +202,7 @@ class Connection:
         for callback in self._gaps:
             try:
                 callback()
-            except Exception:  # the client's reconnecting would end with it, and the others not hear
+            except Exception:  # noqa: BLE001 - the client would stop reconnecting, and the others not hear
                 self._wire.refused += 1
                 _log.exception("a callback failed after the reconnect to %s", self._options.shown_url)
 
@@ -217,7 +217,7 @@ def _tls(options: ConnectOptions) -> ssl.SSLContext | None:
 
 
 @asynccontextmanager
-async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
+async def connect(options: ConnectOptions) -> AsyncGenerator[Connection]:
     """Open a connection for the time of the block.
 
     Raises:
@@ -228,7 +228,7 @@ async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
     connection = Connection(wire, options)
     try:
         with anyio.fail_after(options.within):
-            await connection._open()  # noqa: SLF001 - made here, for here
+            await connection._open()  # noqa: SLF001 - made here, for here  # pyright: ignore[reportPrivateUsage]
     except (nats_errors.Error, TimeoutError, OSError) as error:
         await _close(wire)
         cause = wire.last_error or error
@@ -238,10 +238,10 @@ async def connect(options: ConnectOptions) -> AsyncIterator[Connection]:
         raise
     try:
         async with background() as tasks:
-            tasks.start_soon(connection._probe)  # noqa: SLF001 - the same
+            tasks.start_soon(connection._probe)  # noqa: SLF001 - the same  # pyright: ignore[reportPrivateUsage]
             yield connection
     finally:
-        connection._end("closed by its owner")  # noqa: SLF001 - the same
+        connection._end("closed by its owner")  # noqa: SLF001 - the same  # pyright: ignore[reportPrivateUsage]
         await _close(wire)
 
 

@@ -27,9 +27,10 @@ from callboard.names import checked
 
 from . import codec, subjects
 from .credit import RETURN_WITHIN, Account, Returns
-from .envelope import VERSION, CreditBody, Envelope, ErrorBody, Kind, NoticeBody, Trust
+from .envelope import VERSION, CreditBody, Envelope, Kind, NoticeBody, Trust
 from .errors import (
     ActorDied,
+    BusClosed,
     BusUnavailable,
     DeadlineExceeded,
     Held,
@@ -50,7 +51,6 @@ _QUESTION: Final = 2.0
 _RETRY_PAUSE: Final = 0.01
 _REHOME_WITHIN: Final = 5.0
 
-_errors: Final = msgspec.msgpack.Decoder(ErrorBody)
 _credit: Final = msgspec.msgpack.Decoder(CreditBody)
 _notice: Final = msgspec.msgpack.Decoder(NoticeBody)
 _held: Final = msgspec.msgpack.Decoder(list[str])
@@ -66,27 +66,6 @@ def _expire(future: "asyncio.Future[Envelope]", actor: str, timeout: float) -> N
     if not future.done():
         late = DeadlineExceeded(f"{actor} did not reply within {timeout} s", actor=actor, timeout=timeout)
         future.set_exception(late)
-
-
-def error_body(error: CallboardError) -> msgspec.Raw:
-    """Return an error in its wire form."""
-    try:
-        return msgspec.Raw(codec.encode(ErrorBody(error.code, error.text[:4096], error.detail)))
-    except (UnicodeEncodeError, OverflowError):  # a file name that is not UTF-8, a number beyond 64 bits
-        detail = {name: _plain(str(value)) for name, value in error.detail.items()}
-        return msgspec.Raw(codec.encode(ErrorBody(error.code, _plain(error.text)[:4096], detail)))
-
-
-def _plain(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _error_in(envelope: Envelope) -> CallboardError:
-    try:
-        body: ErrorBody = codec.decode_body(_errors, envelope.body)
-    except MessageRefused as error:
-        return error  # an answer all the same: who asked need not wait for the deadline
-    return from_wire(body.code, body.text, body.detail)
 
 
 def _is_inbox(address: str) -> bool:
@@ -124,7 +103,14 @@ class Endpoint:
             ]
             self._stack = stack.pop_all()
         self.bus.on_gap(self._on_own_gap)
+        self._tasks.start_soon(self._watch_bus)
         return self
+
+    async def _watch_bus(self) -> None:
+        why = await self.bus.wait_closed()
+        self._fail(
+            list(self._pending), BusClosed(f"the connection ended while it waited for the reply: {why}", why=why)
+        )
 
     async def __aexit__(self, *exc: Any) -> bool | None:
         self._outbox.flush()
@@ -280,7 +266,7 @@ class Endpoint:
         if envelope.kind == Kind.REPLY:
             waiting.future.set_result(envelope)
         else:
-            waiting.future.set_exception(_error_in(envelope))
+            waiting.future.set_exception(codec.error_in(envelope))
 
     def _on_credit(self, envelope: Envelope) -> None:
         body = codec.decode_body(_credit, envelope.body)
@@ -320,7 +306,7 @@ class Endpoint:
         try:
             held = await self._which_held(actor, asked, _QUESTION)
         except CallboardError:
-            held = frozenset()
+            held = frozenset[str]()
         self._fail((question for question in asked if question not in held), otherwise)
 
     async def _which_held(self, actor: str, asked: Iterable[str], timeout: float) -> frozenset[str]:
@@ -332,7 +318,8 @@ class Endpoint:
         for question in questions:
             pending = self._pending.pop(question, None)
             if pending is not None and not pending.future.done():
-                pending.future.set_exception(from_wire(error.code, error.text, error.detail))  # one each: they are raised
+                # One for each: an error raised in many tasks would grow a traceback of all.
+                pending.future.set_exception(from_wire(error.code, error.text, error.detail))
 
     # --- nobody home
 

@@ -48,15 +48,15 @@ class MemoryBroker:
         self.faults = faults or Faults()
         self.max_payload = max_payload
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose, nothing secret
-        self._interests: list[_Interest] = []
+        self.interests: list[_Interest] = []
 
     def add(self, interest: _Interest) -> None:
         """Take note of an interest."""
-        self._interests.append(interest)
+        self.interests.append(interest)
 
     def drop(self, interest: _Interest) -> None:
         """Forget an interest."""
-        self._interests = [known for known in self._interests if known is not interest]
+        self.interests = [known for known in self.interests if known is not interest]
 
     def route(self, subject: str, data: bytes, reply: str) -> None:
         """Deliver one message, as the faults allow."""
@@ -76,7 +76,7 @@ class MemoryBroker:
     def _choose(self, subject: str) -> list[_Interest]:
         alone: list[_Interest] = []
         groups: dict[str, list[_Interest]] = {}
-        for interest in self._interests:
+        for interest in self.interests:
             if not interest.owner.cut and matches(interest.subject, subject):
                 (groups.setdefault(interest.queue, []) if interest.queue else alone).append(interest)
         return alone + [self._random.choice(group) for group in groups.values()]
@@ -130,7 +130,7 @@ class MemoryBus:
                 self._hand_over(*self._waiting.popleft())
 
     def _hand_over(self, interest: _Interest, subject: str, data: bytes, reply: str) -> None:
-        if self.cut or interest not in self.broker._interests:  # noqa: SLF001 - one module, two halves
+        if self.cut or interest not in self.broker.interests:
             return
         self._received += 1
         try:
@@ -200,7 +200,7 @@ class MemoryBus:
         if not self._closed.is_set():
             self._why = why
             self._closed.set()
-            for interest in [known for known in self.broker._interests if known.owner is self]:  # noqa: SLF001 - the same
+            for interest in [known for known in self.broker.interests if known.owner is self]:
                 self.broker.drop(interest)
 
     async def wait_closed(self) -> str:

@@ -35,7 +35,7 @@ class Outbox:
         self._sizes: dict[str, int] = {}
         self._scheduled = False
         self._number = 0
-        self._sent: OrderedDict[int, tuple[str, list[bytes]]] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[str, list[bytes]]] = OrderedDict()
 
     def put(self, subject: str, data: bytes) -> None:
         """Queue one envelope for `subject`; raise MessageTooLarge if it cannot pass even alone."""
@@ -77,13 +77,13 @@ class Outbox:
 
     def _remember(self, subject: str, parts: list[bytes]) -> str:
         self._number += 1
-        self._sent[self._number] = (subject, parts)
+        self._sent[str(self._number)] = (subject, parts)
         if len(self._sent) > _REMEMBERED:
             self._sent.popitem(last=False)
         return f"{self._bus.inbox}.n.{self._number}"
 
     def nobody_home(self, subject: str, _data: bytes, _reply: str) -> None:
         """Take the server's word that a frame reached nobody; a receiver for ``<inbox>.n.*``."""
-        number = subject.rpartition(".")[2]
-        if number.isdecimal() and number.isascii() and len(number) < 19 and (frame := self._sent.pop(int(number), None)) is not None:
+        frame = self._sent.pop(subject.rpartition(".")[2], None)
+        if frame is not None:
             self._returned(*frame, None)

@@ -7,10 +7,14 @@ Five things are changed, each for a measured or observed reason:
 - Publishing appends to the client's write buffer without a coroutine; its flusher writes it in the same loop turn.
 - Headers are never allowed to raise: a header block that is not UTF-8, or has no line, would kill the client's reader
   while it still calls itself connected.
-- A ping whose asker gave up is answered into nothing: the client would raise on the cancelled future, and its reader end.
+- A ping whose asker gave up is answered into nothing: the client would raise on the cancelled future, and its reader
+  end.
 - A subject ends where the server says it ends, at a blank or tab. The client's patterns also stop at VT and FF, so that
   a guest's reply address with one of them would be a protocol error and cost the connection.
 """
+
+# Its types are partly missing, and what it keeps private is changed here:
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
 
 import asyncio
 import logging

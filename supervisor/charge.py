@@ -46,6 +46,8 @@ class Charge:
         }
         self._endpoint, self._records, self._guardian, self._clock = endpoint, records, guardian, clock
         self._log, self._make_order = logs / f"{name}.log", make_order
+        self.held: set[str] = set()
+        """Actors held by a person; a death of the process does not revive them."""
         self._crashes: tuple[float, ...] = ()
         self._process: CellProcess | None = None
         self._stopping = False
@@ -69,7 +71,8 @@ class Charge:
 
     async def stand_in(self) -> None:
         """Let the understudies answer."""
-        for understudy in self.understudies.values():
+        for name, understudy in self.understudies.items():
+            understudy.held = name in self.held
             await understudy.take_over()
 
     async def keep(self) -> None:
@@ -77,6 +80,8 @@ class Charge:
         while not self._stopping:
             code = await self._run_once()
             if self._stopping:
+                if code != 0:  # killed at the end of its time: who still waits for it must hear
+                    self._notify("down", f"cell {self.name} {describe(code)}")
                 break
             await self._after(code)
         self.state = "ended"
@@ -150,7 +155,7 @@ class Charge:
         await self._revived.wait()
         self.state = "restarting"
         for understudy in self.understudies.values():
-            understudy.held = False
+            understudy.held = understudy.name in self.held
 
     def _notify(self, what: str, why: str) -> None:
         for spec in self.specs:
@@ -168,8 +173,13 @@ class Charge:
             await understudy.give_back()
         return understudy.page()
 
-    def serves(self) -> None:
+    async def serves(self) -> None:
         """Take note that everything was handed over."""
+        for name, understudy in self.understudies.items():
+            if lost := understudy.lost:
+                understudy.lost = 0
+                text = f"{lost} told messages were refused while it was down: more than an understudy keeps"
+                await self._records.add("messages-lost", name, text, {"count": lost})
         self.state = "up"
         self.ready.set()
         self.settled.set()

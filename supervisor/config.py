@@ -51,7 +51,8 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cell: str = ""
     open: bool = False
     restart: Restart = "permanent"
-    mailbox: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    mailbox: Annotated[int, msgspec.Meta(ge=1024, le=1_000_000)] = 10_000
+    """At least one sender's credit, so that a fast sender waits instead of losing what it tells."""
     health: Health = Health()
     intensity: Intensity = Intensity()
     may: Grant | None = None

@@ -41,7 +41,7 @@ from .messages import (
 from .process import CellOrder
 from .records import Records, open_records
 from .service import Supervisor
-from .state import StateDirectory, Whereabouts
+from .state import StateDirectory, Whereabouts, began
 from .worker import Voice
 
 ROW_WITHIN: Final = 0.5
@@ -97,12 +97,15 @@ class Daemon:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
         charge = self._charge_of(order.actor)
         if charge.state == "up":
-            return await self._voice.ask(f"cell-{charge.name}", order, timeout=5.0, reply=Done)
+            done = await self._voice.ask(f"cell-{charge.name}", order, timeout=5.0, reply=Done)
+            (charge.held.add if order.verb == "hold" else charge.held.discard)(order.actor)
+            return done
         if order.verb == "hold":
             raise NoSuchActor(
                 f"{order.actor} is {charge.state}: nothing to hold; try again when it is up",
                 actor=order.actor,
             )
+        charge.held.discard(order.actor)
         charge.revive()
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
         return Done(text=f"{order.actor}: its cell {charge.name} starts again")
@@ -113,9 +116,9 @@ class Daemon:
         letters, more = await charge.page(request.actor, begin=request.begin)
         return Kept(letters=encode(letters), more=more)
 
-    def cell_ready(self, message: CellReady) -> None:
+    async def cell_ready(self, message: CellReady) -> None:
         """Take note that a cell serves."""
-        self._current(message.cell, message.epoch).serves()
+        await self._current(message.cell, message.epoch).serves()
 
     def stop(self, why: str) -> None:
         """Begin to stop; :func:`run_daemon`'s block should then end."""
@@ -184,9 +187,11 @@ class Daemon:
         if server is None:
             password = _read_secret(self.config.home, table.password_file)
             ca = str((self.config.home / table.ca).resolve()) if table.ca else ""
-            return Whereabouts(fleet=name, pid=pid, url=table.url, user=table.user, password=password, ca=ca)
+            return Whereabouts(
+                fleet=name, pid=pid, began=began(pid), url=table.url, user=table.user, password=password, ca=ca
+            )
         return Whereabouts(
-            fleet=name, pid=pid, url=server.url, user=server.fleet_login.user, password=server.fleet_login.password,
+            fleet=name, pid=pid, began=began(pid), url=server.url, user=server.fleet_login.user, password=server.fleet_login.password,
             guest_user=server.guest_login.user, guest_password=server.guest_login.password, monitor=server.monitor_url,
         )  # fmt: skip
 
@@ -236,6 +241,7 @@ class Daemon:
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch, url=at.url, user=at.user, password=at.password, ca=at.ca,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
+            held=sorted(self.charges[cell].held),
         )  # fmt: skip
 
     async def wait_ready(self) -> None:

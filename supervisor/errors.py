@@ -15,5 +15,5 @@ class DaemonRuns(CallerError):
     """A daemon for this fleet runs already."""
 
 
-class CellFailed(WorldError):
-    """A cell's process did not come up."""
+class StateUnusable(WorldError):
+    """The state directory cannot be made or used."""

@@ -38,6 +38,8 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     homes: dict[str, str]
     actors: list[ActorTable]
+    held: list[str] = []
+    """Actors that a person holds: they take no messages until they are revived."""
 
 
 class CellProcess:

@@ -71,7 +71,7 @@ class Supervisor(Actor):
     @receive
     async def cell_ready(self, message: CellReady, _ctx: Context) -> Done:
         """Take note that a cell serves."""
-        self.options.cell_ready(message)
+        await self.options.cell_ready(message)
         return Done()
 
 

@@ -9,7 +9,7 @@ import msgspec
 from callboard.names import checked
 from callboard.store import OwnerConflict, OwnerLock
 
-from .errors import DaemonRuns, NoSuchDaemon
+from .errors import DaemonRuns, NoSuchDaemon, StateUnusable
 
 FOLDER: Final = ".callboard"
 VARIABLE: Final = "CALLBOARD_STATE"
@@ -20,6 +20,8 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     fleet: str
     pid: int
+    began: int
+    """When the process began, in the kernel's clock ticks: a pid alone may be another's by now."""
     url: str
     user: str
     password: str
@@ -48,15 +50,18 @@ class StateDirectory:
 
     def own(self) -> None:
         """Make the folder, private, and own it for life; raise :class:`DaemonRuns` while another daemon does."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path.chmod(0o700)
         try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
             self.lock.acquire()
+        except OSError as error:
+            raise StateUnusable(f"{self.path} cannot hold the fleet's state: {error}", path=str(self.path)) from error
         except OwnerConflict as error:
+            holder = f" (pid {pid})" if (pid := error.detail.get("pid")) else ""
             raise DaemonRuns(
-                f"a daemon for fleet {self.fleet!r} already runs (pid {error.detail.get('pid')}) on {self.path}; "
+                f"a daemon for fleet {self.fleet!r} already runs{holder} on {self.path}; "
                 f"'callboard down --fleet {self.fleet}' stops it",
-                pid=error.detail.get("pid"),
+                pid=pid,
                 path=str(self.path),
             ) from error
         self.whereabouts_file.unlink(missing_ok=True)  # of a daemon that was killed
@@ -111,4 +116,13 @@ def _read(file: Path) -> Whereabouts | None:
         found = msgspec.json.decode(file.read_bytes(), type=Whereabouts)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if Path(f"/proc/{found.pid}").exists() else None
+    return found if began(found.pid) == found.began else None
+
+
+def began(pid: int) -> int:
+    """Return when process `pid` began, in clock ticks since boot (field 22 of its stat), or 0 if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])

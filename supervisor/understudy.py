@@ -25,6 +25,8 @@ class Understudy:
     def __init__(self, endpoint: Endpoint, name: str, *, open_door: bool, homes: Mapping[str, str]) -> None:
         self.name, self.homes = name, homes
         self.held = False
+        self.lost = 0
+        """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
         self.mailbox.pause()
         self._endpoint, self._open_door = endpoint, open_door
@@ -88,6 +90,7 @@ class Understudy:
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer, and give credit back."""
         envelope = letter.envelope
+        self.lost += envelope.kind == Kind.TELL and not self.held
         if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
             self._endpoint.give_credit(envelope.reply, self.name, letter.size)
         self._replies.fail(letter, error)

@@ -117,6 +117,8 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Vo
         keeper = ActorSpec(actor=CellKeeper, name=f"cell-{order.cell}", cell=order.cell, options=cell)
         await cell.add(keeper)
         hosts = [await cell.add(spec, handover=True) for spec in specs]
+        for actor in order.held:
+            cell.hold(actor, why="held by hand, before this process")
         await bus.flush()
         for host in hosts:
             await _take_over(host, order, voice)

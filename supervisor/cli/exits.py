@@ -22,6 +22,7 @@ class Exit(IntEnum):
 _BY_CODE = {
     "bad-fleet": Exit.USAGE,
     "invalid-name": Exit.USAGE,
+    "state-unusable": Exit.USAGE,
     "invalid-json": Exit.USAGE,
     "daemon-runs": Exit.USAGE,
     "no-such-daemon": Exit.NO_DAEMON,

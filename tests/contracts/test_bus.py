@@ -341,11 +341,10 @@ async def test_who_waits_for_the_end_is_woken(open_bus: OpenBus) -> None:
     async def wait(bus: Bus) -> None:
         reasons.append(await bus.wait_closed())
 
-    async with anyio.create_task_group() as tasks:
-        async with open_bus() as bus:
-            tasks.start_soon(wait, bus)
-            await anyio.wait_all_tasks_blocked()
-            assert reasons == []
+    async with anyio.create_task_group() as tasks, open_bus() as bus:
+        tasks.start_soon(wait, bus)
+        await anyio.wait_all_tasks_blocked()
+        assert reasons == []
     assert reasons == ["closed by its owner"]
 
 

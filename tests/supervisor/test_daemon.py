@@ -188,3 +188,44 @@ def test_the_worker_says_what_it_is_when_started_by_hand() -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "started by the daemon" in done.stderr
+
+
+def test_a_persons_hold_outlives_the_process(daemon: Daemon) -> None:
+    assert daemon.run("hold", "desk").returncode == 0
+    os.kill(daemon.row("desk")["pid"], signal.SIGKILL)
+    daemon.wait(lambda: daemon.kinds("desk").count("cell-started") == 2, "the cell to be started again")
+    assert ask(daemon).returncode == 4
+    daemon.wait(lambda: daemon.row("desk")["state"] == "held", "the new process to hold it")
+    assert ask(daemon).returncode == 4
+    assert daemon.run("revive", "desk").returncode == 0
+    assert ask(daemon).returncode == 0
+
+
+def test_who_waits_for_a_cell_that_must_be_killed_at_the_end_hears_so(daemon: Daemon) -> None:
+    done: list[subprocess.CompletedProcess[str]] = []
+    thread = threading.Thread(target=lambda: done.append(ask(daemon, wait=60.0)))
+    thread.start()
+    daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
+    stopped = time.monotonic()
+    assert daemon.stop() == 0
+    thread.join(timeout=20)
+    assert time.monotonic() - stopped < 8.0, "drain_for is 3 s"
+    assert done[0].returncode == 6
+    assert "actor-died" in done[0].stderr
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(daemon: Daemon) -> None:
+    (daemon.folder / "file").touch()
+    done = daemon.run("up", str(daemon.file), "--state", str(daemon.folder / "file"))
+    assert done.returncode == 2
+    assert "cannot hold the fleet's state" in done.stderr
+
+
+def test_a_stale_note_of_a_reused_pid_is_seen_through(daemon: Daemon) -> None:
+    state = daemon.folder / "other" / "shop"
+    state.mkdir(parents=True)
+    note = {**daemon.where(), "began": daemon.where()["began"] + 1}
+    (state / "daemon.json").write_text(json.dumps(note), encoding="utf-8")
+    done = daemon.run("ps", "--state", str(daemon.folder / "other"))
+    assert done.returncode == 3
+    assert "no daemon" in done.stderr
