@@ -191,7 +191,8 @@ class Daemon:
                 fleet=name, pid=pid, began=began(pid), url=table.url, user=table.user, password=password, ca=ca
             )
         return Whereabouts(
-            fleet=name, pid=pid, began=began(pid), url=server.url, user=server.fleet_login.user, password=server.fleet_login.password,
+            fleet=name, pid=pid, began=began(pid), url=server.url,
+            user=server.fleet_login.user, password=server.fleet_login.password,
             guest_user=server.guest_login.user, guest_password=server.guest_login.password, monitor=server.monitor_url,
         )  # fmt: skip
 

@@ -119,6 +119,19 @@ async def test_an_event_reaches_each_actor_once_whatever_its_replicas() -> None:
     assert two.messages == expected
 
 
+async def test_while_two_incarnations_overlap_an_event_reaches_one_of_them() -> None:
+    probe = Probe("probe", topics={"news": News})
+    far = msgspec.structs.replace(Probe("other", Question).spec, cell="far")
+    async with Stage([probe, far]) as stage:
+        await stage.cells["far"].add(probe.spec)
+        for number in range(20):
+            await stage.publish("news", News(text=str(number)))
+        await stage.wait_until(lambda: len(probe.received) >= 20)
+        for cell in stage.cells.values():
+            await stage.wait_until(lambda: cell.hosts["probe"].row().depth == 0)  # noqa: B023 - waited for at once
+    assert len(probe.received) == 20
+
+
 async def test_an_event_comes_from_nobody_and_begins_a_chain() -> None:
     probe = Probe("probe", topics={"news": News})
     async with Stage([probe]) as stage:

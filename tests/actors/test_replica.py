@@ -293,11 +293,12 @@ async def test_the_deadline_cancels_the_handler() -> None:
 
 async def test_the_deadline_cancels_the_handler_though_its_asker_vanished() -> None:
     hooks, clock, asker = Hooks(), ManualClock(), Asker()
-    async with Stage([waiter(hooks)], clock=clock) as stage, anyio.create_task_group() as tasks:
-        tasks.start_soon(asker.ask, stage, "a", 10.0)
-        await stage.wait_until(lambda: hooks.entered == ["a"])
-        stage.disconnect("stage-caller")
-        tasks.cancel_scope.cancel()
+    async with Stage([waiter(hooks)], clock=clock) as stage:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asker.ask, stage, "a", 10.0)
+            await stage.wait_until(lambda: hooks.entered == ["a"])
+            stage.disconnect("stage-caller")
+            tasks.cancel_scope.cancel()
         await clock.advance(9.9)
         assert hooks.left == []
         await clock.advance(0.3)

@@ -1,6 +1,7 @@
 """A connection to a real server: how it begins, what it survives, and how it notices that it went deaf."""
 
-# pyright: reportPrivateUsage=false  # whether the client knows that it is cut off, nobody else needs to know
+# Whether the client knows that it is cut off is nobody else's business:
+# pyright: reportPrivateUsage=false
 
 import time
 from collections.abc import AsyncGenerator, Callable

@@ -1,6 +1,7 @@
 """What an endpoint promises its cell, on each transport. The actor on the other side speaks the wire by hand."""
 
-# pyright: reportPrivateUsage=false  # some promises are about what is kept, and that is nobody else's business
+# Some promises are about what is kept, which has no public name:
+# pyright: reportPrivateUsage=false
 
 import asyncio
 import time
@@ -193,7 +194,7 @@ async def test_an_error_of_another_version_is_told_with_its_text(open_stage: Ope
         tasks.start_soon(outcome.run, stage.ask())
         [question] = await stage.actor.wait(Kind.ASK)
         body = {"code": "from-the-future", "text": "what is this", "detail": {"self": 1, "text": "x"}}
-        stage.actor._publish(question.reply, said(Kind.ERROR, body, causation=question.id))
+        stage.actor.publish(question.reply, said(Kind.ERROR, body, causation=question.id))
         heard = (await outcome.wait()).error
         assert isinstance(heard, UnknownError)
         assert heard.text == "from-the-future: what is this"
@@ -217,7 +218,7 @@ async def test_an_error_reply_that_cannot_be_read_fails_the_ask_at_once(open_sta
         outcome = Outcome()
         tasks.start_soon(outcome.run, stage.ask())
         [question] = await stage.actor.wait(Kind.ASK)
-        stage.actor._publish(question.reply, said(Kind.ERROR, ["not", "an", "error"], causation=question.id))
+        stage.actor.publish(question.reply, said(Kind.ERROR, ["not", "an", "error"], causation=question.id))
         assert isinstance((await outcome.wait(within=SOON)).error, MessageRefused)
 
 
@@ -273,7 +274,7 @@ async def test_a_reply_to_a_question_that_was_never_asked_is_ignored(open_stage:
         outcome = Outcome()
         tasks.start_soon(outcome.run, stage.ask())
         [question] = await stage.actor.wait(Kind.ASK)
-        stage.actor._publish(question.reply, said(Kind.REPLY, "forged", causation=new_id()))
+        stage.actor.publish(question.reply, said(Kind.REPLY, "forged", causation=new_id()))
         stage.actor.reply(question, "real")
         assert body_of((await outcome.wait()).value) == "real"
 
@@ -544,8 +545,8 @@ async def test_credit_that_makes_no_sense_changes_nothing(open_stage: OpenStage,
     async with open_stage() as stage:
         await stage.tell(1)
         [told] = await stage.actor.wait(Kind.TELL)
-        stage.actor._publish(told.reply, said(Kind.CREDIT, body))
-        stage.actor._publish(told.reply, said(Kind.CREDIT, CreditBody("stranger", 9, 9)))
+        stage.actor.publish(told.reply, said(Kind.CREDIT, body))
+        stage.actor.publish(told.reply, said(Kind.CREDIT, CreditBody("stranger", 9, 9)))
         await stage.actor.bus.flush()
         await stage.speaker.bus.flush()
         assert stage.speaker._accounts["worker"].messages == 1

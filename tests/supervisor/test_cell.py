@@ -354,6 +354,7 @@ async def test_a_hold_and_a_revival_at_once_do_not_double_the_replicas(during: s
             tasks.start_soon(ask, stage, "wait")
         await stage.wait_until(lambda: stage.row("clerk").depth == 2)
         assert len(stage.row("clerk").in_hand) == 1
+        assert stage.row("clerk").restarts == (0 if during == "clean-up" else 2)
         together.out.set()
         tasks.cancel_scope.cancel()
 
