@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from callboard.bus import EMPTY, VERSION, Endpoint, Envelope, Kind, Trust, encode, error_body
-from callboard.errors import CallboardError
+from callboard.errors import CallboardError, WorldError
 from callboard.ids import new_id
 
 from .mailbox import Letter
@@ -60,7 +60,10 @@ class Replies:
         if not address or address.startswith(PRIVATE):
             return
         encoded = msgspec.json.encode(body) if letter.bare == "json" else encode(body)
-        self._endpoint.bus.publish(address, encoded)
+        try:
+            self._endpoint.bus.publish(address, encoded)
+        except WorldError:  # as with any other reply: a bus that is gone is no fault of the actor
+            self._endpoint.lost += 1
 
     def plain(self, letter: Letter, body: object) -> None:
         """Reply with plain data: the runtime's own questions."""

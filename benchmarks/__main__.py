@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import anyio
@@ -54,13 +53,13 @@ def _text(rows: list[report.Row], machine: Machine, options: argparse.Namespace,
     yield f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians; uvloop on all sides\n"
     yield report.table(rows, noisy)
     for work, others in noisy.items():
-        yield f"not quiet: {work}: other programs used {others:.2f} cores; take neither figure nor ratio for true"
+        yield f"not quiet: {work}: other programs used up to {others:.2f} cores; take neither figure nor ratio for true"
     for name in _skipped(works):
         yield f"skipped: {name}: it is not installed here; 'make bench' runs with it"
 
 
 def _others(turns: list[Turn]) -> float:
-    return round(median(turn.others for turn in turns), 2)
+    return round(max(turn.others for turn in turns), 2)
 
 
 def _options() -> argparse.Namespace:

@@ -24,7 +24,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     versions: dict[str, str]
     others: dict[str, float] = {}
-    """For each work: how many cores other programs used meanwhile, in the median turn that counts."""
+    """For each work: how many cores other programs used meanwhile, in the noisiest turn that counts."""
 
 
 def describe() -> Machine:

@@ -435,6 +435,19 @@ async def test_a_crash_keeps_what_waits_for_the_next_object() -> None:
         await stage.wait_until(lambda: asker.got == {"x": Done(text="x"), "y": Done(text="y")})
 
 
+async def test_a_reply_to_an_outsider_that_cannot_leave_is_no_fault_of_the_actor() -> None:
+    hooks = Hooks()
+    async with Stage([waiter(hooks, open=True)]) as stage:
+        with pytest.raises(TimeoutError):
+            await stage.knock("waiter", b'{"type": "Wait", "text": "a"}', within=0.02)
+        stage.disconnect()
+        hooks.go.set()
+        await stage.wait_until(lambda: stage.row("waiter").handled == 1)
+        stage.reconnect()
+        assert stage.events == []
+        assert stage.cells["main"].endpoint.lost == 1
+
+
 # --- full
 
 

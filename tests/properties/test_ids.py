@@ -2,6 +2,7 @@
 
 import re
 import time
+from itertools import pairwise
 
 from callboard.ids import Ids, new_id
 
@@ -36,6 +37,14 @@ def test_an_id_tells_when_it_was_made() -> None:
 def test_two_sources_never_make_the_same_id() -> None:
     one, other = Ids(), Ids()
     assert not {one.new() for _ in range(5000)} & {other.new() for _ in range(5000)}
+
+
+def test_no_random_byte_is_used_for_two_ids() -> None:
+    """Who knows one id must know nothing of the next."""
+    tails = [new_id()[12:] for _ in range(2000)]
+    for shared in range(2, 10):
+        overlaps = sum(one[-2 * shared :] == other[: 2 * shared] for one, other in pairwise(tails))
+        assert overlaps <= 2, f"{shared} bytes at the end of an id begin the next one"
 
 
 def test_every_bit_of_the_random_part_is_used() -> None:
