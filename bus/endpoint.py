@@ -46,7 +46,7 @@ ASKS_MOST: Final = 16_384
 HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
-"""Tells without a pause before other tasks get a turn: four full frames (one frame a turn costs a tenth of the tells)."""
+"""Tells without a pause before other tasks get a turn: four full frames. One frame a turn costs a tenth of them."""
 _QUESTION: Final = 2.0
 _RETRY_PAUSE: Final = 0.01
 _REHOME_WITHIN: Final = 5.0
