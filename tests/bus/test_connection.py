@@ -19,6 +19,7 @@ from callboard.ids import new_id
 
 from ..contracts.ear import WITHIN, Ear
 from ..faults.proxy import TcpProxy
+from .liar import Liar
 
 SECRET = "hush-hush-password"  # noqa: S105 - of nothing
 
@@ -282,7 +283,7 @@ async def test_no_subject_or_reply_address_of_a_guest_ends_the_reader(nats_serve
 async def test_bytes_that_are_no_protocol_do_not_leave_it_deaf(nats_server: NatsServer) -> None:
     """A server that talks nonsense costs the connection, visibly: it reconnects and says that there was a gap."""
     gaps, ear = list[int](), Ear()
-    async with _Liar.open(_port(nats_server.url)) as liar, connect(_options(nats_server, url=liar.url)) as bus:
+    async with Liar.open(_port(nats_server.url)) as liar, connect(_options(nats_server, url=liar.url)) as bus:
         bus.on_gap(lambda: gaps.append(1))
         await bus.subscribe(f"{bus.inbox}.x", ear.hear)
         await bus.flush()
@@ -290,52 +291,6 @@ async def test_bytes_that_are_no_protocol_do_not_leave_it_deaf(nats_server: Nats
         await _until(lambda: bool(gaps))
         bus.publish(f"{bus.inbox}.x", b"again")
         assert await ear.wait(1) == [b"again"]
-
-
-class _Liar:
-    """A proxy that can put words into the server's mouth."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._clients: list[anyio.abc.SocketStream] = []
-        self.url = ""
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, port: int) -> AsyncGenerator["_Liar"]:
-        liar = cls(port)
-        async with (
-            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-            anyio.create_task_group() as tasks,
-        ):
-            liar.url = f"nats://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610 - not Django's
-            tasks.start_soon(listener.serve, liar._serve)
-            yield liar
-            tasks.cancel_scope.cancel()
-
-    async def say(self, data: bytes) -> None:
-        await self._clients[-1].send(data)
-
-    async def _serve(self, client: anyio.abc.SocketStream) -> None:
-        self._clients.append(client)
-        async with (
-            client,
-            await anyio.connect_tcp("127.0.0.1", self._target) as server,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(self._pump, client, server, tasks.cancel_scope)
-            tasks.start_soon(self._pump, server, client, tasks.cancel_scope)
-
-    async def _pump(
-        self, source: anyio.abc.SocketStream, sink: anyio.abc.SocketStream, scope: anyio.CancelScope
-    ) -> None:
-        try:
-            async for data in source:
-                await sink.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return
-        finally:
-            scope.cancel()
 
 
 # --- reconnecting

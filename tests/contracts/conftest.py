@@ -1,12 +1,16 @@
 """Every test in this folder runs on each transport: what holds for one must hold for the other."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 import pytest
 
 from callboard.bus import Bus, ConnectOptions, MemoryBroker, NatsServer, connect
 from callboard.ids import new_id
+
+from .raw_actor import RawActor
+from .stage import Stage, speaking
 
 OpenBus = Callable[[], AbstractAsyncContextManager[Bus]]
 """Opens one more connection to the one broker of the test."""
@@ -26,3 +30,31 @@ def open_bus(request: pytest.FixtureRequest, memory_broker: MemoryBroker, nats_s
 def fleet() -> str:
     """A fleet name that no other test uses: the real server is shared."""
     return f"f-{new_id()}"
+
+
+class OpenStage(Protocol):
+    """Opens a stage of three connections."""
+
+    def __call__(self, name: str = "worker", of: str = "") -> AbstractAsyncContextManager[Stage]:
+        """Call the actor `name`, and the fleet `of`; empty is one of the test's own."""
+        ...
+
+
+@pytest.fixture
+def open_stage(open_bus: OpenBus, fleet: str) -> OpenStage:
+    """Open stages on one broker."""
+
+    @asynccontextmanager
+    async def _open(name: str = "worker", of: str = "") -> AsyncGenerator[Stage]:
+        of = of or fleet
+        async with AsyncExitStack() as stack:
+            buses = [await stack.enter_async_context(open_bus()) for _ in range(3)]
+            speaker = await stack.enter_async_context(speaking(buses[0], of, "front"))
+            daemon = await stack.enter_async_context(speaking(buses[1], of, "daemon"))
+            stage = Stage(of, speaker, daemon, RawActor(buses[2], of, name))
+            await daemon.answer_where(stage.where)
+            await buses[1].flush()
+            await stage.actor.open()
+            yield stage
+
+    return _open

@@ -1,0 +1,213 @@
+"""What is told of an actor that is not there, on each transport, and at once."""
+
+# Some promises are about what is kept, which has no public name:
+# pyright: reportPrivateUsage=false
+
+import time
+
+import anyio
+import pytest
+
+from callboard.bus import (
+    ActorDied,
+    Held,
+    Kind,
+    NoSuchActor,
+    NoticeBody,
+    encode,
+    subjects,
+)
+from callboard.bus.credit import MESSAGES
+
+from .conftest import OpenBus, OpenStage
+from .ear import WITHIN, Ear
+from .raw_actor import RawActor, body_of, said
+from .stage import SOON, Outcome, speaking
+
+# --- nobody home
+
+
+@pytest.mark.parametrize("verb", ["ask", "tell"])
+async def test_an_unknown_actor_is_known_to_be_unknown_at_once(open_stage: OpenStage, verb: str) -> None:
+    async with open_stage() as stage:
+        began = time.monotonic()
+        with pytest.raises(NoSuchActor, match="nobody"):
+            await (stage.ask("nobody") if verb == "ask" else stage.tell(name="nobody"))
+        assert time.monotonic() - began < SOON
+        assert set(stage.asked) == {"nobody"}
+
+
+async def test_without_a_daemon_an_unknown_actor_is_unknown_at_once(open_bus: OpenBus, fleet: str) -> None:
+    async with open_bus() as bus, speaking(bus, fleet, "front") as endpoint:
+        began = time.monotonic()
+        with pytest.raises(NoSuchActor):
+            await endpoint.ask("nobody", said(Kind.ASK, reply=endpoint.inbox), timeout=WITHIN)
+        assert time.monotonic() - began < SOON
+
+
+async def test_a_held_actor_is_known_to_be_held_at_once(open_stage: OpenStage) -> None:
+    async with open_stage() as stage:
+        stage.whereabouts["worker"] = "held"
+        await stage.actor.leave()
+        began = time.monotonic()
+        with pytest.raises(Held, match="callboard revive worker"):
+            await stage.ask()
+        assert time.monotonic() - began < SOON
+
+
+@pytest.mark.parametrize(("fleet_name", "name"), [("", "worker"), ("", "sys"), ("sys", "worker"), ("sys", "sys")])
+async def test_a_question_to_an_actor_that_restarts_reaches_the_next_one(
+    open_stage: OpenStage, fleet_name: str, name: str
+) -> None:
+    """Also where a name looks like a word of the subject grammar."""
+    async with open_stage(name, fleet_name) as stage, anyio.create_task_group() as tasks:
+        stage.whereabouts[name] = "restarting"
+        await stage.actor.leave()
+        outcome = Outcome()
+        tasks.start_soon(outcome.run, stage.ask(name))
+        with anyio.fail_after(WITHIN):
+            while not stage.asked:
+                await anyio.lowlevel.checkpoint()
+        await stage.actor.open()
+        [question] = await stage.actor.wait(Kind.ASK)
+        stage.actor.reply(question, "here I am")
+        assert body_of((await outcome.wait()).value) == "here I am"
+
+
+async def test_unknown_messages_give_no_credit_that_was_not_taken(open_stage: OpenStage) -> None:
+    """An ask takes no credit, so one that reaches nobody returns none."""
+    async with open_stage() as stage:
+        for number in range(5):
+            await stage.tell(number)
+        await stage.actor.wait(Kind.TELL, 5)
+        await stage.actor.leave()
+        with pytest.raises(NoSuchActor):
+            await stage.ask()
+        assert stage.speaker._accounts["worker"].messages == 5
+
+
+async def test_a_tell_that_reaches_nobody_gives_its_credit_back_and_is_counted(open_stage: OpenStage) -> None:
+    async with open_stage() as stage:
+        await stage.tell("first")
+        await stage.actor.wait(Kind.TELL)
+        await stage.actor.leave()
+        await stage.tell("lost")
+        with pytest.raises(NoSuchActor):
+            await stage.ask()
+        assert stage.speaker.lost == 1
+        assert stage.speaker._accounts["worker"].messages == 1
+
+
+@pytest.mark.parametrize("reply", ["cb.x", "cb.shop.to.worker.daemon", "a b", "x\r\nPUB a 0\r\n\r\n", "*", "$JS.API"])
+async def test_a_daemon_asked_from_a_strange_address_goes_on_and_says_nothing_there(
+    open_stage: OpenStage, open_bus: OpenBus, reply: str
+) -> None:
+    ear = Ear()
+    async with open_stage() as stage, open_bus() as other:
+        if " " not in reply and "*" not in reply:
+            await other.subscribe(reply, ear.hear)
+            await other.flush()
+        question = encode(said(Kind.WHERE, "worker", reply=reply))
+        other.publish(subjects.system(stage.fleet, "where", sender="evil"), question)
+        await other.flush()
+        with pytest.raises(NoSuchActor):
+            await stage.ask("nobody")
+        assert stage.asked[-1] == "nobody"
+        await stage.daemon.bus.flush()
+        await other.flush()
+        assert ear.heard == []
+        assert stage.daemon.bus.statistics().reconnects == 0
+
+
+# --- deaths
+
+
+@pytest.mark.parametrize("what", ["down", "gap"])
+async def test_when_an_actor_dies_its_questions_fail_and_those_held_elsewhere_go_on(
+    open_stage: OpenStage, what: str
+) -> None:
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        lost, kept, other = Outcome(), Outcome(), Outcome()
+        tasks.start_soon(lost.run, stage.ask(body="lost"))
+        await stage.actor.wait(Kind.ASK, 1)
+        tasks.start_soon(kept.run, stage.ask(body="kept"))
+        keep = (await stage.actor.wait(Kind.ASK, 2))[1]
+        bystander = RawActor(stage.actor.bus, stage.fleet, "bystander")
+        await bystander.open()
+        tasks.start_soon(other.run, stage.ask("bystander"))
+        [elsewhere] = await bystander.wait(Kind.ASK)
+        stage.actor.holding = lambda asked: [each for each in asked if each == keep.id]
+        await stage.down(what)
+        error = (await lost.wait(within=SOON)).error
+        assert isinstance(error, ActorDied)
+        assert error.detail["actor"] == "worker"
+        assert "killed" in error.text
+        assert not kept.done
+        assert not other.done
+        stage.actor.reply(keep, "still here")
+        bystander.reply(elsewhere, "not concerned")
+        assert body_of((await kept.wait()).value) == "still here"
+        assert body_of((await other.wait()).value) == "not concerned"
+
+
+@pytest.mark.parametrize("what", ["up", "held", "crashed", "ended", "something new"])
+async def test_other_notices_fail_no_question(open_stage: OpenStage, what: str) -> None:
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        outcome = Outcome()
+        tasks.start_soon(outcome.run, stage.ask())
+        [question] = await stage.actor.wait(Kind.ASK)
+        await stage.down(what)
+        await stage.speaker.flush()
+        assert not outcome.done
+        stage.actor.reply(question, "as if nothing had happened")
+        assert (await outcome.wait()).error is None
+
+
+async def test_when_nobody_answers_for_a_dead_actor_its_questions_fail_as_died(open_stage: OpenStage) -> None:
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        outcome = Outcome()
+        tasks.start_soon(outcome.run, stage.ask())
+        await stage.actor.wait(Kind.ASK)
+        await stage.actor.leave()
+        await stage.down()
+        assert isinstance((await outcome.wait(within=SOON)).error, ActorDied)
+
+
+async def test_each_failed_question_has_an_error_of_its_own(open_stage: OpenStage) -> None:
+    """One error raised in two tasks would grow a traceback of both."""
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        outcomes = Outcome(), Outcome()
+        for outcome in outcomes:
+            tasks.start_soon(outcome.run, stage.ask())
+        await stage.actor.wait(Kind.ASK, 2)
+        await stage.down()
+        one, other = [(await outcome.wait()).error for outcome in outcomes]
+        assert isinstance(one, ActorDied)
+        assert isinstance(other, ActorDied)
+        assert one is not other
+
+
+async def test_what_a_dead_actor_held_of_our_credit_is_ours_again(open_stage: OpenStage) -> None:
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        for number in range(MESSAGES):
+            await stage.tell(number)
+        outcome = Outcome()
+        tasks.start_soon(outcome.run, stage.tell("next"))
+        await anyio.wait_all_tasks_blocked()
+        assert not outcome.done
+        await stage.down()
+        assert (await outcome.wait()).error is None
+        assert len(await stage.actor.wait(Kind.TELL, MESSAGES + 1)) == MESSAGES + 1
+
+
+async def test_every_endpoint_hears_a_notice_and_so_does_its_listener(open_stage: OpenStage) -> None:
+    heard: list[tuple[str, NoticeBody]] = []
+    notice = NoticeBody("worker", "up", epoch=3)
+    async with open_stage() as stage:
+        stage.speaker.on_notice(lambda each: heard.append(("speaker", each)))
+        stage.daemon.on_notice(lambda each: heard.append(("daemon", each)))
+        stage.daemon.notify(notice)
+        with anyio.fail_after(WITHIN):
+            while len(heard) < 2:
+                await anyio.lowlevel.checkpoint()
+        assert sorted(heard, key=lambda each: each[0]) == [("daemon", notice), ("speaker", notice)]
