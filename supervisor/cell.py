@@ -33,7 +33,7 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store import ActorFile, WorkingMemory
 
-from .config import RESERVED, RESERVED_PREFIX
+from .reserved import is_reserved
 from .restart import decide_restart
 
 Report = Callable[[str, str, str, dict[str, str | int | float | bool | None]], None]
@@ -95,7 +95,7 @@ class Cell:
         known = self.hosts.get(name)
         if known is not None and known.parent == parent.name and known.spec.actor is actor:
             return name
-        if known is not None or name in self.homes or name in RESERVED or name.startswith(RESERVED_PREFIX):
+        if known is not None or name in self.homes or is_reserved(name):
             raise BadActor(f"{parent.name} cannot spawn {name!r}: the name is taken", actor=parent.name)
         if len(self.hosts) >= _CHILDREN_MOST:
             raise BadActor(f"cell {self.endpoint.cell} has {_CHILDREN_MOST} actors: the limit", cell=self.endpoint.cell)

@@ -5,7 +5,6 @@ so that ``callboard check`` finds what ``callboard up`` would.
 """
 
 import importlib
-import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -19,10 +18,8 @@ from callboard.errors import CallboardError
 from callboard.names import checked
 
 from .errors import BadFleet
-
-RESERVED: Final = frozenset({"supervisor", "office", "daemon"})
-RESERVED_PREFIX: Final = "cell-"
-CELL_NAME_MOST: Final = 63 - len(RESERVED_PREFIX)
+from .reserved import CELL_NAME_MOST, RESERVED, is_reserved, keeper_of
+from .toml_lines import explain
 
 
 class FleetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +64,12 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     actor: list[ActorTable]
 
 
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
+    "intensity": Intensity, "may": Grant,
+}  # fmt: skip
+
+
 class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A checked fleet file."""
 
@@ -102,13 +105,13 @@ def load_fleet(path: Path) -> FleetConfig:
     try:
         file = msgspec.convert(plain, FleetFile)
     except (msgspec.ValidationError, CallboardError) as error:
-        raise BadFleet(_explain(path, text, str(error)), path=str(path)) from error
+        raise BadFleet(explain(path, text, str(error), tables=_TABLES), path=str(path)) from error
     home = path.resolve().parent
     look_beside(home)
     try:
         tables, specs = _check(file)
     except _Fault as fault:
-        raise BadFleet(_explain(path, text, fault.text, at=fault.at), path=str(path)) from fault
+        raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
     return FleetConfig(name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home)
 
 
@@ -149,8 +152,9 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
     _name(name, "actor", f"{at}.name")
     cell = table.cell or name
     _name(cell, "cell", f"{at}.cell")
-    if name in RESERVED or name.startswith(RESERVED_PREFIX):
-        raise _Fault(f"{name!r} is kept for the runtime: not {sorted(RESERVED)}, nor 'cell-…'", f"{at}.name")
+    if is_reserved(name):
+        kept = f"not {sorted(RESERVED)}, nor {keeper_of('…')!r}"
+        raise _Fault(f"{name!r} is kept for the runtime: {kept}", f"{at}.name")
     if cell in RESERVED or len(cell) > CELL_NAME_MOST:
         raise _Fault(
             f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
@@ -220,50 +224,3 @@ def _import(use: str, at: str) -> type[Actor]:
     if not (isinstance(found, type) and issubclass(found, Actor)):
         raise _Fault(f"{use!r} is no Actor class", at)
     return found
-
-
-# --- where in the file
-
-_STEP: Final = re.compile(r"\.([a-z_]+)(?:\[(\d+)\])?")
-
-
-def _explain(path: Path, text: str, error: str, *, at: str = "") -> str:
-    """Return ``file:line: key: what is wrong``; msgspec puts the key at the end of its text."""
-    what, _, place = error.partition(" - at `")
-    key = at or place.rstrip("`") or "$"
-    unknown = re.search(r"unknown field `(\w+)`", what)
-    if unknown and ".options" not in key:
-        key = f"{key}.{unknown.group(1)}"
-        what = f"{what}; legal: {_legal_keys(key)}"
-    return f"{path}:{line_of(text, key)}: {key.removeprefix('$.') or 'file'}: {what}"
-
-
-def _legal_keys(key: str) -> str:
-    tables: dict[str, type[msgspec.Struct]] = {
-        "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
-        "intensity": Intensity, "may": Grant,
-    }  # fmt: skip
-    steps = [step for step, _ in _STEP.findall(key)][:-1]
-    table = tables.get(steps[-1], FleetFile) if steps else FleetFile
-    return ", ".join(table.__struct_fields__)
-
-
-def line_of(text: str, key: str) -> int:
-    """Return the line of a key such as ``$.actor[1].health.silent_after`` in TOML `text`; 1 if it is not written."""
-    steps = _STEP.findall(key)
-    if not steps:
-        return 1
-    lines = text.splitlines()
-    at, header = 0, ""
-    for step, index in steps[:-1] if len(steps) > 1 else []:
-        header = f"{header}.{step}".lstrip(".")
-        pattern = re.compile(rf"\s*\[+\s*{re.escape(header)}\s*\]+")
-        hits = [number for number, line in enumerate(lines) if number >= at and pattern.match(line)]
-        if hits:
-            at = hits[min(int(index or 0), len(hits) - 1)]
-    for name, _ in reversed(steps):
-        written = re.compile(rf"\s*(\[+\s*)?({re.escape(header)}\.)?{re.escape(name)}\b")
-        hit = next((number for number in range(at, len(lines)) if written.match(lines[number])), None)
-        if hit is not None:
-            return hit + 1
-    return at + 1

@@ -40,6 +40,7 @@ from .messages import (
 )
 from .process import CellOrder
 from .records import Records, open_records
+from .reserved import keeper_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts, began
 from .worker import Voice
@@ -74,7 +75,7 @@ class Daemon:
         found = [_absent(spec, charge) for spec in charge.specs]
         if charge.state == "up":
             try:
-                reply = await self._voice.ask(f"cell-{charge.name}", ListRows(), timeout=ROW_WITHIN, reply=Rows)
+                reply = await self._voice.ask(keeper_of(charge.name), ListRows(), timeout=ROW_WITHIN, reply=Rows)
                 found = reply.rows
             except CallboardError:
                 found = [msgspec.structs.replace(row, state="silent") for row in found]
@@ -97,7 +98,7 @@ class Daemon:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
         charge = self._charge_of(order.actor)
         if charge.state == "up":
-            done = await self._voice.ask(f"cell-{charge.name}", order, timeout=5.0, reply=Done)
+            done = await self._voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
             (charge.held.add if order.verb == "hold" else charge.held.discard)(order.actor)
             return done
         if order.verb == "hold":
@@ -145,7 +146,7 @@ class Daemon:
         for charge in self.charges.values():
             if actor in charge.understudies:
                 return {"up": "up", "held": "held", "ended": "unknown"}.get(charge.state, "restarting")
-        return "up" if actor in ("supervisor", *(f"cell-{name}" for name in self.charges)) else "unknown"
+        return "up" if actor in ("supervisor", *(keeper_of(name) for name in self.charges)) else "unknown"
 
     # --- life
 

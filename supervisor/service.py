@@ -23,6 +23,7 @@ from .messages import (
     Rows,
     Stop,
 )
+from .reserved import is_reserved
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -86,7 +87,7 @@ class CellKeeper(Actor):
     @receive
     async def rows(self, _message: ListRows, _ctx: Context) -> Rows:
         """Say how it stands with each actor."""
-        return Rows(rows=[row for row in self.options.rows() if not row.actor.startswith("cell-")])
+        return Rows(rows=[row for row in self.options.rows() if not is_reserved(row.actor)])
 
     @receive
     async def order(self, message: Order, _ctx: Context) -> Done:

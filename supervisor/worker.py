@@ -30,6 +30,7 @@ from .config import look_beside, spec_from
 from .messages import CellReady, CellUp, Kept, Recorded
 from .process import BUS_LOST, CellOrder
 from .reports import Reports
+from .reserved import keeper_of
 from .service import CellKeeper, Supervisor
 
 ORPHAN_DRAIN: Final = 1.0
@@ -114,7 +115,7 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Vo
         tasks.start_soon(ending.watch_signals)
         tasks.start_soon(ending.watch_bus, bus)
         ending.watch_daemon()
-        keeper = ActorSpec(actor=CellKeeper, name=f"cell-{order.cell}", cell=order.cell, options=cell)
+        keeper = ActorSpec(actor=CellKeeper, name=keeper_of(order.cell), cell=order.cell, options=cell)
         await cell.add(keeper)
         hosts = [await cell.add(spec, handover=True) for spec in specs]
         for actor in order.held:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.supervisor import BadFleet, load_fleet
-from callboard.supervisor.config import line_of
+from callboard.supervisor.toml_lines import line_of
 
 from .conftest import AGENTS
 
@@ -75,6 +75,7 @@ def test_a_good_file_becomes_a_frozen_config(write: object) -> None:
         ("config_agents:Clerk", "no_such_module:X", ("8: actor[1].use:", "cannot be imported")),
         ("config_agents:Clerk", "config_agents", ("8: actor[1].use:", "package.module:Class")),
         ("replicas = 2", 'name = "supervisor"', ("9: actor[1].name:", "kept for the runtime")),
+        ("replicas = 2", 'name = "cell-desk"', ("9: actor[1].name:", "nor 'cell-…'")),
         ("replicas = 2", 'cell = "a b"', ("9: actor[1].cell:", "a-z")),
         ("replicas = 2", f'cell = "{"a" * 60}"', ("9: actor[1].cell:", "58")),
         ("replicas = 2", "options = { x = 1 }", ("9: actor[1].options",)),

@@ -1,0 +1,18 @@
+"""Names that the runtime keeps for itself: its own actors are spoken to at addresses like anybody's."""
+
+from typing import Final
+
+RESERVED: Final = frozenset({"supervisor", "office", "daemon"})
+_KEEPER: Final = "cell-"
+CELL_NAME_MOST: Final = 63 - len(_KEEPER)
+"""Characters a cell's name may have, so that its keeper's is a name too."""
+
+
+def keeper_of(cell: str) -> str:
+    """Return the name of the actor that answers the daemon for `cell`."""
+    return f"{_KEEPER}{cell}"
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether no user's actor may be called `name`."""
+    return name in RESERVED or name.startswith(_KEEPER)
