@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from callboard.processes import began
+
 from .errors import OwnerConflict
 from .faults import typed
 
@@ -96,7 +98,7 @@ def _is_at(fd: int, path: Path) -> bool:
 
 def _write_note(fd: int) -> None:
     os.ftruncate(fd, 0)
-    os.pwrite(fd, msgspec.json.encode(_Holder(pid=os.getpid(), started=_started(os.getpid()) or 0)), 0)
+    os.pwrite(fd, msgspec.json.encode(_Holder(pid=os.getpid(), started=began(os.getpid()) or 0)), 0)
 
 
 def _read_note(fd: int) -> int | None:
@@ -105,13 +107,4 @@ def _read_note(fd: int) -> int | None:
         holder = msgspec.json.decode(os.pread(fd, _LARGEST_NOTE, 0), type=_Holder)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return holder.pid if _started(holder.pid) == holder.started else None
-
-
-def _started(pid: int) -> int | None:
-    """Return when a process was started, in clock ticks since boot; None if it cannot be seen to live."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[19])
+    return holder.pid if began(holder.pid) == holder.started else None

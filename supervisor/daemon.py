@@ -19,6 +19,7 @@ from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSu
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
+from callboard.processes import began
 
 from .cell import Cell
 from .charge import Charge
@@ -42,7 +43,7 @@ from .process import CellOrder
 from .records import Records, open_records
 from .reserved import keeper_of
 from .service import Supervisor
-from .state import StateDirectory, Whereabouts, began
+from .state import StateDirectory, Whereabouts
 from .worker import Voice
 
 ROW_WITHIN: Final = 0.5
@@ -189,10 +190,10 @@ class Daemon:
             password = _read_secret(self.config.home, table.password_file)
             ca = str((self.config.home / table.ca).resolve()) if table.ca else ""
             return Whereabouts(
-                fleet=name, pid=pid, began=began(pid), url=table.url, user=table.user, password=password, ca=ca
+                fleet=name, pid=pid, began=began(pid) or 0, url=table.url, user=table.user, password=password, ca=ca
             )
         return Whereabouts(
-            fleet=name, pid=pid, began=began(pid), url=server.url,
+            fleet=name, pid=pid, began=began(pid) or 0, url=server.url,
             user=server.fleet_login.user, password=server.fleet_login.password,
             guest_user=server.guest_login.user, guest_password=server.guest_login.password, monitor=server.monitor_url,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from callboard.names import checked
+from callboard.processes import began
 from callboard.store import OwnerConflict, OwnerLock
 
 from .errors import DaemonRuns, NoSuchDaemon, StateUnusable
@@ -117,12 +118,3 @@ def _read(file: Path) -> Whereabouts | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return found if began(found.pid) == found.began else None
-
-
-def began(pid: int) -> int:
-    """Return when process `pid` began, in clock ticks since boot (field 22 of its stat), or 0 if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[19])
