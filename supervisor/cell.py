@@ -30,13 +30,13 @@ from callboard.actors import (
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
-from callboard.errors import CallboardError
+from callboard.errors import CallboardError, Detail
 from callboard.store import ActorFile, WorkingMemory
 
 from .reserved import is_reserved
 from .restart import decide_restart
 
-Report = Callable[[str, str, str, dict[str, str | int | float | bool | None]], None]
+Report = Callable[[str, str, str, Detail], None]
 _CHILDREN_MOST = 10_000
 _OVERDUE_EVERY = 0.1
 """Seconds between two looks for handlers past their deadline; at 10,000 idle actors a look takes half a millisecond."""

@@ -17,7 +17,7 @@ from callboard.actors import ActorSpec, Row, State
 from callboard.background import background
 from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
-from callboard.errors import CallboardError
+from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
 from callboard.processes import began
 
@@ -25,20 +25,7 @@ from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import BadFleet
-from .messages import (
-    ActorRow,
-    Actors,
-    CellReady,
-    CellUp,
-    Done,
-    EventList,
-    Flat,
-    Kept,
-    ListEvents,
-    ListRows,
-    Order,
-    Rows,
-)
+from .messages import ActorRow, Actors, CellReady, CellUp, Done, Kept, ListRows, Order, Rows
 from .process import CellOrder
 from .records import Records, open_records
 from .reserved import keeper_of
@@ -86,14 +73,6 @@ class Daemon:
                      cell=charge.name, pid=charge.pid, up_for=up_for)
             for row in found
         ]  # fmt: skip
-
-    async def list_events(self, query: ListEvents) -> EventList:
-        """Return recorded events."""
-        return await self.records.list(query)
-
-    async def record(self, kind: str, subject: str, text: str, detail: Flat) -> None:
-        """Record what a cell reported."""
-        await self.records.add(kind, subject, text, detail)
 
     async def order(self, order: Order) -> Done:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
@@ -223,7 +202,7 @@ class Daemon:
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self._endpoint.answer_where(self.where)
 
-    def _report(self, kind: str, subject: str, text: str, _detail: Flat) -> None:
+    def _report(self, kind: str, subject: str, text: str, _detail: Detail) -> None:
         self.stop(f"the supervisor itself: {kind} {subject}: {text}") if kind == "actor-held" else None
 
     async def _start_cells(self, tasks: TaskGroup, guardian: Guardian) -> None:

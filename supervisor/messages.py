@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-import msgspec
-
 from callboard.actors import Message, Row
+from callboard.errors import Detail
+from callboard.store import Event
 
-Flat = dict[str, str | int | float | bool | None]
 Verb = Literal["restart", "hold", "revive"]
 
 
@@ -17,17 +16,6 @@ class ActorRow(Row, frozen=True, kw_only=True):
     pid: int
     up_for: float
     """Seconds since this incarnation was started."""
-
-
-class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, as recorded."""
-
-    seq: int
-    at: float
-    kind: str
-    subject: str
-    text: str
-    detail: Flat
 
 
 class ListActors(Message):
@@ -53,7 +41,7 @@ class ListEvents(Message):
 class EventList(Message):
     """Events, oldest first."""
 
-    events: list[EventRow]
+    events: list[Event]
 
 
 class Order(Message):
@@ -79,7 +67,7 @@ class Recorded(Message):
     kind: str
     subject: str
     text: str
-    detail: Flat
+    detail: Detail
 
 
 class CellUp(Message):

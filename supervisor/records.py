@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from callboard.clock import Clock
+from callboard.errors import Detail
 from callboard.store import DAEMON, Database, Epochs, Event, Events
 
-from .messages import EventList, EventRow, Flat, ListEvents, Recorded
+from .messages import EventList, ListEvents, Recorded
 
 Listener = Callable[[Event], None]
 
@@ -20,7 +21,7 @@ class Records:
         self.epochs = Epochs(db)
         self.listeners: list[Listener] = []
 
-    async def add(self, kind: str, subject: str, text: str, detail: Flat | None = None) -> None:
+    async def add(self, kind: str, subject: str, text: str, detail: Detail | None = None) -> None:
         """Record an event and tell those who listen."""
         event = await self._events.append(kind, subject, text, detail)
         for listener in self.listeners:
@@ -37,10 +38,7 @@ class Records:
             found = await self._events.after(query.after, limit)
         else:
             found = await self._events.latest(limit, kind=query.kind or None, subject=query.subject or None)
-        rows = [
-            EventRow(seq=e.seq, at=e.at, kind=e.kind, subject=e.subject, text=e.text, detail=e.detail) for e in found
-        ]
-        return EventList(events=sorted(rows, key=lambda row: row.seq))
+        return EventList(events=sorted(found, key=lambda event: event.seq))
 
 
 @asynccontextmanager

@@ -6,8 +6,9 @@ from typing import Final
 import anyio
 
 from callboard.clock import Clock
+from callboard.errors import Detail
 
-from .messages import Flat, Recorded
+from .messages import Recorded
 
 QUEUE_MOST: Final = 1000
 EDGE_MOST: Final = 100
@@ -26,7 +27,7 @@ class Reports:
         self._minute = 0.0
         self.dropped = 0
 
-    def put(self, kind: str, subject: str, text: str, detail: Flat) -> None:
+    def put(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         """Take an event; when 1,000 wait already, or its edge had its 100 this minute, it is only counted."""
         if not self._admits((kind, subject, str(detail.get("code", "")), str(detail.get("sender", "")))):
             self.dropped += 1

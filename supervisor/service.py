@@ -46,7 +46,7 @@ class Supervisor(Actor):
     @receive
     async def events(self, message: ListEvents, _ctx: Context) -> EventList:
         """List what was seen and done."""
-        return await self.options.list_events(message)
+        return await self.options.records.list(message)
 
     @receive
     async def order(self, message: Order, _ctx: Context) -> Done:
@@ -62,7 +62,7 @@ class Supervisor(Actor):
     @receive
     async def recorded(self, message: Recorded, _ctx: Context) -> None:
         """Record what a cell saw."""
-        await self.options.record(message.kind, message.subject, message.text, message.detail)
+        await self.options.records.take(message)
 
     @receive
     async def cell_up(self, message: CellUp, _ctx: Context) -> Kept:

@@ -16,10 +16,11 @@ from callboard.actors import Actor, ActorSpec, Host, Row, Speaker, spec_of
 from callboard.actors.testing import Probe
 from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, subjects
 from callboard.clock import Clock, SystemClock
+from callboard.errors import Detail
 from callboard.ids import new_id
 
 from .cell import Cell
-from .messages import Flat, Recorded
+from .messages import Recorded
 
 _PAYLOAD: Final = 1024 * 1024
 _LOOK_AGAIN: Final = 0.001
@@ -89,7 +90,7 @@ class Stage(Speaker):
         bus = self.buses[cell] = await self._stack.enter_async_context(self.broker.bus())
         return await self._stack.enter_async_context(Endpoint(bus, fleet="stage", cell=cell, clock=self.clock))
 
-    def _report(self, kind: str, subject: str, text: str, detail: Flat) -> None:
+    def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self.events.append(Recorded(kind=kind, subject=subject, text=text, detail=detail))
         self._reported.set()
         self._reported = anyio.Event()
