@@ -13,7 +13,8 @@ from .errors import BadActor
 from .grant import Grant, Verb
 from .mailbox import Letter
 from .message import Message
-from .speaking import Cause, Speaker, target_name
+from .speaking import Cause, Speaker
+from .target import target_name
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -53,13 +54,12 @@ class Services(Protocol):
 class Context(Speaker):
     """Given to each handler and hook; valid while that call runs."""
 
-    __slots__ = ("_endpoint", "_letter", "_name", "_services")
+    __slots__ = ("_letter", "_services")
 
     def __init__(self, services: Services, letter: Letter | None) -> None:
         self._services = services
         self._letter = letter
-        self._endpoint = services.endpoint
-        self._name = services.name
+        self._endpoint, self._name = services.endpoint, services.name
 
     def _permit(self, verb: Verb, name: str) -> None:
         self._services.grant.check(self._name, verb, name)

@@ -1,8 +1,9 @@
 """The doors of an actor: what arrives is told apart, checked, and put in the mailbox or refused.
 
 Three doors. The mailbox subject takes envelopes from cells. The front door takes bare JSON or msgpack maps from
-outsiders, with least trust, and only where the actor is open. A topic takes events. Control envelopes (cancel, holds)
-are acted on at the door and so pass a full mailbox.
+outsiders, with least trust, and only where the actor is open. A topic takes events, with least trust too: bare JSON
+cannot say how far its publisher believed what it acted on, and trust never rises. Control envelopes (cancel, holds) are
+acted on at the door and so pass a full mailbox.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,13 @@ from callboard.bus import (
     VERSION,
     Envelope,
     Format,
-    Held,
     Kind,
     MailboxFull,
     MessageRefused,
     Trust,
     decode_body,
     encode,
+    held_error,
     is_bare,
     refuse,
     split,
@@ -40,6 +41,7 @@ class Doorkeeper(Protocol):
     name: str
     mailbox: Mailbox
     homes: Mapping[str, str]
+    why_held: str
 
     @property
     def held(self) -> bool:
@@ -71,6 +73,8 @@ class _Tagged(msgspec.Struct):
     type: str
 
 
+_ORDINARY: Final = frozenset((int(Kind.TELL), int(Kind.ASK)))
+_MOST_TRUST: Final = int(Trust.OWNER)
 _json_tag: Final = msgspec.json.Decoder(_Tagged)
 _msgpack_tag: Final = msgspec.msgpack.Decoder(_Tagged)
 
@@ -88,9 +92,9 @@ class Door:
             if isinstance(envelope, MessageRefused):
                 self._house.refuse(_nameless(cell), envelope)
                 continue
-            trust = min(envelope.trust, Trust.OWNER)
+            trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
             letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)))
-            if envelope.kind in (Kind.TELL, Kind.ASK):
+            if envelope.kind in _ORDINARY:
                 self.admit(letter)
             elif envelope.kind == Kind.CANCEL:
                 self._house.cancel(envelope.causation)
@@ -106,10 +110,7 @@ class Door:
             error = f"{envelope.sender!r} lives in cell {house.homes[envelope.sender]!r}, not in {letter.cell!r}"
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
-            house.refuse(
-                letter,
-                Held(f"{house.name} is held; 'callboard revive {house.name}' lets it go on", actor=house.name),
-            )
+            house.refuse(letter, held_error(house.name, house.why_held))
         elif not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
             house.refuse(letter, MessageRefused(error, path="$.type"))
@@ -140,11 +141,10 @@ class Door:
             return
         made = new_id()
         written = Format.JSON if form == "json" else Format.MSGPACK
-        trust = Trust.INTERNAL if topic else Trust.EXTERNAL
         envelope = Envelope(
-            VERSION, kind, tag, 0, made, "", "", made, 1, reply=reply, trust=trust, format=written, body=body
+            VERSION, kind, tag, 0, made, "", "", made, 1, reply=reply, trust=Trust.EXTERNAL, format=written, body=body
         )
-        self.admit(Letter(envelope, "", trust, len(data), topic, form))
+        self.admit(Letter(envelope, "", Trust.EXTERNAL, len(data), topic, form))
 
 
 def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:

@@ -46,6 +46,7 @@ class Handler(Generic[M, R]):
         self.topic = topic
         self.owner: type[Any] | None = None
         self.name = getattr(method, "__name__", "handler")
+        self._copies: dict[type[Any], Self] = {}
         self.__doc__ = method.__doc__
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
@@ -62,8 +63,10 @@ class Handler(Generic[M, R]):
 
     def _inherited_by(self, owner: type[Any]) -> Self:
         """Return this handler as a target of the subclass `owner`, which has a name of its own."""
-        copy = type(self)(self.method, self.topic)
-        copy.owner, copy.name = owner, self.name
+        copy = self._copies.get(owner)
+        if copy is None:  # one for each subclass: what is known of a target is kept by its identity
+            copy = self._copies[owner] = type(self)(self.method, self.topic)
+            copy.owner, copy.name = owner, self.name
         return copy
 
 

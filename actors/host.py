@@ -5,12 +5,23 @@ for good everything that still waits is answered with a typed error.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Held, Kind, Subscription, subjects
+from callboard.bus import (
+    VERSION,
+    Endpoint,
+    Envelope,
+    Kind,
+    Subscription,
+    Trust,
+    decode_body,
+    encode,
+    held_error,
+    subjects,
+)
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
@@ -22,9 +33,8 @@ from .door import Door
 from .errors import ActorStopped, BadActor
 from .grant import Grant
 from .mailbox import Letter, Mailbox
-from .message import tag_of
+from .message import fingerprint, tag_of
 from .replies import Replies
-from .speaking import NO_CAUSE, Speaker
 from .spec import ActorSpec
 
 State = Literal["starting", "running", "restarting", "held", "draining", "stopped", "silent"]
@@ -32,7 +42,7 @@ QUEUE = "cb"
 """All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
 
 
-class InHand(NamedTuple):
+class InHand(msgspec.Struct, frozen=True, eq=False):
     """A message being handled: which, since when (monotonic seconds), and how to stop it."""
 
     letter: Letter
@@ -84,6 +94,7 @@ class Host:
         self.mailbox = Mailbox(most=spec.mailbox)
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
+        self.why_held = ""
         self.in_hand: dict[str, InHand] = {}
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
@@ -152,13 +163,10 @@ class Host:
             self.settle_credit(letter)
             self.replies.fail(letter, error)
 
-    def hold(self) -> None:
+    def hold(self, why: str = "") -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held."""
-        self.state = "held"
-        self.answer_all(self._held_error())
-
-    def _held_error(self) -> Held:
-        return Held(f"{self.name} is held; 'callboard revive {self.name}' lets it go on", actor=self.name)
+        self.state, self.why_held = "held", why
+        self.answer_all(held_error(self.name, why))
 
     def revive(self) -> None:
         """Take messages again."""
@@ -191,7 +199,7 @@ class Host:
     def settle_credit(self, letter: Letter) -> None:
         """Give the credit of a tell back: it has left the mailbox."""
         envelope = letter.envelope
-        if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
+        if envelope.kind == _TELL and envelope.reply and not letter.bare:
             self.endpoint.give_credit(envelope.reply, self.name, letter.size)
 
     def let_go(self, hand: InHand) -> None:
@@ -218,13 +226,13 @@ class Host:
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the messages named in `letter` are in the mailbox or in hand."""
         if self.held:
-            self.replies.fail(letter, self._held_error())
+            self.replies.fail(letter, held_error(self.name, self.why_held))
             return
         if not self._handed_over:
             self._holds_waiting.append(letter)
             return
         here = self.mailbox.ids() | self.in_hand.keys()
-        asked = _names.decode(letter.envelope.body)
+        asked: list[str] = decode_body(_names, letter.envelope.body)
         self.replies.plain(letter, [name for name in asked if name in here])
 
     # --- what a context may ask for
@@ -246,8 +254,8 @@ class Host:
     def saw_down(self, name: str, why: str) -> None:
         """Put a Down into the mailbox if this actor watches `name`."""
         if name in self.watched:
-            envelope = _Runtime(self.endpoint).down(Down(actor=name, why=why))
-            self.mailbox.put_first([Letter(envelope, self.endpoint.cell, envelope.trust, 0)])
+            envelope = _down(Down(actor=name, why=why))
+            self.mailbox.put_notice(Letter(envelope, self.endpoint.cell, envelope.trust, 0))
 
     def row(self) -> Row:
         """Return how it stands with this actor."""
@@ -265,15 +273,14 @@ class Host:
         )
 
 
-class _Runtime(Speaker):
-    """The runtime itself as a sender."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint, self._name = endpoint, ""
-
-    def down(self, message: Down) -> Any:
-        """Return the envelope of a Down; it carries no reply address, so no credit is owed for it."""
-        return msgspec.structs.replace(self._envelope(Kind.TELL, message), reply="", trust=NO_CAUSE.trust)
+def _down(message: Down) -> Envelope:
+    """Return the runtime's own word as an envelope; it carries no reply address, so no credit is owed for it."""
+    made = new_id()
+    body = msgspec.Raw(encode(message))
+    return Envelope(
+        VERSION, Kind.TELL, tag_of(Down), fingerprint(Down), made, "", "", made, 1, trust=Trust.OWNER, body=body
+    )
 
 
-_names = msgspec.msgpack.Decoder(list[str])
+_TELL: Final = int(Kind.TELL)
+_names: Final = msgspec.msgpack.Decoder(list[str])

@@ -5,7 +5,6 @@ is only sent under credit, and if many senders together still pass the bound, it
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 import anyio
@@ -15,6 +14,7 @@ from callboard.bus import Envelope
 
 MOST: Final = 10_000
 MOST_BYTES: Final = 64 * 1024 * 1024
+NOTICES_MOST: Final = 1000
 
 
 class Letter(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +46,7 @@ class Mailbox:
     def __init__(self, *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._letters: deque[Letter] = deque()
+        self._notices: deque[Letter] = deque()
         self._bytes = 0
         self._refused = 0
         self._taken = 0
@@ -68,18 +69,33 @@ class Mailbox:
         """Move the first `newer` letters behind the rest: they came later than those that waited elsewhere."""
         self._letters.rotate(-newer)
 
-    def put_first(self, letters: Iterable[Letter]) -> None:
-        """Put letters before all others, in their order: those that waited elsewhere, or a notice from the runtime."""
-        for letter in reversed(list(letters)):
-            self._letters.appendleft(letter)
-            self._bytes += letter.size
-        self._wake_all()
+    def put_notice(self, letter: Letter) -> bool:
+        """Take in a word of the runtime's own, which passes a full mailbox; False when closed or 1,000 such wait."""
+        if self.closed or len(self._notices) >= NOTICES_MOST:
+            self._refused += 1
+            return False
+        self._notices.append(letter)
+        if self._idle and not self._paused:
+            self._idle.popleft().set()
+        return True
+
+    def take_nowait(self) -> Letter | None:
+        """Return the next letter, or None if there is none to be had now."""
+        if self._paused:
+            return None
+        if self._notices:
+            letter = self._notices.popleft()
+        elif self._letters:
+            letter = self._letters.popleft()
+            self._bytes -= letter.size
+        else:
+            return None
+        self._taken += 1
+        return letter
 
     async def take(self) -> Letter | None:
         """Return the next letter, waiting for one; None once the mailbox is closed."""
-        while self._paused or not self._letters:
-            if self.closed:
-                return None
+        while (letter := self.take_nowait()) is None and not self.closed:
             turn = anyio.Event()
             self._idle.append(turn)
             try:
@@ -87,17 +103,12 @@ class Mailbox:
             except BaseException:
                 self._pass_on(turn)
                 raise
-        if self.closed:
-            return None
-        letter = self._letters.popleft()
-        self._bytes -= letter.size
-        self._taken += 1
         return letter
 
     def _pass_on(self, turn: anyio.Event) -> None:
         if turn in self._idle:
             self._idle.remove(turn)
-        elif self._letters and self._idle:
+        elif (self._letters or self._notices) and self._idle:
             self._idle.popleft().set()
 
     def _wake_all(self) -> None:
@@ -135,6 +146,7 @@ class Mailbox:
         self.closed = True
         left = list(self._letters)
         self._letters.clear()
+        self._notices.clear()
         self._bytes = 0
         self._paused = False
         self._wake_all()

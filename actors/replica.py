@@ -6,7 +6,8 @@ is counted against the actor. The replica itself ends, to be restarted by its su
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import anyio
@@ -23,8 +24,10 @@ from .mailbox import Letter
 from .message import Message
 
 FAILURES_IN_A_ROW: Final = 5
-YIELD_EVERY: Final = 64
-"""Messages without a pause before other tasks get a turn."""
+YIELD_AFTER: Final = 0.001
+"""Seconds without a pause after which other tasks get a turn: a handler that awaits nothing must not keep it."""
+_LOOK_EVERY: Final = 16
+_ASK: Final = int(Kind.ASK)
 
 
 class Crashed(Exception):
@@ -65,50 +68,51 @@ class Replica:
         within = self._host.spec.health.start_within
         try:
             with anyio.move_on_after(within) as limit:
-                self._actor = build(self._host.spec.actor, self._host.spec.options)
-                await self._actor.started(Context(self._host, None))
+                made = build(self._host.spec.actor, self._host.spec.options)
+                await made.started(Context(self._host, None))
+                self._actor = made  # not before: its other messages in hand must not meet a half-started object
         except (Exception, SystemExit) as error:
             raise Crashed(f"it failed to start: {_short(error)}") from error
         if limit.cancelled_caught:
             raise Crashed(f"started() took longer than start_within = {within} s")
 
     async def _loop(self) -> None:
-        mailbox, served = self._host.mailbox, 0
-        while (letter := await mailbox.take()) is not None:
+        mailbox, served, turn_ends = self._host.mailbox, 0, 0.0
+        while (letter := mailbox.take_nowait() or await mailbox.take()) is not None:
             self._host.settle_credit(letter)
-            await self._serve(letter)
+            if (opened := self._open(letter)) is not None:
+                await self._call(*opened, letter)
             served += 1
-            if served % YIELD_EVERY == 0:  # a handler that awaits nothing must not keep the loop from all others
+            if served % _LOOK_EVERY == 0 and time.perf_counter() > turn_ends:
                 await anyio.lowlevel.checkpoint()
+                turn_ends = time.perf_counter() + YIELD_AFTER
 
-    async def _serve(self, letter: Letter) -> None:
+    def _open(self, letter: Letter) -> tuple[Route, Message] | None:
+        """Return the handler and the message in `letter`; None if it has been answered: too late, or not its type."""
         host, envelope = self._host, letter.envelope
         if envelope.deadline and envelope.deadline < host.clock.now():
             host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
-            return
-        routes = host.table.topics[letter.topic] if letter.topic else host.table.direct
-        route = routes[envelope.type]
+            return None
+        route = (host.table.topics[letter.topic] if letter.topic else host.table.direct)[envelope.type]
         try:
-            message = route.reader.read(envelope)
+            return route, route.reader.read(envelope)
         except MessageRefused as error:
             host.refuse(letter, error)
         except Exception as error:  # noqa: BLE001 - what a message's own __post_init__ raises is about the message
             host.refuse(letter, MessageRefused(f"{envelope.type} does not accept itself: {_short(error)}", path="$"))
-        else:
-            await self._call(route, message, letter)
+        return None
 
     async def _call(self, route: Route, message: Message, letter: Letter) -> None:
         host, envelope = self._host, letter.envelope
-        scope = self._scope(letter)
+        scope = anyio.CancelScope() if envelope.kind == _ASK else None
         hand = host.in_hand[envelope.id] = InHand(letter, host.clock.monotonic(), scope)
         try:
-            with scope or _NO_SCOPE:
-                result = await route.call(self._actor, message, Context(host, letter))
-                self._reply(route, letter, result)
-            if scope is not None and scope.cancelled_caught:
-                host.replies.fail(letter, DeadlineExceeded(f"{host.name} was stopped at the deadline", actor=host.name))
-            else:
-                self._succeeded()
+            handled = route.call(self._actor, message, Context(host, letter))
+            if scope is None:
+                self._reply(route, letter, await handled)
+            elif not await self._answer(route, letter, handled, scope):
+                return
+            self._succeeded()
         except host.spec.actor.answers_with as error:
             host.replies.fail(letter, error)
             self._succeeded()
@@ -127,17 +131,22 @@ class Replica:
         finally:
             host.let_go(hand)
 
-    def _succeeded(self) -> None:
-        self._host.handled += 1
-        self._failed.clear()
-
-    def _scope(self, letter: Letter) -> anyio.CancelScope | None:
-        """Return a scope for who can be cancelled: a question, by its asker or its deadline. A tell needs none.
+    async def _answer(self, route: Route, letter: Letter, handled: Awaitable[Any], scope: anyio.CancelScope) -> bool:
+        """Answer a question, which its asker or its deadline may cancel; return whether it was not.
 
         The scope has no deadline of its own: an asker whose time is up says so, and for one that is gone the cell looks
         (:meth:`Host.end_overdue`). A timer for each question costs a twelfth of the questions a second.
         """
-        return anyio.CancelScope() if letter.envelope.kind == Kind.ASK else None
+        with scope:
+            self._reply(route, letter, await handled)
+        if scope.cancelled_caught:
+            name = self._host.name
+            self._host.replies.fail(letter, DeadlineExceeded(f"{name} was stopped at the deadline", actor=name))
+        return not scope.cancelled_caught
+
+    def _succeeded(self) -> None:
+        self._host.handled += 1
+        self._failed.clear()
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
         if not self._host.replies.waits(letter):
@@ -163,9 +172,6 @@ class Replica:
         if len(self._failed) >= FAILURES_IN_A_ROW:
             raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error
         await self._make()
-
-
-_NO_SCOPE: Final[AbstractContextManager[None]] = nullcontext()
 
 
 def is_cancelled() -> bool:

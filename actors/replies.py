@@ -1,6 +1,6 @@
 """How a letter is answered: as an envelope, or bare as it came."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ PRIVATE = ("cb.", "_CB.", "$")
 """How reply addresses begin that nobody outside may name: an answer there would be a message inside the fleet."""
 
 
+_WAITING: Final = frozenset((int(Kind.ASK), int(Kind.HOLDS)))
+
+
 class Replies:
     """Answers letters for one actor."""
 
@@ -23,7 +26,7 @@ class Replies:
 
     def waits(self, letter: Letter) -> bool:
         """Return whether somebody waits for an answer to `letter`."""
-        return letter.envelope.kind in (Kind.ASK, Kind.HOLDS) and bool(letter.envelope.reply)
+        return letter.envelope.kind in _WAITING and bool(letter.envelope.reply)
 
     def succeed(self, letter: Letter, result: Message | None) -> None:
         """Send the reply; raises MessageTooLarge if it would not pass."""

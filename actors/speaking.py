@@ -7,10 +7,10 @@ they follow from (:meth:`Speaker._cause`).
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
+from msgspec import Raw
 
 from callboard import names
 from callboard.bus import (
-    EMPTY,
     VERSION,
     DeadlineExceeded,
     Endpoint,
@@ -25,11 +25,11 @@ from callboard.bus import (
 )
 from callboard.ids import new_id
 
-from .errors import BadActor
 from .grant import Verb
 from .handlers import Handler
-from .message import Message, fingerprint, tag_of
+from .message import Message
 from .reader import reader_of
+from .target import Course, course_to, reply_of, target_name
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -42,7 +42,6 @@ ASK_WITHIN: Final = 30.0
 TELL_WITHIN: Final = 5.0
 HOPS_MOST: Final = 64
 """Messages in one chain: agents that only answer each other end here."""
-Target = "type[Actor] | Handler[Any, Any] | str"
 
 
 class Json(msgspec.Struct, frozen=True):
@@ -64,38 +63,29 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 NO_CAUSE: Final = Cause()
+# Plain numbers: to look up the member of an enumeration costs as much as to encode a small message.
+_TELL: Final = int(Kind.TELL)
+_ASK: Final = int(Kind.ASK)
+_MSGPACK: Final = int(Format.MSGPACK)
 
 
-def target_name(target: "type[Actor] | Handler[Any, Any] | str") -> str:
-    """Return the name a target stands for: its own if it is text, else its actor class's."""
-    if isinstance(target, str):
-        return names.checked(target, "actor")
-    owner = target.owner if isinstance(target, Handler) else target
-    name = getattr(owner, "name", None)
-    if not isinstance(name, str):
-        raise BadActor(f"{target!r} is no target: use an Actor class, one of its handlers, or a name")
-    return name
+def _written(message: Json) -> tuple[bytes, int]:
+    return encode(message.text.decode()), Format.JSON
 
 
-def _reply_annotation(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Any:
-    """Return what the target's handler says it replies, or None if this side cannot know."""
-    owner = target.owner if isinstance(target, Handler) else target
-    table = getattr(owner, "table", None)
-    if owner is None or isinstance(owner, str) or table is None:
-        return None
-    tag = message.type if isinstance(message, Json) else tag_of(type(message))
-    route = table.direct.get(tag)
-    if route is None:
-        legal = ", ".join(sorted(table.direct)) or "no messages at all"
-        raise MessageRefused(f"{owner.__name__} takes {legal}, not {tag}", path="$.type")
-    return route.reply
+def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
+    if isinstance(message, Message):
+        return course_to(target, type(message))  # type: ignore[arg-type]  # mypy holds classes for unhashable
+    return Course(target_name(target), message.type, 0, reader_of(reply_of(target, message.type)))
 
 
 class Speaker:
     """Base of what can speak over an endpoint."""
 
-    _endpoint: Endpoint
-    _name: str
+    __slots__ = ("_endpoint", "_name")
+
+    def __init__(self, endpoint: Endpoint, name: str = "") -> None:
+        self._endpoint, self._name = endpoint, name
 
     def _permit(self, verb: Verb, name: str) -> None:
         """Raise PermissionDenied if this speaker may not."""
@@ -103,33 +93,16 @@ class Speaker:
     def _cause(self) -> Cause:
         return NO_CAUSE
 
-    def _envelope(self, kind: Kind, message: "Message | Json", *, deadline: float = 0.0) -> Envelope:
+    def _envelope(self, kind: int, course: Course, message: "Message | Json", deadline: float = 0.0) -> Envelope:
         cause = self._cause()
         if cause.hops >= HOPS_MOST:
             raise MessageRefused(f"the chain {cause.correlation} is {cause.hops} messages long: the limit", path="$[8]")
-        if isinstance(message, Json):
-            tag, schema, body, form = message.type, 0, encode(message.text.decode()), Format.JSON
-        else:
-            tag, schema = tag_of(type(message)), fingerprint(type(message))
-            body, form = encode(message), Format.MSGPACK
+        body, form = (encode(message), _MSGPACK) if isinstance(message, Message) else _written(message)
         made = new_id()
         return Envelope(
-            VERSION,
-            kind,
-            tag,
-            schema,
-            made,
-            self._name,
-            cause.id,
-            cause.correlation or made,
-            cause.hops + 1,
-            deadline,
-            cause.trace,
-            cause.trust,
-            self._endpoint.inbox,
-            form,
-            msgspec.Raw(body) if body else EMPTY,
-        )
+            VERSION, kind, course.tag, course.schema, made, self._name, cause.id, cause.correlation or made,
+            cause.hops + 1, deadline, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
+        )  # fmt: skip
 
     async def tell(
         self,
@@ -149,11 +122,11 @@ class Speaker:
             MessageTooLarge: more than the server takes.
 
         """
-        name = target_name(target)
-        self._permit("tell", name)
-        if not isinstance(target, str):
-            _reply_annotation(target, message)
-        await self._endpoint.tell(name, self._envelope(Kind.TELL, message), timeout=timeout)
+        course = _course(target, message)
+        self._permit("tell", course.name)
+        envelope = self._envelope(_TELL, course, message)
+        if not self._endpoint.tell_nowait(course.name, envelope):
+            await self._endpoint.tell(course.name, envelope, timeout=timeout)
 
     @overload
     async def ask(self, target: Handler[M, R], message: M, *, timeout: float = ...) -> R: ...
@@ -183,13 +156,14 @@ class Speaker:
             MessageRefused, PermissionDenied, NoSuchActor, Held, MailboxFull, ActorDied, ActorStopped: as named.
 
         """
-        name = target_name(target)
-        self._permit("ask", name)
-        annotation = reply or (None if isinstance(target, str) else _reply_annotation(target, message))
+        course = _course(target, message)
+        self._permit("ask", course.name)
         within = self._time_left(timeout)
-        deadline = self._endpoint.clock.now() + within
-        answer = await self._endpoint.ask(name, self._envelope(Kind.ASK, message, deadline=deadline), timeout=within)
-        return None if not answer.type else reader_of(annotation or Any).read(answer)
+        envelope = self._envelope(_ASK, course, message, self._endpoint.clock.now() + within)
+        answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+        if not answer.type:
+            return None
+        return (course.reader if reply is None else reader_of(reply)).read(answer)
 
     def _time_left(self, timeout: float) -> float:
         cause = self._cause()

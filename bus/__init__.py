@@ -40,6 +40,7 @@ from .errors import NoSuchActor as NoSuchActor
 from .errors import PortTaken as PortTaken
 from .errors import ServerFailed as ServerFailed
 from .errors import ServerMissing as ServerMissing
+from .errors import held_error as held_error
 from .interface import Bus as Bus
 from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver

@@ -107,6 +107,11 @@ def split(data: bytes) -> list[Envelope | MessageRefused]:
         return _take_apart(data)
 
 
+def opened(parts: Sequence[bytes]) -> list[Envelope]:
+    """Return the envelopes in `parts`, without what cannot be read."""
+    return [each for part in parts for each in split(part) if isinstance(each, Envelope)]
+
+
 def _take_apart(data: bytes) -> list[Envelope | MessageRefused]:
     try:
         return [_open(part) for part in _parts.decode(data)]

@@ -14,6 +14,7 @@ MESSAGES: Final = 1024
 BYTES: Final = 4 * 1024 * 1024
 RETURN_AT: Final = 256
 """Messages taken before credit is returned without waiting for the timer: a quarter, so that no sender runs dry."""
+_RETURN_BYTES: Final = BYTES // 4
 RETURN_WITHIN: Final = 0.005
 """Seconds that returned credit may wait for company."""
 
@@ -78,16 +79,19 @@ class Returns:
     """The receiver's side: what was taken from the mailbox and not yet given back, for each reply address and actor."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str], tuple[int, int]] = {}
+        self._taken: dict[tuple[str, str], list[int]] = {}
 
     def add(self, address: str, actor: str, size: int) -> bool:
         """Count one message; return whether this sender should be given its credit now."""
-        messages, total = self._taken.get((address, actor), (0, 0))
-        self._taken[address, actor] = (messages + 1, total + size)
-        return messages + 1 >= RETURN_AT or total + size >= BYTES // 4
+        taken = self._taken.get((address, actor))
+        if taken is None:
+            taken = self._taken[address, actor] = [0, 0]
+        taken[0] += 1
+        taken[1] += size
+        return taken[0] >= RETURN_AT or taken[1] >= _RETURN_BYTES
 
     def drain(self) -> list[tuple[str, str, int, int]]:
         """Return and forget all: address, actor, messages, bytes."""
-        drained = [(address, actor, *taken) for (address, actor), taken in self._taken.items()]
+        drained = [(address, actor, count, size) for (address, actor), (count, size) in self._taken.items()]
         self._taken.clear()
         return drained

@@ -6,8 +6,7 @@ waits for that actor then asks, *at the same address*, which of its questions ar
 understudy or the next incarnation. Order is kept for each sender and subject, so a question that did reach the new
 holder reached it before this one, and is named; any other died with the old one and fails at once.
 
-A frame that reached nobody comes back (see :mod:`.outbox`). The endpoint then asks the daemon where the actor is, and
-sends it again, or fails it: nothing is polled, and an unknown name is known to be unknown in one round trip.
+A frame that reached nobody comes back (see :mod:`.outbox`) and is sent again, or fails (see :mod:`.homeless`).
 """
 
 import asyncio
@@ -33,11 +32,11 @@ from .errors import (
     BusClosed,
     BusUnavailable,
     DeadlineExceeded,
-    Held,
     MailboxFull,
     MessageRefused,
     NoSuchActor,
 )
+from .homeless import Homeless
 from .interface import INBOX_ROOT, Bus, Subscription
 from .outbox import Outbox
 
@@ -47,9 +46,8 @@ HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
 """Tells without a pause before other tasks get a turn: four full frames. One frame a turn costs a tenth of them."""
+_INBOXES: Final = f"{INBOX_ROOT}."
 _QUESTION: Final = 2.0
-_RETRY_PAUSE: Final = 0.01
-_REHOME_WITHIN: Final = 5.0
 
 _credit: Final = msgspec.msgpack.Decoder(CreditBody)
 _notice: Final = msgspec.msgpack.Decoder(NoticeBody)
@@ -70,7 +68,7 @@ def _expire(future: "asyncio.Future[Envelope]", actor: str, timeout: float) -> N
 
 def _is_inbox(address: str) -> bool:
     """Return whether `address` is an endpoint's: anything else could be a mailbox, spoken to in our name."""
-    return address.startswith(f"{INBOX_ROOT}.")
+    return address.startswith(_INBOXES)
 
 
 class Endpoint:
@@ -86,7 +84,10 @@ class Endpoint:
         self._addresses: dict[str, str] = {}
         self._returns = Returns()
         self._returning = False
-        self._homeless: dict[str, tuple[float, float]] = {}
+        self._homeless = Homeless(
+            fleet=fleet, clock=clock, where=self._where, send=self._outbox.put, give_up=self._give_up,
+            wanted=self._wanted,
+        )  # fmt: skip
         self._since_yield = 0
         self._listeners: list[Callable[[NoticeBody], None]] = []
         self._subscriptions: list[Subscription] = []
@@ -134,28 +135,53 @@ class Endpoint:
         """Put an envelope on its way without waiting and without credit: replies, errors, notices."""
         self._outbox.put(subject, codec.encode(envelope))
 
+    def tell_nowait(self, actor: str, envelope: Envelope) -> bool:
+        """Send one message if nothing must be waited for: credit, the first word to an actor, others' turn.
+
+        Returns False, and has sent nothing, if :meth:`tell` is needed. Raises MessageTooLarge.
+        """
+        account = self._accounts.get(actor)
+        if account is None or self._since_yield >= YIELD_EVERY or self._homeless:
+            return False
+        data = codec.encode(envelope)
+        self._check_size(data)
+        if not account.take_nowait(len(memoryview(envelope.body))):  # what the receiver can see of it too
+            return False
+        self._since_yield += 1
+        self._outbox.put(self._addresses[actor], data)
+        return True
+
     async def tell(self, actor: str, envelope: Envelope, *, timeout: float) -> None:
         """Send one message under credit.
 
         Raises:
             MailboxFull: no credit within `timeout` seconds; ``depth`` messages of ours wait there.
             NoSuchActor, Held: as far as known when the actor is first spoken to.
+            DeadlineExceeded: spoken to for the first time, it did not say within `timeout` that it is there.
             MessageTooLarge: it would not pass the server.
 
         """
         address, data = self.address(actor), codec.encode(envelope)
-        codec.check_size(data, self.bus.max_payload - HANDOVER_ROOM)
+        self._check_size(data)
         account = self._accounts.get(actor)
         if account is None:
             account = await self._meet(actor, timeout)
-        size = len(memoryview(envelope.body))  # what the receiver can see of it too
+        size = len(memoryview(envelope.body))
         if not account.take_nowait(size):
             await self._wait_credit(actor, account, size, timeout)
-        self._outbox.put(address, data)
+        self._put(address, data)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:
             self._since_yield = 0
             await (self.bus.settle() if self.bus.congested else asyncio.sleep(0))
+
+    def _put(self, address: str, data: bytes) -> None:
+        if not self._homeless.keep(address, data):
+            self._outbox.put(address, data)
+
+    def _check_size(self, data: bytes) -> None:
+        if len(data) > (most := self.bus.max_payload - HANDOVER_ROOM):
+            codec.check_size(data, most)
 
     async def _meet(self, actor: str, timeout: float) -> Account:
         """Make sure that somebody answers for `actor` before the first tell, and open an account."""
@@ -186,14 +212,14 @@ class Endpoint:
         if len(self._pending) >= ASKS_MOST:
             raise MailboxFull(f"{ASKS_MOST} questions of this cell are open already", depth=ASKS_MOST)
         address, data = self.address(actor), codec.encode(envelope)
-        codec.check_size(data, self.bus.max_payload - HANDOVER_ROOM)
+        self._check_size(data)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Envelope] = loop.create_future()
         self._pending[envelope.id] = _Pending(future, actor)
         # A bare timer instead of a cancel scope: a sixth more questions a second.
         timer = loop.call_later(timeout, _expire, future, actor, timeout)
         try:
-            self._outbox.put(address, data)
+            self._put(address, data)
             if self.bus.congested:
                 with anyio.move_on_after(timeout):
                     await self.bus.settle()
@@ -288,8 +314,7 @@ class Endpoint:
     def _on_gap_of(self, actor: str, why: str) -> None:
         if (account := self._accounts.get(actor)) is not None:
             account.reset()
-        asked = [question for question, pending in self._pending.items() if pending.actor == actor]
-        if asked:
+        if asked := self._asked(actor):
             died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
             self._tasks.start_soon(self._verify, actor, asked, died)
 
@@ -298,8 +323,12 @@ class Endpoint:
             account.reset()
         lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
         for actor in {pending.actor for pending in self._pending.values()}:
-            asked = [question for question, pending in self._pending.items() if pending.actor == actor]
-            self._tasks.start_soon(self._verify, actor, asked, lost)
+            self._tasks.start_soon(self._verify, actor, self._asked(actor), lost)
+
+    def _asked(self, actor: str) -> list[str]:
+        """Return our open questions that `actor` may hold: not those which have reached nobody yet."""
+        away = self._homeless.ids() if self._homeless else ()
+        return [question for question, each in self._pending.items() if each.actor == actor and question not in away]
 
     async def _verify(self, actor: str, asked: list[str], otherwise: CallboardError) -> None:
         """Fail those of our questions that nobody holds any more."""
@@ -325,33 +354,15 @@ class Endpoint:
 
     def _returned(self, subject: str, parts: list[bytes], error: CallboardError | None) -> None:
         if error is not None:
-            self._give_up(parts, error)
+            self._give_up(codec.opened(parts), error)
         elif subjects.parse(subject).branch == "sys":
-            self._give_up(parts, NoSuchActor("no daemon answers for this fleet"))
+            self._give_up(codec.opened(parts), NoSuchActor("no daemon answers for this fleet"))
         else:
-            self._tasks.start_soon(self._rehome, subject, parts)
+            self._homeless.take(subject, parts, self._tasks)
 
-    async def _rehome(self, subject: str, parts: list[bytes]) -> None:
-        actor = subjects.parse(subject).name
-        state = await self._where(actor)
-        if state == "held":
-            why = Held(f"{actor} is held: it failed too often; 'callboard revive {actor}' lets it go on", actor=actor)
-            self._give_up(parts, why)
-        elif state == "unknown" or self._homeless_for(actor) > _REHOME_WITHIN:
-            why_not = NoSuchActor(f"no actor named {actor!r} answers in fleet {self.fleet!r}", actor=actor)
-            self._give_up(parts, why_not)
-        else:
-            await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
-            for part in parts:
-                self._outbox.put(subject, part)
-
-    def _homeless_for(self, actor: str) -> float:
-        """Return for how many seconds `actor` has had no home; a quiet second ends the count."""
-        now = self.clock.monotonic()
-        since, last = self._homeless.get(actor, (now, now))
-        since = now if now - last > 1.0 else since
-        self._homeless[actor] = (since, now)
-        return now - since
+    def _wanted(self, envelope: Envelope) -> bool:
+        """Return whether it is still worth sending: a question whose asker has gone is not."""
+        return envelope.kind != Kind.ASK or envelope.id in self._pending
 
     async def _where(self, actor: str) -> str:
         """Ask the daemon how it stands with `actor`: up, restarting, held or unknown."""
@@ -379,13 +390,10 @@ class Endpoint:
 
         self._subscriptions.append(await self.bus.subscribe(subjects.system(self.fleet, "where"), answer))
 
-    def _give_up(self, parts: list[bytes], error: CallboardError) -> None:
-        for part in parts:
-            for envelope in codec.split(part):
-                if isinstance(envelope, MessageRefused):
-                    continue
-                self._fail((envelope.id,), error)
-                if envelope.kind == Kind.TELL:
-                    self.lost += 1
-                    if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
-                        account.give(1, len(memoryview(envelope.body)))
+    def _give_up(self, envelopes: Iterable[Envelope], error: CallboardError) -> None:
+        for envelope in envelopes:
+            self._fail((envelope.id,), error)
+            if envelope.kind == Kind.TELL:
+                self.lost += 1
+                if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:
+                    account.give(1, len(memoryview(envelope.body)))

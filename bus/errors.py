@@ -32,6 +32,12 @@ class Held(PeerError):
     """The actor failed too often, or a person holds it; it takes no messages until it is revived."""
 
 
+def held_error(actor: str, why: str = "") -> Held:
+    """Return what is said to who speaks to an actor that is held."""
+    reason = f": {why}" if why else ""
+    return Held(f"{actor} is held{reason}; 'callboard revive {actor}' lets it go on", actor=actor)
+
+
 class ActorDied(PeerError):
     """The actor ended while it held the message; the work may have been done in part."""
 

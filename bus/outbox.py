@@ -39,10 +39,11 @@ class Outbox:
 
     def put(self, subject: str, data: bytes) -> None:
         """Queue one envelope for `subject`; raise MessageTooLarge if it cannot pass even alone."""
-        size = len(data)
-        check_size(data, self._bus.max_payload)
+        size, most = len(data), self._bus.max_payload
+        if size > most:
+            check_size(data, most)
         batch = self._batches.get(subject)
-        if batch is not None and self._sizes[subject] + size + _FRAME_HEAD > min(_FRAME_BYTES, self._bus.max_payload):
+        if batch is not None and self._sizes[subject] + size + _FRAME_HEAD > min(_FRAME_BYTES, most):
             self._send(subject, self._batches.pop(subject))
             batch = None
         if batch is None:

@@ -138,7 +138,7 @@ async def test_an_event_comes_from_nobody_and_begins_a_chain() -> None:
         await stage.publish("news", News(text="a"))
         assert await probe.expect(News) == News(text="a")
     [received] = probe.received
-    assert (received.sender, received.trust) == ("", Trust.INTERNAL)
+    assert (received.sender, received.trust) == ("", Trust.EXTERNAL)
     assert received.correlation_id == received.message_id
 
 

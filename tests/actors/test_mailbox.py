@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from callboard.actors import Letter, Mailbox
+from callboard.actors.mailbox import NOTICES_MOST
 from callboard.bus import VERSION, Envelope, Kind
 
 
@@ -109,7 +110,7 @@ async def test_a_pause_takes_letters_in_and_gives_none_out() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(takers.take, "x")
         assert mailbox.put(letter("a"))
-        mailbox.put_first([letter("first")])
+        mailbox.put_notice(letter("first"))
         await turns()
         assert not takers.got
         mailbox.resume()
@@ -124,12 +125,22 @@ async def test_rotate_puts_the_newer_ones_behind_the_older() -> None:
     assert names(mailbox.close()) == ["old-1", "old-2", "old-3", "new-1", "new-2"]
 
 
-async def test_what_is_put_first_keeps_its_own_order() -> None:
+async def test_notices_come_first_and_in_their_own_order() -> None:
+    mailbox = Mailbox(most=1)
+    assert mailbox.put(letter("c"))
+    assert mailbox.put_notice(letter("a"))
+    assert mailbox.put_notice(letter("b"))
+    taken = [mailbox.take_nowait() for _ in range(4)]
+    assert names([each for each in taken if each]) == ["a", "b", "c"]
+
+
+async def test_notices_are_bounded_and_end_with_the_mailbox() -> None:
     mailbox = Mailbox()
-    mailbox.put(letter("c"))
-    mailbox.put_first([letter("a"), letter("b")])
-    assert mailbox.statistics().bytes == 3
-    assert names(mailbox.close()) == ["a", "b", "c"]
+    assert all(mailbox.put_notice(letter("n")) for _ in range(NOTICES_MOST))
+    assert not mailbox.put_notice(letter("n"))
+    mailbox.close()
+    assert not mailbox.put_notice(letter("n"))
+    assert mailbox.take_nowait() is None
 
 
 async def test_a_letter_can_be_taken_out_by_its_id() -> None:

@@ -25,7 +25,8 @@ from callboard import (
 )
 from callboard.actors import EVERYTHING, Speaker
 from callboard.actors.speaking import HOPS_MOST
-from callboard.bus import Endpoint, Kind, Trust
+from callboard.actors.target import course_to
+from callboard.bus import Kind, Trust
 from callboard.errors import InvalidName
 from callboard.testing import ManualClock, Probe, Stage
 
@@ -250,7 +251,7 @@ async def test_trust_only_falls_along_a_chain() -> None:
     trust = {received.message: received.trust for received in probe.received}
     assert trust[Note(text="owner")] == Trust.OWNER
     assert trust[Note(text="outsider")] == Trust.EXTERNAL
-    assert trust[Note(text="from relay")] == Trust.INTERNAL  # an event begins a new chain
+    assert trust[Note(text="from relay")] == Trust.EXTERNAL  # an event cannot say how far it is believed
 
 
 async def test_no_answer_in_time_is_an_error_that_names_actor_and_time() -> None:
@@ -267,11 +268,9 @@ async def test_no_answer_in_time_is_an_error_that_names_actor_and_time() -> None
 class Voice(Speaker):
     """Somebody in a cell who says that it is `name`."""
 
-    def __init__(self, endpoint: Endpoint, name: str) -> None:
-        self._endpoint, self._name = endpoint, name
-
     def forged(self, **changes: Any) -> bytes:
-        return msgspec.msgpack.encode(msgspec.structs.replace(self._envelope(Kind.TELL, Note()), **changes))
+        note = self._envelope(Kind.TELL, course_to("desk", Note), Note())
+        return msgspec.msgpack.encode(msgspec.structs.replace(note, **changes))
 
 
 async def test_a_sender_is_believed_only_from_the_cell_it_lives_in() -> None:

@@ -119,6 +119,49 @@ async def test_a_daemon_asked_from_a_strange_address_goes_on_and_says_nothing_th
         assert stage.daemon.bus.statistics().reconnects == 0
 
 
+async def test_what_is_told_while_an_actor_has_no_home_arrives_in_order(open_stage: OpenStage) -> None:
+    async with open_stage() as stage:
+        await stage.tell(0)
+        await stage.actor.wait(Kind.TELL)
+        stage.whereabouts["worker"] = "restarting"
+        await stage.actor.leave()
+        for number in range(1, 200):
+            await stage.tell(number)
+            if number % 20 == 0:
+                await stage.speaker.flush()  # the server's "nobody" for what was sent so far comes back meanwhile
+        await stage.actor.open()
+        told = [body_of(each) for each in await stage.actor.wait(Kind.TELL, 200)]
+        assert told == list(range(200))
+
+
+async def test_a_question_without_a_home_does_not_die_with_an_actor_it_never_reached(open_stage: OpenStage) -> None:
+    async with open_stage() as stage, anyio.create_task_group() as tasks:
+        stage.whereabouts["worker"] = "restarting"
+        await stage.actor.leave()
+        outcome = Outcome()
+        tasks.start_soon(outcome.run, stage.ask())
+        with anyio.fail_after(WITHIN):
+            while not stage.asked:
+                await anyio.lowlevel.checkpoint()
+        await stage.down()
+        await stage.actor.open()
+        [question] = await stage.actor.wait(Kind.ASK)
+        stage.actor.reply(question, "here I am")
+        assert body_of((await outcome.wait()).value) == "here I am"
+
+
+async def test_a_question_given_up_while_it_had_no_home_is_not_sent_again(open_stage: OpenStage) -> None:
+    async with open_stage() as stage:
+        stage.whereabouts["worker"] = "restarting"
+        await stage.actor.leave()
+        with anyio.move_on_after(0.05):
+            await stage.ask()
+        await stage.actor.open()
+        await stage.tell("after it")
+        assert body_of((await stage.actor.wait(Kind.TELL))[0]) == "after it"
+        assert not stage.actor.of(Kind.ASK)
+
+
 # --- deaths
 
 

@@ -1,0 +1,100 @@
+"""Messages that reached nobody: kept in order while it is found out why, then sent again or given up.
+
+Order holds, because the server says "nobody" to a frame before it passes on anything that this connection said later.
+So when the daemon's word on where the actor is comes back, every earlier frame to that address has come back too; what
+was spoken to the address meanwhile waits behind them. Nothing is polled, and an unknown name is known to be unknown in
+one round trip.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from callboard.clock import Clock
+from callboard.errors import CallboardError
+
+from . import codec, subjects
+from .envelope import Envelope
+from .errors import NoSuchActor, held_error
+
+_RETRY_PAUSE: Final = 0.01
+_WITHIN: Final = 5.0
+"""Seconds for which an actor may have no home, though the daemon says that it has one."""
+
+Where = Callable[[str], Awaitable[str]]
+"""Says how it stands with an actor: up, restarting, held or unknown."""
+GiveUp = Callable[[list[Envelope], CallboardError], None]
+
+
+class _Waiting:
+    """What waits for one address: frames that came back, and what was spoken since."""
+
+    def __init__(self) -> None:
+        self.returned: list[bytes] = []
+        self.newer: list[bytes] = []
+
+
+class Homeless:
+    """For one endpoint. Bounded by what its senders may have under way: their credit, and their open questions."""
+
+    def __init__(
+        self, *, fleet: str, clock: Clock, where: Where, send: Callable[[str, bytes], None], give_up: GiveUp,
+        wanted: Callable[[Envelope], bool],
+    ) -> None:  # fmt: skip
+        self._fleet, self._clock = fleet, clock
+        self._where, self._send, self._give_up, self._wanted = where, send, give_up, wanted
+        self._waiting: dict[str, _Waiting] = {}
+        self._since: dict[str, tuple[float, float]] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether anything waits."""
+        return bool(self._waiting)
+
+    def keep(self, subject: str, data: bytes) -> bool:
+        """Keep one envelope if others wait for the same address; return whether it was kept."""
+        waiting = self._waiting.get(subject)
+        if waiting is not None:
+            waiting.newer.append(data)
+        return waiting is not None
+
+    def ids(self) -> set[str]:
+        """Return the ids of all that waits: nobody has received these yet."""
+        return {
+            each.id for waiting in self._waiting.values() for each in codec.opened(waiting.returned + waiting.newer)
+        }
+
+    def take(self, subject: str, parts: list[bytes], tasks: TaskGroup) -> None:
+        """Take back a frame that reached nobody."""
+        waiting = self._waiting.get(subject)
+        if waiting is None:
+            waiting = self._waiting[subject] = _Waiting()
+            tasks.start_soon(self._settle, subject)
+        waiting.returned.extend(parts)
+
+    async def _settle(self, subject: str) -> None:
+        actor = subjects.parse(subject).name
+        state = await self._where(actor)
+        if state == "held":
+            self._give_up(codec.opened(self._leave(subject)), held_error(actor))
+        elif state == "unknown" or self._homeless_for(actor) > _WITHIN:
+            why = NoSuchActor(f"no actor named {actor!r} answers in fleet {self._fleet!r}", actor=actor)
+            self._give_up(codec.opened(self._leave(subject)), why)
+        else:
+            await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
+            for part in self._leave(subject):
+                if all(self._wanted(each) for each in codec.opened([part])):
+                    self._send(subject, part)
+
+    def _leave(self, subject: str) -> list[bytes]:
+        waiting = self._waiting.pop(subject)
+        return waiting.returned + waiting.newer
+
+    def _homeless_for(self, actor: str) -> float:
+        """Return for how many seconds `actor` has had no home; a quiet second ends the count."""
+        now = self._clock.monotonic()
+        since, last = self._since.get(actor, (now, now))
+        since = now if now - last > 1.0 else since
+        self._since[actor] = (since, now)
+        return now - since
