@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from callboard.actors import Speaker
-from callboard.bus import ConnectOptions, Endpoint, connect
+from callboard.bus import Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.ids import new_id
 
+from .access import Access
 from .state import find_daemon
 
 
@@ -42,17 +43,16 @@ class Client(Speaker):
 
         """
         at = find_daemon(fleet=fleet, state=state)
-        options = ConnectOptions(url=at.url, user=at.user, password=at.password, ca=Path(at.ca) if at.ca else None)
-        async with open_client(options, at.fleet) as client:
+        async with open_client(at, at.fleet) as client:
             yield client
 
 
 @asynccontextmanager
-async def open_client(options: ConnectOptions, fleet: str) -> AsyncIterator[Client]:
+async def open_client(access: Access, fleet: str) -> AsyncIterator[Client]:
     """Connect to a fleet's bus directly."""
     cell = f"client-{new_id()[-12:]}"
     async with (
-        connect(options) as bus,
+        connect(access.options()) as bus,
         Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock()) as endpoint,
     ):
         yield Client(endpoint)

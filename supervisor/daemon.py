@@ -15,22 +15,24 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Row, State
 from callboard.background import background
-from callboard.bus import Connection, ConnectOptions, Endpoint, NatsServer, NoSuchActor, connect, encode
+from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
 from callboard.processes import began
 
+from .access import Access, access_outside, access_to
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
-from .errors import BadFleet
 from .messages import ActorRow, Actors, CellReady, CellUp, Done, Kept, ListRows, Order, Rows
 from .process import CellOrder
 from .records import Records, open_records
+from .reports import Reports
 from .reserved import keeper_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
+from .upkeep import open_guardian, open_server
 from .worker import Voice
 
 ROW_WITHIN: Final = 0.5
@@ -42,12 +44,14 @@ class Daemon:
     def __init__(self, config: FleetConfig, state: StateDirectory, *, clock: Clock) -> None:
         self.config, self.state, self._clock = config, state, clock
         self.records: Records
+        self.access: Access
         self.whereabouts: Whereabouts
         self.charges: dict[str, Charge] = {}
         self.stopped = anyio.Event()
         self.why_stopped = ""
         self._endpoint: Endpoint
         self._voice: Voice
+        self._reports: Reports
 
     # --- what the supervisor actor does
 
@@ -139,60 +143,47 @@ class Daemon:
             self.records = await stack.enter_async_context(
                 open_records(self.state.path / "daemon.db", clock=self._clock)
             )
-            guardian = stack.enter_context(Guardian.start())
-            server = await self._open_server(stack, guardian, binary)
-            self.whereabouts = self._whereabouts(server)
-            bus = await stack.enter_async_context(connect(_options(self.whereabouts, self.config.name)))
+            guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=self._clock))
+            self.whereabouts = await self._open_bus(stack, guardian, binary)
+            bus = await stack.enter_async_context(connect(self.access.options(f"{self.config.name}/daemon")))
             self._endpoint = await stack.enter_async_context(
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
             self._voice = Voice(self._endpoint, "supervisor")
             tasks = await stack.enter_async_context(background())
-            if server is not None:
-                tasks.start_soon(self._keep_server, server)
             tasks.start_soon(self._watch_bus, bus)
-            await self._open_office(stack)
+            await self._open_office(stack, tasks)
             await self._start_cells(tasks, guardian)
             stack.push_async_callback(self._stop_cells)
             yield self
 
-    async def _open_server(self, stack: AsyncExitStack, guardian: Guardian, binary: Path | None) -> NatsServer | None:
+    async def _open_bus(self, stack: AsyncExitStack, guardian: Guardian, binary: Path | None) -> Whereabouts:
+        """Find out how the bus is reached, running a server if the fleet has its own; return what to publish."""
         if self.config.bus.url:
-            return None
-        directory = self.state.path / "nats"
-        opened = NatsServer.open(directory, fleet=self.config.name, binary=binary, guardian=guardian)
-        return await stack.enter_async_context(opened)
-
-    def _whereabouts(self, server: NatsServer | None) -> Whereabouts:
-        table, name, pid = self.config.bus, self.config.name, os.getpid()
-        if server is None:
-            password = _read_secret(self.config.home, table.password_file)
-            ca = str((self.config.home / table.ca).resolve()) if table.ca else ""
-            return Whereabouts(
-                fleet=name, pid=pid, began=began(pid) or 0, url=table.url, user=table.user, password=password, ca=ca
-            )
-        return Whereabouts(
-            fleet=name, pid=pid, began=began(pid) or 0, url=server.url,
-            user=server.fleet_login.user, password=server.fleet_login.password,
-            guest_user=server.guest_login.user, guest_password=server.guest_login.password, monitor=server.monitor_url,
+            self.access = access_outside(self.config)
+            return self._whereabouts()
+        opened = open_server(
+            self.state.path / "nats", fleet=self.config.name, binary=binary, guardian=guardian, records=self.records,
+            clock=self._clock, give_up=self.stop,
         )  # fmt: skip
+        server = await stack.enter_async_context(opened)
+        self.access, guest = access_to(server), server.guest_login
+        return self._whereabouts(guest_user=guest.user, guest_password=guest.password, monitor=server.monitor_url)
 
-    async def _keep_server(self, server: NatsServer) -> None:
-        while True:
-            code = await server.wait_exited()
-            if self.stopped.is_set():
-                return
-            await self.records.add(
-                "server-exited", "nats", f"nats-server ended with {code}: starting it again", {"code": code}
-            )
-            await server.restart()
+    def _whereabouts(self, **more: str) -> Whereabouts:
+        pid = os.getpid()
+        return Whereabouts(
+            fleet=self.config.name, pid=pid, began=began(pid) or 0, **msgspec.structs.asdict(self.access), **more
+        )
 
     async def _watch_bus(self, bus: Connection) -> None:
         why = await bus.wait_closed()
         self.stop(f"the daemon's own connection ended: {why}")
 
-    async def _open_office(self, stack: AsyncExitStack) -> None:
+    async def _open_office(self, stack: AsyncExitStack, tasks: TaskGroup) -> None:
         """Host the supervisor actor, and answer who asks where an actor is."""
+        self._reports = Reports(self.records.take, clock=self._clock)
+        tasks.start_soon(self._reports.run)
         cell = await stack.enter_async_context(
             Cell(
                 self._endpoint, state=self.state.path, epoch=1, homes=self.config.homes, clock=self._clock,
@@ -202,8 +193,10 @@ class Daemon:
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self._endpoint.answer_where(self.where)
 
-    def _report(self, kind: str, subject: str, text: str, _detail: Detail) -> None:
-        self.stop(f"the supervisor itself: {kind} {subject}: {text}") if kind == "actor-held" else None
+    def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
+        self._reports.put(kind, subject, text, detail)
+        if kind == "actor-held":
+            self.stop(f"the supervisor itself: {kind} {subject}: {text}")
 
     async def _start_cells(self, tasks: TaskGroup, guardian: Guardian) -> None:
         for name in self.config.cells:
@@ -219,9 +212,9 @@ class Daemon:
         self.state.publish(self.whereabouts)
 
     def _make_order(self, cell: str, epoch: int) -> CellOrder:
-        at, config = self.whereabouts, self.config
+        config = self.config
         return CellOrder(
-            fleet=config.name, cell=cell, epoch=epoch, url=at.url, user=at.user, password=at.password, ca=at.ca,
+            fleet=config.name, cell=cell, epoch=epoch, access=self.access,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
             held=sorted(self.charges[cell].held),
         )  # fmt: skip
@@ -253,28 +246,6 @@ def _absent(spec: ActorSpec, charge: Charge) -> Row:
         refused=0,
         restarts=0,
     )
-
-
-def _options(at: Whereabouts, name: str) -> ConnectOptions:
-    return ConnectOptions(
-        url=at.url,
-        user=at.user,
-        password=at.password,
-        ca=Path(at.ca) if at.ca else None,
-        name=f"{name}/daemon",
-    )
-
-
-def _read_secret(home: Path, file: str) -> str:
-    if not file:
-        return ""
-    path = home / file
-    try:
-        if path.stat().st_mode & 0o077:
-            raise BadFleet(f"{path} can be read by others: chmod 600 it", path=str(path))
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise BadFleet(f"bus.password_file: {error}", path=str(path)) from error
 
 
 def run_daemon(

@@ -11,11 +11,11 @@ import msgspec
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
 from callboard.background import background
-from callboard.bus import ConnectOptions, Endpoint, NatsServer, connect
-from callboard.clock import SystemClock
-from callboard.guardian import Guardian
+from callboard.bus import Endpoint, ServerFailed, connect
+from callboard.clock import Clock, SystemClock
 from callboard.names import checked
 
+from .access import Access, access_to
 from .cell import Cell
 from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
@@ -23,6 +23,7 @@ from .daemon import run_daemon
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
+from .upkeep import open_guardian, open_server
 
 Isolation = Literal["task", "process"]
 
@@ -61,8 +62,8 @@ class Fleet(Speaker):
         try:
             state = self._state or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-")))
             run = self._as_tasks if self._isolation == "task" else self._as_processes
-            options = await self._stack.enter_async_context(run(StateDirectory(state, self.name)))
-            client = await self._stack.enter_async_context(open_client(options, self.name))
+            access = await self._stack.enter_async_context(run(StateDirectory(state, self.name)))
+            client = await self._stack.enter_async_context(open_client(access, self.name))
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -73,11 +74,10 @@ class Fleet(Speaker):
         return await self._stack.__aexit__(*exc)
 
     @asynccontextmanager
-    async def _as_processes(self, state: StateDirectory) -> AsyncIterator[ConnectOptions]:
+    async def _as_processes(self, state: StateDirectory) -> AsyncIterator[Access]:
         async with run_daemon(self._config(), state) as daemon:
             await daemon.wait_ready()
-            at = daemon.whereabouts
-            yield ConnectOptions(url=at.url, user=at.user, password=at.password)
+            yield daemon.access
 
     def _config(self) -> FleetConfig:
         specs = tuple(
@@ -89,14 +89,14 @@ class Fleet(Speaker):
         )  # fmt: skip
 
     @asynccontextmanager
-    async def _as_tasks(self, state: StateDirectory) -> AsyncIterator[ConnectOptions]:
+    async def _as_tasks(self, state: StateDirectory) -> AsyncIterator[Access]:
         clock = SystemClock()
         async with AsyncExitStack() as stack:
             state.own()
             stack.callback(state.leave)
             self.records = await stack.enter_async_context(open_records(state.path / "daemon.db", clock=clock))
-            options = await self._bus_options(stack, state)
-            bus = await stack.enter_async_context(connect(options))
+            access = await self._open_bus(stack, state, clock)
+            bus = await stack.enter_async_context(connect(access.options(f"{self.name}/main")))
             endpoint = await stack.enter_async_context(Endpoint(bus, fleet=self.name, cell="main", clock=clock))
             reports = Reports(self.records.take, clock=clock)
             tasks = await stack.enter_async_context(background())
@@ -109,17 +109,23 @@ class Fleet(Speaker):
             for spec in self.specs:
                 await cell.add(spec)
             await bus.flush()
-            yield options
+            yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for
                 await cell.drain()
 
-    async def _bus_options(self, stack: AsyncExitStack, state: StateDirectory) -> ConnectOptions:
+    async def _open_bus(self, stack: AsyncExitStack, state: StateDirectory, clock: Clock) -> Access:
         if self._nats:
-            return ConnectOptions(url=self._nats)
-        guardian = stack.enter_context(Guardian.start())
-        opened = NatsServer.open(state.path / "nats", fleet=self.name, guardian=guardian)
-        server = await stack.enter_async_context(opened)
-        return ConnectOptions(url=server.url, user=server.fleet_login.user, password=server.fleet_login.password)
+            return Access(url=self._nats)
+        guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=clock))
+        opened = open_server(
+            state.path / "nats", fleet=self.name, guardian=guardian, records=self.records, clock=clock, give_up=_fail
+        )
+        return access_to(await stack.enter_async_context(opened))
+
+
+def _fail(why: str) -> None:
+    """End the block: a fleet of tasks has nobody else to tell that its bus will not come back."""
+    raise ServerFailed(why)
 
 
 def _table(spec: ActorSpec) -> ActorTable:

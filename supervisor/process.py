@@ -17,6 +17,7 @@ import msgspec
 
 from callboard.guardian import Guardian
 
+from .access import Access
 from .config import ActorTable
 
 LOG_MOST: Final = 10 * 1024 * 1024
@@ -30,10 +31,7 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     fleet: str
     cell: str
     epoch: int
-    url: str
-    user: str
-    password: str
-    ca: str
+    access: Access
     state: str
     home: str
     homes: dict[str, str]

@@ -10,30 +10,27 @@ from callboard.names import checked
 from callboard.processes import began
 from callboard.store import OwnerConflict, OwnerLock
 
+from .access import Access
 from .errors import DaemonRuns, NoSuchDaemon, StateUnusable
 
 FOLDER: Final = ".callboard"
 VARIABLE: Final = "CALLBOARD_STATE"
 
 
-class Whereabouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``daemon.json``: how to reach a running daemon. Holds a password: written with mode 0600."""
+class Whereabouts(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``daemon.json``: how to reach a running daemon. Holds passwords: written with mode 0600."""
 
     fleet: str
     pid: int
     began: int
     """When the process began, in the kernel's clock ticks: a pid alone may be another's by now."""
-    url: str
-    user: str
-    password: str
-    ca: str = ""
     guest_user: str = ""
     guest_password: str = ""
     monitor: str = ""
 
     def __repr__(self) -> str:
         """Never show the passwords."""
-        return f"Whereabouts(fleet={self.fleet!r}, pid={self.pid}, url={self.url!r})"
+        return f"Whereabouts(fleet={self.fleet!r}, pid={self.pid}, {self.options()!r})"
 
 
 class StateDirectory:

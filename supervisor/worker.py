@@ -21,7 +21,7 @@ import msgspec
 
 from callboard.actors import ActorSpec, Host, Letter, Speaker
 from callboard.background import background
-from callboard.bus import Connection, ConnectOptions, Endpoint, connect
+from callboard.bus import Connection, Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 
@@ -76,13 +76,9 @@ def _has_uvloop() -> bool:
 async def _run(order: CellOrder) -> int:
     look_beside(Path(order.home))
     specs = [spec_from(table) for table in order.actors]
-    options = ConnectOptions(
-        url=order.url, user=order.user, password=order.password, name=f"{order.fleet}/{order.cell}",
-        ca=Path(order.ca) if order.ca else None,
-    )  # fmt: skip
     clock = SystemClock()
     async with (
-        connect(options) as bus,
+        connect(order.access.options(f"{order.fleet}/{order.cell}")) as bus,
         Endpoint(bus, fleet=order.fleet, cell=order.cell, clock=clock) as endpoint,
         background() as tasks,
     ):

@@ -159,6 +159,11 @@ def test_a_killed_nats_server_is_started_again_and_the_fleet_goes_on(daemon: Dae
     assert "server-exited" in daemon.kinds("nats")
 
 
+def test_what_the_supervisor_itself_refuses_is_recorded_too(daemon: Daemon) -> None:
+    assert daemon.run("ask", "supervisor", '{"type": "Nonsense"}').returncode == 6
+    daemon.wait(lambda: daemon.kinds("supervisor") == ["message-refused"], "the refusal to be recorded")
+
+
 def test_up_for_seconds_stops_by_itself(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon().start("--for", "4")
     assert daemon.process.wait(timeout=15) == 0

@@ -1,12 +1,15 @@
 """A fleet run from Python, as tasks and as processes."""
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
 
 from callboard import Actor, BadActor, Context, Fleet, HandlerFailed, Message, NoSuchActor, receive
+from callboard.bus import BusUnavailable
 
 
 class Ping(Message):
@@ -31,6 +34,13 @@ class Court(Actor):
         if message.fail:
             raise ValueError("out")
         return Pong(pid=os.getpid(), times=await ctx.memory.incr("pings"))
+
+
+def server_in(folder: Path) -> int:
+    """Return the process id of the nats-server that keeps its files below `folder`."""
+    commands = {entry: (entry / "cmdline").read_bytes() for entry in Path("/proc").glob("[0-9]*")}
+    [found] = [int(entry.name) for entry, command in commands.items() if f"-c\0{folder}".encode() in command]
+    return found
 
 
 async def test_a_fleet_of_tasks_answers_in_this_process() -> None:
@@ -58,6 +68,19 @@ async def test_an_unknown_actor_is_known_to_be_unknown_at_once() -> None:
             await fleet.ask("nobody", Ping(), timeout=30.0)
         with anyio.fail_after(1.0), pytest.raises(NoSuchActor):
             await fleet.tell("nobody", Ping(), timeout=30.0)
+
+
+async def test_a_fleet_of_tasks_starts_a_killed_server_again(tmp_path: Path) -> None:
+    async with Fleet("shop", [Court], state=tmp_path) as fleet:
+        exited = anyio.Event()
+        fleet.records.listeners.append(lambda event: exited.set() if event.kind == "server-exited" else None)
+        os.kill(server_in(tmp_path), signal.SIGKILL)
+        with anyio.fail_after(10.0):
+            await exited.wait()
+            while True:
+                with suppress(BusUnavailable, NoSuchActor):  # until both ends have found the new server
+                    assert (await fleet.ask(Court.ping, Ping(), timeout=5.0)).pid == os.getpid()
+                    break
 
 
 def test_two_actors_of_one_name_are_refused() -> None:
