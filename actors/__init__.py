@@ -13,7 +13,13 @@ from .errors import ActorStopped as ActorStopped
 from .errors import BadActor as BadActor
 from .errors import HandlerFailed as HandlerFailed
 from .errors import PermissionDenied as PermissionDenied
+from .errors import Stalled as Stalled
 from .errors import WrongReply as WrongReply
+from .flight import NO_FLIGHT as NO_FLIGHT
+from .flight import Flight as Flight
+from .flight import FlightReader as FlightReader
+from .flight import FlightRecorder as FlightRecorder
+from .flight import Owed as Owed
 from .grant import EVERYTHING as EVERYTHING
 from .grant import VERBS as VERBS
 from .grant import Grant as Grant

@@ -3,14 +3,18 @@
 The one place where an actor's grant is enforced: everything an agent does to others goes through here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from callboard import names
 from callboard.bus import Endpoint
+from callboard.clock import Clock
 from callboard.store import WorkingMemory
 
 from .errors import BadActor
 from .grant import Grant, Verb
+from .hand import InHand, Wait
 from .mailbox import Letter
 from .message import Message
 from .speaking import Cause, Speaker
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 D = TypeVar("D")
+WAIT_MOST: Final = 86_400.0
 
 
 class Down(Message):
@@ -37,6 +42,7 @@ class Services(Protocol):
     name: str
     grant: Grant
     endpoint: Endpoint
+    clock: Clock
 
     async def open_memory(self) -> WorkingMemory:
         """Return the actor's working memory, opening its file on first use."""
@@ -54,28 +60,77 @@ class Services(Protocol):
 class Context(Speaker):
     """Given to each handler and hook; valid while that call runs."""
 
-    __slots__ = ("_letter", "_services")
+    __slots__ = ("_hand", "_services")
 
-    def __init__(self, services: Services, letter: Letter | None) -> None:
+    def __init__(self, services: Services, hand: InHand | None) -> None:
+        # Two stores and no more: one is made for each message.
         self._services = services
-        self._letter = letter
-        self._endpoint, self._name = services.endpoint, services.name
+        self._hand = hand
+
+    @property
+    def _endpoint(self) -> Endpoint:  # type: ignore[override]  # only read: a slot is written for each message
+        return self._services.endpoint
+
+    @property
+    def _name(self) -> str:  # type: ignore[override]  # the same
+        return self._services.name
+
+    @property
+    def _letter(self) -> Letter | None:
+        return None if self._hand is None else self._hand.letter
 
     def _permit(self, verb: Verb, name: str) -> None:
         self._services.grant.check(self._name, verb, name)
 
     def _cause(self) -> Cause:
-        if self._letter is None:
+        letter = self._letter
+        if letter is None:
             return _OWN_CAUSE
-        envelope = self._letter.envelope
+        envelope = letter.envelope
         return Cause(
             envelope.id,
             envelope.correlation,
             envelope.hops,
             envelope.deadline,
-            self._letter.trust,
+            letter.trust,
             envelope.trace,
         )
+
+    def _begin_wait(self, on: str, up_to: float) -> Wait | None:
+        if self._hand is None:
+            return None
+        wait = Wait(on, self._services.clock.monotonic() + up_to)
+        self._hand.begin_wait(wait)
+        return wait
+
+    def _end_wait(self, wait: Wait | None) -> None:
+        if self._hand is not None and wait is not None:
+            self._hand.end_wait(wait, self._services.clock.monotonic())
+
+    @contextmanager
+    def waiting(self, on: str, *, up_to: float) -> Iterator[None]:
+        """Declare a wait on a model, a tool or a person for the time of a ``with`` block.
+
+        For `up_to` seconds the supervisor leaves this handler alone, however quiet it is; after that it counts as
+        stalled. ``ctx.ask`` declares its own wait. In ``started`` and ``stopping`` this declares nothing: they have
+        limits of their own.
+
+        Raises:
+            BadActor: `up_to` is not more than 0 and at most a day.
+
+        """
+        if not 0 < up_to <= WAIT_MOST:
+            raise BadActor(f"a wait of {up_to!r} s on {on!r}: more than 0, at most {WAIT_MOST:.0f}", actor=self._name)
+        wait = self._begin_wait(on, up_to)
+        try:
+            yield
+        finally:
+            self._end_wait(wait)
+
+    def progress(self, doing: str = "") -> None:
+        """Say that this handler has come further, and what it does now; ``callboard ps`` shows it."""
+        if self._hand is not None:
+            self._hand.progress(self._services.clock.monotonic(), doing[:200])
 
     @property
     def memory(self) -> "Memory":
@@ -102,9 +157,10 @@ class Context(Speaker):
         self._services.watch(target_name(target))
 
     def _in_hand(self) -> Letter:
-        if self._letter is None:
+        letter = self._letter
+        if letter is None:
             raise BadActor(f"{self._name} has no message in hand: started() and stopping() run between messages")
-        return self._letter
+        return letter
 
     @property
     def message_id(self) -> str:

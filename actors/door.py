@@ -29,6 +29,7 @@ from callboard.bus import (
 from callboard.errors import CallboardError
 from callboard.ids import new_id
 
+from .flight import Flight
 from .mailbox import Letter, Mailbox
 
 BARE_MOST: Final = 256 * 1024
@@ -42,6 +43,7 @@ class Doorkeeper(Protocol):
     mailbox: Mailbox
     homes: Mapping[str, str]
     why_held: str
+    flight: Flight
 
     @property
     def held(self) -> bool:
@@ -68,6 +70,10 @@ class Doorkeeper(Protocol):
         """Say which of the named messages are here."""
         ...
 
+    def answer_status(self, letter: Letter) -> None:
+        """Say how far each of the named messages has come."""
+        ...
+
 
 class _Tagged(msgspec.Struct):
     type: str
@@ -87,21 +93,30 @@ class Door:
 
     def from_cell(self, subject: str, data: bytes, _reply: str) -> None:
         """Take envelopes from a cell of the fleet."""
-        cell = subject.rpartition(".")[2]
-        for envelope in split(data):
+        house, cell = self._house, subject.rpartition(".")[2]
+        envelopes = split(data)
+        slot = house.flight.frame(house.name, cell, data, len(envelopes))
+        for envelope in envelopes:
             if isinstance(envelope, MessageRefused):
-                self._house.refuse(_nameless(cell), envelope)
-                continue
-            trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
-            letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)))
-            if envelope.kind in _ORDINARY:
-                self.admit(letter)
-            elif envelope.kind == Kind.CANCEL:
-                self._house.cancel(envelope.causation)
-            elif envelope.kind == Kind.HOLDS:
-                self._house.answer_holds(letter)
+                house.refuse(_nameless(cell, slot), envelope)
             else:
-                self._house.refuse(letter, MessageRefused(f"kind {envelope.kind} is not for a mailbox", path="$[1]"))
+                trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
+                letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)
+                (self.admit if envelope.kind in _ORDINARY else self._control)(letter)
+            slot += 1
+
+    def _control(self, letter: Letter) -> None:
+        house, kind = self._house, letter.envelope.kind
+        if kind == Kind.CANCEL:
+            house.cancel(letter.envelope.causation)
+        elif kind == Kind.HOLDS:
+            house.answer_holds(letter)
+        elif kind == Kind.STATUS:
+            house.answer_status(letter)
+        else:
+            house.refuse(letter, MessageRefused(f"kind {kind} is not for a mailbox", path="$[1]"))
+            return
+        house.flight.done(letter.slot)
 
     def admit(self, letter: Letter) -> None:
         """Put one letter into the mailbox, or refuse it."""
@@ -144,7 +159,9 @@ class Door:
         envelope = Envelope(
             VERSION, kind, tag, 0, made, "", "", made, 1, reply=reply, trust=Trust.EXTERNAL, format=written, body=body
         )
-        self.admit(Letter(envelope, "", Trust.EXTERNAL, len(data), topic, form))
+        letter = Letter(envelope, "", Trust.EXTERNAL, len(data), topic, form)
+        letter.slot = self._house.flight.letter(self._house.name, letter)
+        self.admit(letter)
 
 
 def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:
@@ -164,5 +181,5 @@ def _text(data: bytes) -> str:
         raise refuse("not UTF-8", error) from error
 
 
-def _nameless(cell: str) -> Letter:
-    return Letter(Envelope(VERSION, Kind.TELL, "", 0, new_id(), ""), cell, Trust.EXTERNAL, 0)
+def _nameless(cell: str, slot: int) -> Letter:
+    return Letter(Envelope(VERSION, Kind.TELL, "", 0, new_id(), ""), cell, Trust.EXTERNAL, 0, slot=slot)

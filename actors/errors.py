@@ -15,6 +15,10 @@ class HandlerFailed(PeerError):
     """The handler raised; ``detail`` has the exception's type and text."""
 
 
+class Stalled(PeerError):
+    """The handler came no further, declared no wait, and was stopped."""
+
+
 class ActorStopped(PeerError):
     """The actor ended before it came to this message."""
 

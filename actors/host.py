@@ -15,6 +15,7 @@ from callboard.bus import (
     Endpoint,
     Envelope,
     Kind,
+    StatusBody,
     Subscription,
     Trust,
     decode_body,
@@ -31,23 +32,25 @@ from .actor import Actor
 from .context import Down
 from .door import Door
 from .errors import ActorStopped, BadActor
+from .evidence import place_of, stack_of
+from .flight import Flight
 from .grant import Grant
+from .hand import InHand
 from .mailbox import Letter, Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
+from .verdict import judge_hand
 
-State = Literal["starting", "running", "restarting", "held", "draining", "stopped", "silent"]
+State = Literal[
+    "starting", "running", "waiting", "stalled", "restarting", "held", "draining", "stopped", "silent", "bloated"
+]
+STOP_WITHIN: Final = 2.0
+"""Seconds that a stalled handler has to end after it was cancelled; one that goes on is wedged."""
+STACK_MOST: Final = 4000
+STATUS_MOST: Final = 1000
 QUEUE = "cb"
 """All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
-
-
-class InHand(msgspec.Struct, frozen=True, eq=False):
-    """A message being handled: which, since when (monotonic seconds), and how to stop it."""
-
-    letter: Letter
-    since: float
-    scope: anyio.CancelScope | None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     in_hand: list[str]
     in_hand_for: float
+    doing: str = ""
+    """What the oldest of them says that it does, or waits on."""
     handled: int
     failed: int
     refused: int
@@ -70,6 +75,7 @@ class CellServices(Protocol):
     endpoint: Endpoint
     clock: Clock
     homes: Mapping[str, str]
+    flight: Flight
 
     def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
         """Record an event with the supervisor, without waiting."""
@@ -90,7 +96,7 @@ class Host:
     def __init__(self, spec: ActorSpec, cell: CellServices, *, parent: str = "") -> None:
         self.spec, self.cell, self.parent = spec, cell, parent
         self.name, self.grant, self.table = spec.name, spec.may, spec.actor.table
-        self.endpoint, self.clock, self.homes = cell.endpoint, cell.clock, cell.homes
+        self.endpoint, self.clock, self.homes, self.flight = cell.endpoint, cell.clock, cell.homes, cell.flight
         self.mailbox = Mailbox(most=spec.mailbox)
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
@@ -100,6 +106,7 @@ class Host:
         self.handled = self.failed = self.refused = self.restarts = 0
         self.served, self.busy_for, self.last_error = 0, 0.0, ""
         self.id, self.began = new_id(), cell.clock.now()
+        self.progressed = cell.clock.monotonic()
         self._subscriptions: list[Subscription] = []
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
@@ -136,6 +143,7 @@ class Host:
         newer = len(self.mailbox)
         door = Door(self)
         for letter in kept:
+            letter.slot = self.flight.letter(self.name, letter)
             door.admit(letter)
         self.mailbox.rotate(newer)
         self._handed_over = True
@@ -162,6 +170,7 @@ class Host:
         for letter in self.mailbox.close():
             self.settle_credit(letter)
             self.replies.fail(letter, error)
+            self.flight.done(letter.slot)
 
     def hold(self, why: str = "") -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held."""
@@ -189,6 +198,7 @@ class Host:
         self.refused += 1
         self.settle_credit(letter)
         self.replies.fail(letter, error)
+        self.flight.done(letter.slot)
         envelope = letter.envelope
         self.cell.report(
             "message-refused", self.name, error.text, code=error.code,
@@ -202,16 +212,27 @@ class Host:
         if envelope.kind == _TELL and envelope.reply and not letter.bare:
             self.endpoint.give_credit(envelope.reply, self.name, letter.size)
 
+    def take_in_hand(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
+        """Note that a handler is about to run."""
+        now = self.clock.monotonic()
+        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now)
+        self.flight.taken(letter.slot)
+        return hand
+
     def let_go(self, hand: InHand) -> None:
         """Count a message that leaves its handler, well or not, and the time it was in hand."""
         self.served += 1
-        self.busy_for += self.clock.monotonic() - hand.since
+        self.progressed = now = self.clock.monotonic()
+        self.busy_for += now - hand.since
         if self.in_hand.get(hand.letter.envelope.id) is hand:  # a copy of it may be in another replica's hand
             del self.in_hand[hand.letter.envelope.id]
+        self.flight.done(hand.letter.slot)
 
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""
-        if self.mailbox.remove(message_id) is None and (hand := self.in_hand.get(message_id)) and hand.scope:
+        if (letter := self.mailbox.remove(message_id)) is not None:
+            self.flight.done(letter.slot)
+        elif (hand := self.in_hand.get(message_id)) and hand.letter.envelope.kind == Kind.ASK:
             hand.scope.cancel()
 
     def end_overdue(self) -> None:
@@ -220,8 +241,31 @@ class Host:
             return
         now = self.clock.now()
         for hand in list(self.in_hand.values()):
-            if hand.scope is not None and 0.0 < hand.letter.envelope.deadline < now:
+            if 0.0 < hand.letter.envelope.deadline < now and hand.letter.envelope.kind == Kind.ASK:
                 hand.scope.cancel()
+
+    def end_stalled(self) -> list[InHand]:
+        """Stop each message in hand that comes no further; return those that were told so before and go on."""
+        now, wedged = self.clock.monotonic(), list[InHand]()
+        for hand in list(self.in_hand.values()):
+            if hand.stalled:
+                if now > hand.stopped + STOP_WITHIN:
+                    wedged.append(hand)
+                continue
+            going, why = judge_hand(hand, now=now, stalled_after=self.spec.health.stalled_after)
+            if going == "stalled":
+                self._stop(hand, why, now)
+        return wedged
+
+    def _stop(self, hand: InHand, why: str, now: float) -> None:
+        hand.stalled, hand.stopped = why, now
+        envelope, stack = hand.letter.envelope, stack_of(hand.handler)
+        self.cell.report(
+            "handler-stalled", self.name, f"{envelope.type} {why}; it stands at {place_of(stack)}",
+            id=envelope.id, type=envelope.type, sender=envelope.sender or hand.letter.cell,
+            stack="\n".join(stack)[:STACK_MOST], seconds=round(now - hand.since, 3),
+        )  # fmt: skip
+        hand.scope.cancel()
 
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the messages named in `letter` are in the mailbox or in hand."""
@@ -234,6 +278,18 @@ class Host:
         here = self.mailbox.ids() | self.in_hand.keys()
         asked: list[str] = decode_body(_names, letter.envelope.body)
         self.replies.plain(letter, [name for name in asked if name in here])
+
+    def answer_status(self, letter: Letter) -> None:
+        """Say how far each of the messages named in `letter` has come."""
+        asked: list[str] = decode_body(_names, letter.envelope.body)
+        order = self.mailbox.order() if asked else {}
+        self.replies.plain(letter, [self._status(name, order) for name in asked[:STATUS_MOST]])
+
+    def _status(self, name: str, order: Mapping[str, int]) -> StatusBody:
+        if (hand := self.in_hand.get(name)) is not None:
+            seconds = self.clock.monotonic() - hand.since
+            return StatusBody(name, "in hand", 0, seconds, hand.activity())
+        return StatusBody(name, "queued", order[name]) if name in order else StatusBody(name, "unknown")
 
     # --- what a context may ask for
 
@@ -259,18 +315,26 @@ class Host:
 
     def row(self) -> Row:
         """Return how it stands with this actor."""
-        since = min((hand.since for hand in self.in_hand.values()), default=None)
+        now = self.clock.monotonic()
+        hands = sorted(self.in_hand.values(), key=lambda hand: hand.since)
         return Row(
             actor=self.name,
-            state=self.state,
+            state=self._shown_state(hands, now),
             depth=len(self.mailbox),
-            in_hand=[hand.letter.envelope.type for hand in self.in_hand.values()],
-            in_hand_for=0.0 if since is None else self.clock.monotonic() - since,
+            in_hand=[hand.letter.envelope.type for hand in hands],
+            in_hand_for=now - hands[0].since if hands else 0.0,
+            doing=hands[0].activity() if hands else "",
             handled=self.handled,
             failed=self.failed,
             refused=self.refused,
             restarts=self.restarts,
         )
+
+    def _shown_state(self, hands: list[InHand], now: float) -> State:
+        if self.state != "running" or not hands:
+            return self.state
+        goings = {judge_hand(hand, now=now, stalled_after=self.spec.health.stalled_after).going for hand in hands}
+        return "stalled" if "stalled" in goings else "waiting" if goings == {"waiting"} else "running"
 
 
 def _down(message: Down) -> Envelope:

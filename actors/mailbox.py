@@ -17,7 +17,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 NOTICES_MOST: Final = 1000
 
 
-class Letter(msgspec.Struct, frozen=True, gc=False):
+class Letter(msgspec.Struct, gc=False):
     """An envelope in a mailbox, with what its door said of it."""
 
     envelope: Envelope
@@ -29,6 +29,8 @@ class Letter(msgspec.Struct, frozen=True, gc=False):
     topic: str = ""
     bare: str = ""
     """``json`` or ``msgpack`` for a bare message; its reply is bare too."""
+    slot: int = 0
+    """Where the flight record of this process has it; means nothing to another."""
 
 
 class MailboxStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +129,10 @@ class Mailbox:
     def first(self) -> Letter | None:
         """Return the oldest letter without taking it."""
         return self._letters[0] if self._letters else None
+
+    def order(self) -> dict[str, int]:
+        """Return how many others come before each that waits, by id."""
+        return {letter.envelope.id: place for place, letter in enumerate(self._letters)}
 
     def ids(self) -> set[str]:
         """Return the ids of all that wait."""

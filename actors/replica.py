@@ -7,7 +7,6 @@ is counted against the actor. The replica itself ends, to be restarted by its su
 
 import math
 import time
-from collections.abc import Awaitable
 from typing import Any, Final
 
 import anyio
@@ -17,9 +16,10 @@ from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, Mes
 
 from .actor import Actor, build
 from .context import Context
-from .errors import HandlerFailed, WrongReply
+from .errors import HandlerFailed, Stalled, WrongReply
+from .hand import InHand
 from .handlers import Route
-from .host import Host, InHand
+from .host import Host
 from .mailbox import Letter
 from .message import Message
 
@@ -77,21 +77,33 @@ class Replica:
             raise Crashed(f"started() took longer than start_within = {within} s")
 
     async def _loop(self) -> None:
-        mailbox, served, turn_ends = self._host.mailbox, 0, 0.0
-        while (letter := mailbox.take_nowait() or await mailbox.take()) is not None:
-            self._host.settle_credit(letter)
-            if (opened := self._open(letter)) is not None:
-                await self._call(*opened, letter)
-            served += 1
-            if served % _LOOK_EVERY == 0 and time.perf_counter() > turn_ends:
-                await anyio.lowlevel.checkpoint()
-                turn_ends = time.perf_counter() + YIELD_AFTER
+        while not await self._serve():
+            await self._make()  # a stalled handler was stopped: the message has failed, and so has the object
+
+    async def _serve(self) -> bool:
+        """Serve until the mailbox is closed; return False when a handler had to be stopped.
+
+        One scope for all messages: a tell is cancelled by ending the loop, which is rare, and costs nothing otherwise.
+        """
+        host, served, turn_ends = self._host, 0, 0.0
+        with anyio.CancelScope() as scope:
+            while (letter := host.mailbox.take_nowait() or await host.mailbox.take()) is not None:
+                host.settle_credit(letter)
+                if (opened := self._open(letter)) is not None:
+                    await self._call(*opened, letter, scope)
+                served += 1
+                if served % _LOOK_EVERY == 0 and time.perf_counter() > turn_ends:
+                    await anyio.lowlevel.checkpoint()
+                    turn_ends = time.perf_counter() + YIELD_AFTER
+            return True
+        return False
 
     def _open(self, letter: Letter) -> tuple[Route, Message] | None:
         """Return the handler and the message in `letter`; None if it has been answered: too late, or not its type."""
         host, envelope = self._host, letter.envelope
         if envelope.deadline and envelope.deadline < host.clock.now():
             host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
+            host.flight.done(letter.slot)
             return None
         route = (host.table.topics[letter.topic] if letter.topic else host.table.direct)[envelope.type]
         try:
@@ -102,15 +114,14 @@ class Replica:
             host.refuse(letter, MessageRefused(f"{envelope.type} does not accept itself: {_short(error)}", path="$"))
         return None
 
-    async def _call(self, route: Route, message: Message, letter: Letter) -> None:
-        host, envelope = self._host, letter.envelope
-        scope = anyio.CancelScope() if envelope.kind == _ASK else None
-        hand = host.in_hand[envelope.id] = InHand(letter, host.clock.monotonic(), scope)
+    async def _call(self, route: Route, message: Message, letter: Letter, loop: anyio.CancelScope) -> None:
+        host, asked = self._host, letter.envelope.kind == _ASK
+        hand = host.take_in_hand(letter, anyio.CancelScope() if asked else loop)
         try:
-            handled = route.call(self._actor, message, Context(host, letter))
-            if scope is None:
-                self._reply(route, letter, await handled)
-            elif not await self._answer(route, letter, handled, scope):
+            hand.handler = route.call(self._actor, message, Context(host, hand))
+            if not asked:
+                self._reply(route, letter, await hand.handler)
+            elif not await self._answer(route, hand):
                 return
             self._succeeded()
         except host.spec.actor.answers_with as error:
@@ -122,8 +133,7 @@ class Replica:
             if not is_cancelled():
                 await self._fail(letter, error)
                 return
-            gone = ActorDied(f"{host.name} was stopped with this message in hand", actor=host.name)
-            host.replies.fail(letter, gone)
+            self._stopped(hand)
             raise
         except BaseException as error:
             host.replies.fail(letter, _failure(host.name, error))
@@ -131,18 +141,30 @@ class Replica:
         finally:
             host.let_go(hand)
 
-    async def _answer(self, route: Route, letter: Letter, handled: Awaitable[Any], scope: anyio.CancelScope) -> bool:
-        """Answer a question, which its asker or its deadline may cancel; return whether it was not.
+    def _stopped(self, hand: InHand) -> None:
+        """Answer for a message whose handler was cancelled from outside."""
+        host, letter = self._host, hand.letter
+        if hand.stalled:
+            self._failed_with(letter, Stalled(f"{host.name} was stopped: {hand.stalled}", actor=host.name))
+        else:
+            host.replies.fail(letter, ActorDied(f"{host.name} was stopped with this message in hand", actor=host.name))
+
+    async def _answer(self, route: Route, hand: InHand) -> bool:
+        """Answer a question, which its asker, its deadline or a stall may cancel; return whether it was not.
 
         The scope has no deadline of its own: an asker whose time is up says so, and for one that is gone the cell looks
         (:meth:`Host.end_overdue`). A timer for each question costs a twelfth of the questions a second.
         """
-        with scope:
-            self._reply(route, letter, await handled)
-        if scope.cancelled_caught:
-            name = self._host.name
-            self._host.replies.fail(letter, DeadlineExceeded(f"{name} was stopped at the deadline", actor=name))
-        return not scope.cancelled_caught
+        with hand.scope:
+            self._reply(route, hand.letter, await hand.handler)
+        if not hand.scope.cancelled_caught:
+            return True
+        name = self._host.name
+        if hand.stalled:
+            await self._fail(hand.letter, Stalled(f"{name} was stopped: {hand.stalled}", actor=name))
+        else:
+            self._host.replies.fail(hand.letter, DeadlineExceeded(f"{name} was stopped at the deadline", actor=name))
+        return False
 
     def _succeeded(self) -> None:
         self._host.handled += 1
@@ -159,10 +181,14 @@ class Replica:
         self._host.replies.succeed(letter, result)
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
+        self._failed_with(letter, error)
+        await self._make()
+
+    def _failed_with(self, letter: Letter, error: BaseException) -> None:
         host = self._host
         host.failed += 1
         host.last_error = type(error).__name__
-        kept = error if isinstance(error, WrongReply | MessageTooLarge) else None
+        kept = error if isinstance(error, WrongReply | MessageTooLarge | Stalled) else None
         host.replies.fail(letter, kept or _failure(host.name, error))
         host.cell.report(
             "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
@@ -171,7 +197,6 @@ class Replica:
         self._failed.add(letter.envelope.id)
         if len(self._failed) >= FAILURES_IN_A_ROW:
             raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error
-        await self._make()
 
 
 def is_cancelled() -> bool:

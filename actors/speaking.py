@@ -26,6 +26,7 @@ from callboard.bus import (
 from callboard.ids import new_id
 
 from .grant import Verb
+from .hand import Wait
 from .handlers import Handler
 from .message import Message
 from .reader import reader_of
@@ -92,6 +93,13 @@ class Speaker:
 
     def _cause(self) -> Cause:
         return NO_CAUSE
+
+    def _begin_wait(self, on: str, up_to: float) -> Wait | None:  # noqa: ARG002 - nobody supervises this speaker
+        """Tell who supervises this speaker that it waits."""
+        return None
+
+    def _end_wait(self, wait: Wait | None) -> None:
+        """Tell that the wait is over."""
 
     def _envelope(self, kind: int, course: Course, message: "Message | Json", deadline: float = 0.0) -> Envelope:
         cause = self._cause()
@@ -160,7 +168,11 @@ class Speaker:
         self._permit("ask", course.name)
         within = self._time_left(timeout)
         envelope = self._envelope(_ASK, course, message, self._endpoint.clock.now() + within)
-        answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+        wait = self._begin_wait(course.name, within)
+        try:
+            answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+        finally:
+            self._end_wait(wait)
         if not answer.type:
             return None
         return (course.reader if reply is None else reader_of(reply)).read(answer)

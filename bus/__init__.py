@@ -26,6 +26,7 @@ from .envelope import ErrorBody as ErrorBody
 from .envelope import Format as Format
 from .envelope import Kind as Kind
 from .envelope import NoticeBody as NoticeBody
+from .envelope import StatusBody as StatusBody
 from .envelope import Trust as Trust
 from .errors import ActorDied as ActorDied
 from .errors import BusClosed as BusClosed

@@ -21,7 +21,7 @@ class Kind(IntEnum):
     HOLDS = 7
     WHERE = 8
     NOTICE = 9
-    HANDOFF = 10
+    STATUS = 10
 
 
 class Trust(IntEnum):
@@ -73,6 +73,16 @@ class CreditBody(msgspec.Struct, frozen=True, array_like=True):
     actor: str
     messages: Annotated[int, msgspec.Meta(ge=0)]
     bytes: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class StatusBody(msgspec.Struct, frozen=True):
+    """How far a message has come: ``queued`` with `ahead` others before it, or ``in hand`` for `seconds`."""
+
+    id: str
+    state: str
+    ahead: int = 0
+    seconds: float = 0.0
+    doing: str = ""
 
 
 class NoticeBody(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from callboard.actors import QUEUE, Door, Letter, Mailbox, Replies
-from callboard.bus import Endpoint, Kind, Subscription, decode_body, encode, subjects
+from callboard.actors import NO_FLIGHT, QUEUE, Door, Flight, Letter, Mailbox, Replies
+from callboard.bus import Endpoint, Kind, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
 KEEP: Final = 1000
@@ -24,7 +24,9 @@ class Understudy:
 
     def __init__(self, endpoint: Endpoint, name: str, *, open_door: bool, homes: Mapping[str, str]) -> None:
         self.name, self.homes = name, homes
-        self.held = False
+        self.why_held = ""
+        self.flight: Flight = NO_FLIGHT
+        """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
         self.lost = 0
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
@@ -34,20 +36,22 @@ class Understudy:
         self._subscriptions: list[Subscription] = []
 
     @property
-    def listening(self) -> bool:
-        """Whether it stands in now."""
-        return bool(self._subscriptions)
+    def held(self) -> bool:
+        """Whether it refuses everything."""
+        return bool(self.why_held)
 
     async def take_over(self) -> None:
-        """Answer at the address from now on; returns when the server knows."""
-        if self._subscriptions:
-            return
+        """Answer at the address from now on; returns when the server knows. Once more is no harm."""
+        if not self._subscriptions:
+            await self._listen()
+        await self._endpoint.bus.flush()
+
+    async def _listen(self) -> None:
         door, fleet, bus = Door(self), self._endpoint.fleet, self._endpoint.bus
         self._subscriptions = [await bus.subscribe(subjects.mailbox(fleet, self.name), door.from_cell, queue=QUEUE)]
         if self._open_door:
             front = subjects.front_door(fleet, self.name)
             self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=QUEUE))
-        await bus.flush()
 
     async def give_back(self) -> None:
         """Leave the address to the new incarnation; after this nothing more is taken in."""
@@ -68,9 +72,9 @@ class Understudy:
             self.mailbox.remove(letter.envelope.id)
         return letters, False
 
-    def hold(self) -> None:
+    def hold(self, why: str) -> None:
         """Refuse everything from now on, and what was kept."""
-        self.held = True
+        self.why_held = why
         left = self.mailbox.close()
         self.mailbox.reopen()
         self.mailbox.pause()
@@ -98,6 +102,15 @@ class Understudy:
     def cancel(self, message_id: str) -> None:
         """Forget a question whose asker has gone."""
         self.mailbox.remove(message_id)
+
+    def answer_status(self, letter: Letter) -> None:
+        """Say that each of the named messages waits for the actor's next life, or is not here."""
+        order = self.mailbox.order()
+        asked: list[str] = decode_body(_names, letter.envelope.body)
+        found = [
+            StatusBody(name, "kept", order[name]) if name in order else StatusBody(name, "unknown") for name in asked
+        ]
+        self._replies.plain(letter, found)
 
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the named messages are kept here."""

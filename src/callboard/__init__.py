@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from callboard.actors import Json as Json
     from callboard.actors import Message as Message
     from callboard.actors import PermissionDenied as PermissionDenied
+    from callboard.actors import Stalled as Stalled
     from callboard.actors import Untrusted as Untrusted
     from callboard.actors import receive as receive
     from callboard.bus import ActorDied as ActorDied
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _HOME = {
     "callboard.actors": (
         "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
-        "Message", "PermissionDenied", "Untrusted", "receive",
+        "Message", "PermissionDenied", "Stalled", "Untrusted", "receive",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",

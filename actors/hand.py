@@ -1,0 +1,60 @@
+"""A message in hand: since when, how far it has come, and what it waits for.
+
+What a handler says of itself is what keeps it alive: each message, ``ctx.progress`` and the end of a wait is progress;
+a declared wait names what it waits for and until when. All times are monotonic seconds.
+"""
+
+from typing import Any
+
+import anyio
+import msgspec
+
+from .mailbox import Letter
+
+
+class Wait(msgspec.Struct, eq=False):
+    """A declared wait: on a model, a tool, a person or another actor."""
+
+    on: str
+    until: float
+
+
+class InHand(msgspec.Struct, eq=False, gc=False):
+    """One message while its handler runs."""
+
+    letter: Letter
+    since: float
+    scope: anyio.CancelScope
+    progressed: float
+    handler: Any = None
+    """The handler's coroutine: where it stands is the evidence if it comes no further."""
+    waits: tuple[Wait, ...] = ()
+    doing: str = ""
+    """What the handler said last of its progress."""
+    stalled: str = ""
+    """Why it was told to stop; empty while all is well."""
+    stopped: float = 0.0
+
+    def progress(self, now: float, doing: str) -> None:
+        """Note that the handler has come further."""
+        self.progressed = now
+        if doing:
+            self.doing = doing
+
+    def begin_wait(self, wait: Wait) -> None:
+        """Note a declared wait."""
+        self.waits = (*self.waits, wait)
+
+    def end_wait(self, wait: Wait, now: float) -> None:
+        """Note that a declared wait is over, which is progress."""
+        self.waits = tuple(each for each in self.waits if each is not wait)
+        self.progressed = now
+
+    def wait(self) -> Wait | None:
+        """Return the declared wait that ends last, or None."""
+        return max(self.waits, key=lambda wait: wait.until) if self.waits else None
+
+    def activity(self) -> str:
+        """Return in words what it does, as far as it has said."""
+        wait = self.wait()
+        return f"waiting on {wait.on}" if wait else self.doing
