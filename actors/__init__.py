@@ -15,6 +15,7 @@ from .errors import HandlerFailed as HandlerFailed
 from .errors import PermissionDenied as PermissionDenied
 from .errors import Stalled as Stalled
 from .errors import WrongReply as WrongReply
+from .evidence import place_of as place_of
 from .flight import NO_FLIGHT as NO_FLIGHT
 from .flight import Flight as Flight
 from .flight import FlightReader as FlightReader

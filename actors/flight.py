@@ -5,9 +5,10 @@ is to store bytes, not to call the system, and the kernel keeps the pages when t
 a segmentation fault. Only a power cut loses it, and then the asker is gone too.
 
 What arrives is written as it came, a frame of up to 64 envelopes in one copy, with one status byte for each message.
-A message is *queued* when it is written, *in hand* before its handler runs, *done* when it was answered or refused: two
-bytes stored for each. So the cost is about 0.2 microseconds a message, and who reads it has the whole of it: id, kind,
-sender, reply address and body.
+A message is *queued* when it is written, *in hand* before its handler runs, *done* when nobody is owed anything for it:
+two bytes stored for each. A question is *answered* in between, until its reply has left the process for sure: who dies
+in that moment has it answered once more, and the asker takes the first answer. The cost is about 0.3 microseconds a
+message, and who reads it has the whole of it: id, kind, sender, reply address and body.
 
 Layout, little-endian: a page of head, then segments of 1 MiB, each filled with records from its start::
 
@@ -42,9 +43,10 @@ KEPT_MOST: Final = 128 * 1024
 
 QUEUED: Final = 1
 IN_HAND: Final = 2
-DONE: Final = 3
-Status = Literal["queued", "in hand", "done"]
-_STATUS: Final[dict[int, Status]] = {QUEUED: "queued", IN_HAND: "in hand", DONE: "done"}
+ANSWERED: Final = 3
+DONE: Final = 4
+Status = Literal["queued", "in hand", "answered", "done"]
+_STATUS: Final[dict[int, Status]] = {QUEUED: "queued", IN_HAND: "in hand", ANSWERED: "answered", DONE: "done"}
 _FRAME, _LETTER = 0, 1
 
 _head: Final = struct.Struct("<8sIIQ")
@@ -66,6 +68,8 @@ class FlightRecorder:
         self._segments: list[mmap.mmap] = []
         self._left: list[int] = []
         self._free: list[int] = []
+        self._answered: list[int] = []
+        self._leaving: list[int] = []
         self._beats = 0
         self._at = SEGMENT
         self._current = -1
@@ -123,6 +127,18 @@ class FlightRecorder:
         if slot:
             self._segments[slot >> 20][slot & 0xFFFFF] = IN_HAND
 
+    def answered(self, slot: int) -> None:
+        """Say that the reply to the question in `slot` is on its way."""
+        if slot:
+            self._segments[slot >> 20][slot & 0xFFFFF] = ANSWERED
+            self._answered.append(slot)
+
+    def sweep(self) -> None:
+        """Say that all that was answered before the sweep before this one is done: its replies have left."""
+        leaving, self._leaving, self._answered = self._leaving, self._answered, []
+        for slot in leaving:
+            self.done(slot)
+
     def done(self, slot: int) -> None:
         """Say that nobody is owed anything any more for the message in `slot`."""
         if not slot:
@@ -166,6 +182,12 @@ class NoFlight:
         return 0
 
     def taken(self, slot: int) -> None:
+        """Say nothing."""
+
+    def answered(self, slot: int) -> None:
+        """Say nothing."""
+
+    def sweep(self) -> None:
         """Say nothing."""
 
     def done(self, slot: int) -> None:

@@ -226,7 +226,8 @@ class Host:
         self.busy_for += now - hand.since
         if self.in_hand.get(hand.letter.envelope.id) is hand:  # a copy of it may be in another replica's hand
             del self.in_hand[hand.letter.envelope.id]
-        self.flight.done(hand.letter.slot)
+        letter = hand.letter
+        (self.flight.answered if letter.envelope.kind == _ASK else self.flight.done)(letter.slot)
 
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""
@@ -347,4 +348,5 @@ def _down(message: Down) -> Envelope:
 
 
 _TELL: Final = int(Kind.TELL)
+_ASK: Final = int(Kind.ASK)
 _names: Final = msgspec.msgpack.Decoder(list[str])
