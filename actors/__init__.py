@@ -48,3 +48,9 @@ from .spec import Health as Health
 from .spec import Intensity as Intensity
 from .spec import Restart as Restart
 from .spec import spec_of as spec_of
+from .suspects import CRASHES_MOST as CRASHES_MOST
+from .suspects import PAROLE as PAROLE
+from .suspects import Poisonous as Poisonous
+from .suspects import Record as Record
+from .suspects import Suspects as Suspects
+from .suspects import digest_of as digest_of

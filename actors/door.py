@@ -46,8 +46,17 @@ class Doorkeeper(Protocol):
     flight: Flight
 
     @property
+    def quarantined(self) -> Mapping[str, float]:
+        """The contents that are refused, by digest."""
+        ...
+
+    @property
     def held(self) -> bool:
         """Whether it takes no messages now."""
+        ...
+
+    def poisonous(self, letter: Letter) -> CallboardError | None:
+        """Return why this content is refused, if it is in quarantine."""
         ...
 
     def takes(self, tag: str, topic: str) -> bool:
@@ -126,6 +135,8 @@ class Door:
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
             house.refuse(letter, held_error(house.name, house.why_held))
+        elif house.quarantined and (poisonous := house.poisonous(letter)):
+            house.refuse(letter, poisonous)
         elif not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
             house.refuse(letter, MessageRefused(error, path="$.type"))

@@ -40,6 +40,7 @@ from .mailbox import Letter, Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
+from .suspects import FAILURES_MOST, PAROLE, Poisonous, Suspects, digest_of
 from .verdict import judge_hand
 
 State = Literal[
@@ -81,6 +82,10 @@ class CellServices(Protocol):
         """Record an event with the supervisor, without waiting."""
         ...
 
+    def quarantine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
+        """Hand a message that failed too often to who keeps such, without waiting."""
+        ...
+
     async def memory_of(self, actor: str) -> WorkingMemory:
         """Return the working memory of an actor of this cell."""
         ...
@@ -101,6 +106,9 @@ class Host:
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
         self.why_held = ""
+        self.suspects = Suspects(most=FAILURES_MOST)
+        self.quarantined: dict[str, float] = {}
+        """Contents that are refused, and until when (Unix seconds)."""
         self.in_hand: dict[str, InHand] = {}
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
@@ -192,6 +200,32 @@ class Host:
         """Return what this actor takes."""
         routes = self.table.topics.get(topic, {}) if topic else self.table.direct
         return ", ".join(sorted(routes)) or "no messages"
+
+    def poisonous(self, letter: Letter) -> CallboardError | None:
+        """Return why this content is refused, if it is in quarantine."""
+        digest = digest_of(self.name, letter)
+        until = self.quarantined.get(digest, 0.0)
+        if until <= self.clock.now():
+            self.quarantined.pop(digest, None)
+            return None
+        return Poisonous(
+            f"this {letter.envelope.type} has crashed or failed {self.name} again and again and is in quarantine; "
+            f"'callboard dead show {digest[:12]}' says why",
+            actor=self.name, digest=digest,
+        )  # fmt: skip
+
+    def blame(self, letter: Letter, why: str) -> None:
+        """Count a failure against a message's content; once too often, and it is quarantined."""
+        digest = digest_of(self.name, letter)
+        record = self.suspects.failed(digest, why, now=self.clock.monotonic(), served=self.handled)
+        if record is not None:
+            self.quarantined[digest] = self.clock.now() + PAROLE
+            self.cell.quarantine(self.name, letter, digest, list(record.whys))
+
+    def forgive(self, letter: Letter) -> None:
+        """Forget what was held against a message's content: it has been handled well."""
+        if self.suspects:
+            self.suspects.succeeded(digest_of(self.name, letter))
 
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer and record a message that does not come in, or does not fit its type."""

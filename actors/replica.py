@@ -123,10 +123,10 @@ class Replica:
                 self._reply(route, letter, await hand.handler)
             elif not await self._answer(route, hand):
                 return
-            self._succeeded()
+            self._succeeded(letter)
         except host.spec.actor.answers_with as error:
             host.replies.fail(letter, error)
-            self._succeeded()
+            self._succeeded(letter)
         except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
             await self._fail(letter, error)
         except anyio.get_cancelled_exc_class() as error:
@@ -166,8 +166,9 @@ class Replica:
             self._host.replies.fail(hand.letter, DeadlineExceeded(f"{name} was stopped at the deadline", actor=name))
         return False
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1
+        self._host.forgive(letter)
         self._failed.clear()
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
@@ -194,6 +195,7 @@ class Replica:
             "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
             sender=letter.envelope.sender or letter.cell,
         )  # fmt: skip
+        host.blame(letter, _short(error))
         self._failed.add(letter.envelope.id)
         if len(self._failed) >= FAILURES_IN_A_ROW:
             raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error

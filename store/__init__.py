@@ -36,6 +36,7 @@ from .events import Event, Events
 from .lock import OwnerLock
 from .migrations import ACTOR, DAEMON, Migrations
 from .opening import Synchronous
+from .quarantine import Quarantine, Quarantined
 from .working_memory import WorkingMemory
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "NotDurable",
     "OwnerConflict",
     "OwnerLock",
+    "Quarantine",
+    "Quarantined",
     "StoreClosed",
     "StoreError",
     "StoreStuck",

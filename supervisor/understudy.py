@@ -26,6 +26,7 @@ class Understudy:
         self.name, self.homes = name, homes
         self.why_held = ""
         self.flight: Flight = NO_FLIGHT
+        self.quarantined: Mapping[str, float] = {}
         """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
         self.lost = 0
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
@@ -82,6 +83,9 @@ class Understudy:
             Door(self).admit(letter)
 
     # --- as a door sees its house
+
+    def poisonous(self, letter: Letter) -> None:
+        """Refuse no content: what it is, the next incarnation will judge."""
 
     def takes(self, tag: str, topic: str) -> bool:  # noqa: ARG002 - the next incarnation will judge
         """Take everything: what it is, the next incarnation will judge."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from callboard.actors import Json as Json
     from callboard.actors import Message as Message
     from callboard.actors import PermissionDenied as PermissionDenied
+    from callboard.actors import Poisonous as Poisonous
     from callboard.actors import Stalled as Stalled
     from callboard.actors import Untrusted as Untrusted
     from callboard.actors import receive as receive
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _HOME = {
     "callboard.actors": (
         "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
-        "Message", "PermissionDenied", "Stalled", "Untrusted", "receive",
+        "Message", "PermissionDenied", "Poisonous", "Stalled", "Untrusted", "receive",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",

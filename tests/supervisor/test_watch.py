@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ globals()[sys.argv[2]]()
 
 
 @contextmanager
-def child(dump: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+def child(dump: Path, how: str) -> Generator[subprocess.Popen[str]]:
     """Run a process that does one thing forever."""
     with subprocess.Popen([sys.executable, "-c", CHILD, str(dump), how], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -86,7 +86,9 @@ async def test_a_process_that_spins_is_seen_to_burn_processor_time(tmp_path: Pat
 
 
 def test_half_a_dump_is_no_dump() -> None:
-    text = 'Current thread 0x1 (most recent first):\n  File "a.py", line 3 in inner\n  File "a.py", line 9 in <module>\n'
+    text = (
+        'Current thread 0x1 (most recent first):\n  File "a.py", line 3 in inner\n  File "a.py", line 9 in <module>\n'
+    )
     other = 'Thread 0x2 (most recent call first):\n  File "b.py", line 1 in run\n  File "t.py", line 2 in _bootstrap\n'
     assert parse_dump(other + "\n" + text) == ["a.py:9 in <module>", "a.py:3 in inner"]
     assert parse_dump(other + "\n" + text.rpartition("\n  File")[0]) == []
