@@ -11,28 +11,33 @@ from pathlib import Path
 
 import anyio
 import msgspec
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
-from callboard.actors import VERBS as GRANT_VERBS
 from callboard.actors import (
+    NO_FLIGHT,
     Actor,
     ActorSpec,
+    ActorStopped,
     BadActor,
     Crashed,
     Discovery,
+    Flight,
     Grant,
     Host,
+    Letter,
     PermissionDenied,
     Replica,
     Row,
     spec_of,
 )
+from callboard.actors import VERBS as GRANT_VERBS
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
-from callboard.store import ActorFile, WorkingMemory
+from callboard.store import WorkingMemory
 
+from .files import Files, OpenFile
 from .reserved import is_reserved
 from .restart import decide_restart
 
@@ -60,11 +65,10 @@ class Cell:
     ) -> None:
         self.endpoint, self.clock, self.homes = endpoint, clock, homes
         self.hosts: dict[str, Host] = {}
+        self.flight: Flight = NO_FLIGHT
         self._state, self._epoch, self._sink = state, epoch, report
         self._tasks: TaskGroup
-        self._files: TaskGroup
-        self._memories: dict[str, WorkingMemory] = {}
-        self._opening = anyio.Lock()
+        self._files: Files
         self._crashes: dict[str, tuple[float, ...]] = {}
         self._scopes: dict[str, set[anyio.CancelScope]] = {}
         self._pauses: dict[str, set[anyio.CancelScope]] = {}
@@ -78,17 +82,16 @@ class Cell:
         """Hand an event to whoever records them."""
         self._sink(kind, subject, text, detail)
 
-    async def memory_of(self, actor: str) -> WorkingMemory:
-        """Return the working memory of one of our actors; its file is opened once and stays ours."""
-        async with self._opening:
-            if actor not in self._memories:
-                self._memories[actor] = await self._files.start(self._own_file, actor)
-        return self._memories[actor]
+    def quarantine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
+        """Hand a message that failed too often to who keeps such."""
+        text = f"{letter.envelope.type} failed {len(history)} times and is refused from now on: {history[-1]}"
+        self.report("message-quarantined", actor, text, digest=digest, id=letter.envelope.id, type=letter.envelope.type)
 
-    async def _own_file(self, actor: str, *, task_status: TaskStatus[WorkingMemory]) -> None:
-        async with ActorFile.open(self._state, actor, epoch=self._epoch, clock=self.clock) as file:
-            task_status.started(file.memory)
-            await anyio.sleep_forever()
+    async def memory_of(self, actor: str) -> WorkingMemory:
+        """Return the working memory of one of our actors; its file is opened once and stays ours until it ends."""
+        if actor not in self.hosts:
+            raise ActorStopped(f"{actor} has ended, and its working memory is closed", actor=actor)
+        return await self._files.memory_of(actor)
 
     async def spawn(self, parent: Host, actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of `parent`; the same again is no change."""
@@ -129,9 +132,9 @@ class Cell:
 
     async def _keep(self, host: Host, turn: object) -> None:
         """Run one replica again and again, until it ended or the actor is held; a revival begins another turn."""
-        while self._turns.get(host.name) is turn:
+        while self._goes_on(host, turn):
             why = await self._run(host)
-            if host.mailbox.closed or self._turns.get(host.name) is not turn:
+            if not self._goes_on(host, turn):
                 if why is not None:
                     self.report("actor-crashed", host.name, why)
                 break
@@ -151,7 +154,7 @@ class Cell:
             if decision.do == "hold":
                 self.hold(
                     host.name,
-                    why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within} s: {why}",
+                    why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within:g} s: {why}",
                 )
                 break
             if decision.do == "end":
@@ -160,6 +163,10 @@ class Cell:
             host.restarts += 1
             host.state = "restarting"
             await self._pause(host, decision.delay)
+
+    def _goes_on(self, host: Host, turn: object) -> bool:
+        """Return whether the replicas of this turn are to run: not once it is held, drained or ended."""
+        return not host.mailbox.closed and self._turns.get(host.name) is turn
 
     async def _pause(self, host: Host, seconds: float) -> None:
         """Wait before the next start; a person's hand cuts it short."""
@@ -217,15 +224,21 @@ class Cell:
             self._turns.pop(host.name, None)
             self._crashes.pop(host.name, None)
             self._end_children(host, "ended")
-            scopes = self._scopes.pop(host.name, set()) | self._pauses.pop(host.name, set())
-            self._tasks.start_soon(self._close, host, scopes, why)
+            runs, pauses = self._scopes.pop(host.name, set()), self._pauses.pop(host.name, set())
+            self._tasks.start_soon(self._close, host, runs, pauses, self._files.leave(host.name), why)
 
-    async def _close(self, host: Host, scopes: set[anyio.CancelScope], why: str) -> None:
+    async def _close(
+        self, host: Host, runs: set[anyio.CancelScope], pauses: set[anyio.CancelScope], file: OpenFile | None, why: str
+    ) -> None:
         await host.close(why)
-        for scope in scopes:
+        for scope in [*runs, *pauses]:
             scope.cancel()
         self.report("actor-ended", host.name, why)
         self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
+        if file is not None:
+            with anyio.move_on_after(_END_WITHIN):
+                await self._wait_all_ended(runs)
+            await file.close()
 
     # --- a person's hand
 
@@ -249,7 +262,7 @@ class Cell:
     def hold(self, actor: str, *, why: str) -> None:
         """Stop `actor` and refuse its messages until it is revived."""
         host = self._host(actor)
-        host.hold()
+        host.hold(why)
         self._end_children(host, "is held")
         self._interrupt(actor)
         self.report("actor-held", actor, why)
@@ -278,13 +291,14 @@ class Cell:
 
     async def _drain(self, host: Host) -> None:
         host.state = "draining"
-        await host.close("the fleet stops")
-        host.state = "draining"
+        await host.leave()
+        host.answer_all(ActorStopped(f"{host.name} did not come to this message: the fleet stops", actor=host.name))
+        runs = self._scopes.get(host.name, set())
         with anyio.move_on_after(host.spec.health.drain_for):
-            await self._wait_idle(host.name)
+            await self._wait_all_ended(runs)
         self._interrupt(host.name)
         with anyio.move_on_after(_END_WITHIN):
-            await self._wait_idle(host.name)
+            await self._wait_all_ended(runs)
         host.state = "stopped"
 
     async def _end_overdue(self) -> None:
@@ -293,9 +307,9 @@ class Cell:
             for host in list(self.hosts.values()):
                 host.end_overdue()
 
-    async def _wait_idle(self, actor: str) -> None:
-        """Wait until no replica of `actor` runs."""
-        while self._scopes.get(actor):
+    async def _wait_all_ended(self, runs: set[anyio.CancelScope]) -> None:
+        """Wait until each of the replicas has taken its scope out of `runs`."""
+        while runs:
             if self._ended.is_set():  # never replace one that somebody waits for
                 self._ended = anyio.Event()
             await self._ended.wait()
@@ -304,7 +318,8 @@ class Cell:
     async def running(self) -> AsyncGenerator["Cell", None]:
         """Own the tasks of the cell; actors end before the files they write to."""
         async with AsyncExitStack() as stack:
-            self._files = await stack.enter_async_context(background())
+            files = await stack.enter_async_context(background())
+            self._files = Files(self._state, epoch=self._epoch, clock=self.clock, tasks=files)
             self._tasks = await stack.enter_async_context(background())
             self._tasks.start_soon(self._end_overdue)
             await stack.enter_async_context(Discovery(self.endpoint, self.hosts))

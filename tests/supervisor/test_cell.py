@@ -23,6 +23,7 @@ from callboard import (
 )
 from callboard.actors import EVERYTHING, Intensity, Restart
 from callboard.errors import InvalidName
+from callboard.store import OwnerConflict, OwnerLock
 from callboard.testing import ManualClock, Probe, Stage
 
 
@@ -146,7 +147,7 @@ async def test_what_cannot_be_made_is_held_in_sight_and_others_run_on() -> None:
             assert await do(stage)
             await clock.advance(delay)
         event = await stage.wait_event("actor-held", "broken")
-        assert event.text == "6 crashes within 30.0 s: it failed to start: RuntimeError: no key"
+        assert event.text == "6 crashes within 30 s: it failed to start: RuntimeError: no key"
         assert kinds(stage, "broken") == ["actor-crashed"] * 6 + ["actor-held"]
         assert stage.row("broken").state == "held"
         with pytest.raises(Held, match="callboard revive broken"):
@@ -244,7 +245,7 @@ async def test_a_hold_answers_what_waits_and_what_comes_and_a_revival_ends_it() 
         stage.cell_of("clerk").hold("clerk", why="a person said so")
         await stage.wait_until(lambda: len(got) == 2)
         assert got == {"wait": ActorDied, "queued": Held}
-        with pytest.raises(Held):
+        with pytest.raises(Held, match="clerk is held: a person said so; 'callboard revive clerk'"):
             await do(stage)
         assert stage.events_of("actor-held")[0].text == "a person said so"
         stage.cell_of("clerk").revive("clerk")
@@ -359,6 +360,26 @@ async def test_a_hold_and_a_revival_at_once_do_not_double_the_replicas(during: s
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("how", ["hold", "drain"])
+async def test_who_is_held_or_drained_while_it_waits_for_its_next_start_does_not_start(how: str) -> None:
+    made: list[Actor] = []
+
+    class Counted(Clerk):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    clock = ManualClock()
+    async with Stage([clerk(Counted)], clock=clock) as stage:
+        await crash(stage)
+        await crash_and_wait(stage)
+        assert len(made) == 2
+        if how == "hold":
+            stage.cell_of("clerk").hold("clerk", why="a test")
+            await clock.advance(10.0)
+    assert len(made) == 2
+
+
 @pytest.mark.parametrize("verb", ["restart", "revive"])
 async def test_a_hand_on_nobody_says_so(verb: str) -> None:
     async with Stage([clerk()]) as stage:
@@ -455,6 +476,43 @@ async def test_a_parent_that_starts_again_has_its_children_anew(how: str) -> Non
         await stage.wait_until(lambda: stage.row("clerk").state == "running")
         assert await do(stage) == "leaf"
         assert stage.host("leaf") is not before
+
+
+class Noter(Actor):
+    @receive
+    async def do(self, message: Do, ctx: Context) -> Done:
+        return Done(text=str(await ctx.memory.incr("times")))
+
+
+class Top(Clerk):
+    @receive
+    async def do(self, message: Do, ctx: Context) -> Done:
+        return Done(text=await ctx.spawn(Noter, name=message.name))
+
+
+def is_owned(stage: Stage, actor: str) -> bool:
+    try:
+        with OwnerLock(stage.folder / "actors" / f"{actor}.db"):
+            return False
+    except OwnerConflict:
+        return True
+
+
+async def test_the_file_of_an_ended_child_is_closed() -> None:
+    async with Stage([clerk(Top)]) as stage:
+        await do(stage, name="noter")
+        assert await do(stage, actor="noter") == "1"
+        assert is_owned(stage, "noter")
+        stage.cell_of("clerk").restart("clerk")
+        await stage.wait_until(lambda: not is_owned(stage, "noter"))
+
+
+async def test_a_child_that_is_spawned_again_at_once_waits_for_its_file() -> None:
+    async with Stage([clerk(Top)]) as stage:
+        for times in range(1, 5):
+            await do(stage, name="noter")
+            assert await do(stage, actor="noter") == str(times)
+            stage.cell_of("clerk").restart("clerk")
 
 
 @pytest.mark.parametrize("how", ["crash", "hold", "end", "restart"])

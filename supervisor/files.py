@@ -1,0 +1,90 @@
+"""The open files of a cell's actors: each is opened at its first use, and closed when its actor has ended.
+
+A name may be taken again while the one who had it still cleans up. So an actor gives up its file in two steps: at once
+for who comes by the name from now on, and for good when nobody uses it any more. The next one waits for that.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from callboard.clock import Clock
+from callboard.store import ActorFile, StoreClosed, WorkingMemory
+
+
+class OpenFile:
+    """One actor's file, from the wish to open it until it is closed."""
+
+    def __init__(self) -> None:
+        self.memory: WorkingMemory | None = None
+        self.settled = anyio.Event()
+        """Set when it is open, or could not be opened."""
+        self.scope = anyio.CancelScope()
+        self.closed = anyio.Event()
+
+    async def close(self) -> None:
+        """Close it; returns when the next one has its turn."""
+        self.scope.cancel()
+        await self.closed.wait()
+
+
+class Files:
+    """Owns files in tasks of `tasks`, at whose end all are closed."""
+
+    def __init__(self, state: Path, *, epoch: int, clock: Clock, tasks: TaskGroup) -> None:
+        self._state, self._epoch, self._clock, self._tasks = state, epoch, clock, tasks
+        self._files: dict[str, OpenFile] = {}
+        self._turns: dict[str, anyio.Lock] = {}
+
+    async def memory_of(self, actor: str) -> WorkingMemory:
+        """Return the working memory of `actor`; raises what :meth:`ActorFile.open` does."""
+        while (file := self._files.get(actor)) is not None:
+            if file.memory is not None:
+                return file.memory
+            await file.settled.wait()  # somebody opens it; if that fails, we try ourselves
+        return await self._open(actor)
+
+    async def _open(self, actor: str) -> WorkingMemory:
+        file = self._files[actor] = OpenFile()
+        try:
+            memory: WorkingMemory = await self._tasks.start(self._own, actor, file)
+        except BaseException:
+            if self._files.get(actor) is file:
+                del self._files[actor]
+            raise
+        finally:
+            file.settled.set()
+        return memory
+
+    async def _own(self, actor: str, file: OpenFile, *, task_status: TaskStatus[WorkingMemory]) -> None:
+        try:
+            with file.scope:
+                async with (
+                    self._turn(actor),
+                    ActorFile.open(self._state, actor, epoch=self._epoch, clock=self._clock) as opened,
+                ):
+                    file.memory = opened.memory
+                    task_status.started(opened.memory)
+                    await anyio.sleep_forever()
+        finally:
+            file.closed.set()
+        if file.memory is None:
+            raise StoreClosed(f"{actor} ended before its file was open")
+
+    @asynccontextmanager
+    async def _turn(self, actor: str) -> AsyncGenerator[None, None]:
+        """Wait until who had the name before has closed the file."""
+        lock = self._turns.setdefault(actor, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._turns.pop(actor, None)
+
+    def leave(self, actor: str) -> OpenFile | None:
+        """Let who comes by this name from now on have a file of its own; the caller closes the one returned."""
+        return self._files.pop(actor, None)
