@@ -44,6 +44,7 @@ class Doorkeeper(Protocol):
     homes: Mapping[str, str]
     why_held: str
     flight: Flight
+    fences: Mapping[str, int]
 
     @property
     def quarantined(self) -> Mapping[str, float]:
@@ -105,9 +106,16 @@ class Door:
         house, cell = self._house, subject.rpartition(".")[2]
         envelopes = split(data)
         slot = house.flight.frame(house.name, cell, data, len(envelopes))
+        fence = house.fences.get(cell, 0)
         for envelope in envelopes:
             if isinstance(envelope, MessageRefused):
                 house.refuse(_nameless(cell, slot), envelope)
+            elif envelope.epoch < fence:
+                error = f"process {envelope.epoch} of cell {cell!r} was replaced by process {fence}: it may say nothing"
+                size = len(memoryview(envelope.body))
+                house.refuse(
+                    Letter(envelope, cell, Trust.EXTERNAL, size, slot=slot), MessageRefused(error, path="$[15]")
+                )
             else:
                 trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
                 letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)

@@ -102,6 +102,7 @@ class Host:
         self.spec, self.cell, self.parent = spec, cell, parent
         self.name, self.grant, self.table = spec.name, spec.may, spec.actor.table
         self.endpoint, self.clock, self.homes, self.flight = cell.endpoint, cell.clock, cell.homes, cell.flight
+        self.fences: Mapping[str, int] = cell.endpoint.fences
         self.mailbox = Mailbox(most=spec.mailbox)
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"

@@ -54,7 +54,7 @@ class Replies:
             return  # an address of somebody else's making: whoever waits there did not ask us
         reply = Envelope(
             VERSION, kind, tag, schema, new_id(), self._name, asked.id, asked.correlation, asked.hops, 0.0,
-            asked.trace, Trust.INTERNAL, "", 0, body,
+            asked.trace, Trust.INTERNAL, "", 0, body, self._endpoint.epoch,
         )  # fmt: skip
         self._endpoint.send(asked.reply, reply)
 

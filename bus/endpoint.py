@@ -10,7 +10,7 @@ A frame that reached nobody comes back (see :mod:`.outbox`) and is sent again, o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple
 
@@ -74,8 +74,12 @@ def _is_inbox(address: str) -> bool:
 class Endpoint:
     """Speaks for one cell over one bus. Use as an async context manager; it ends with its block."""
 
-    def __init__(self, bus: Bus, *, fleet: str, cell: str, clock: Clock) -> None:
-        self.bus, self.fleet, self.cell, self.clock = bus, fleet, cell, clock
+    def __init__(
+        self, bus: Bus, *, fleet: str, cell: str, clock: Clock, epoch: int = 0, fences: Mapping[str, int] | None = None
+    ) -> None:
+        self.bus, self.fleet, self.cell, self.clock, self.epoch = bus, fleet, cell, clock, epoch
+        self.fences = dict(fences or {})
+        """For each cell the epoch below which nothing is believed: an older process of it was replaced."""
         self.inbox = f"{bus.inbox}.r"
         self.lost = 0
         self._outbox = Outbox(bus, self._returned)
@@ -237,7 +241,7 @@ class Endpoint:
     def _make(self, kind: Kind, *, causation: str = "", reply: str = "", body: Any = None) -> Envelope:
         return Envelope(
             VERSION, kind, "", 0, new_id(), "", causation, reply=reply, trust=Trust.INTERNAL,
-            body=msgspec.Raw(codec.encode(body)),
+            body=msgspec.Raw(codec.encode(body)), epoch=self.epoch,
         )  # fmt: skip
 
     def notify(self, notice: NoticeBody) -> None:
@@ -306,6 +310,8 @@ class Endpoint:
                 self.lost += 1
                 continue
             notice: NoticeBody = codec.decode_body(_notice, envelope.body)
+            if notice.what == "fence":
+                self.fences[notice.cell] = max(notice.epoch, self.fences.get(notice.cell, 0))
             if notice.what in ("down", "gap"):
                 self._on_gap_of(notice.actor, notice.why)
             for listener in self._listeners:

@@ -57,6 +57,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reply: str = ""
     format: int = Format.MSGPACK
     body: msgspec.Raw = EMPTY
+    epoch: int = 0
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -97,3 +98,5 @@ class NoticeBody(msgspec.Struct, frozen=True):
     what: str
     why: str = ""
     epoch: int = 0
+    cell: str = ""
+    """With ``fence``: the cell of which only `epoch` and later ones are believed from now on."""

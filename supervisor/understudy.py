@@ -25,9 +25,10 @@ class Understudy:
     def __init__(self, endpoint: Endpoint, name: str, *, open_door: bool, homes: Mapping[str, str]) -> None:
         self.name, self.homes = name, homes
         self.why_held = ""
+        """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
         self.flight: Flight = NO_FLIGHT
         self.quarantined: Mapping[str, float] = {}
-        """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
+        self.fences: Mapping[str, int] = endpoint.fences
         self.lost = 0
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from callboard import Actor, ActorSpec, Context, Held, MailboxFull, Message, MessageRefused, Untrusted, receive
+from callboard.actors import Speaker
 from callboard.actors.door import BARE_MOST
-from callboard.bus import Trust
+from callboard.bus import Endpoint, NoticeBody, Trust
 from callboard.testing import Probe, Stage
 
 
@@ -159,3 +160,25 @@ async def test_an_event_is_no_direct_message_and_the_other_way_round() -> None:
             await stage.ask("probe", News())
         await stage.tell("probe", Question(text="a"))
         await probe.expect(Question)
+
+
+async def test_a_process_that_was_replaced_may_say_nothing_any_more() -> None:
+    """A stopped process that goes on after its replacement began: what it tells and asks is refused, and recorded."""
+    probe = Probe("probe", News)
+    async with Stage([probe]) as stage, stage.broker.bus() as bus:
+        async with Endpoint(bus, fleet="stage", cell="desk", clock=stage.clock, epoch=1) as old:
+            zombie = Speaker(old, "writer")
+            await zombie.tell("probe", News(text="before"))
+            await probe.expect(News)
+            caller = stage.cells["main"].endpoint
+            caller.notify(NoticeBody("writer", "fence", epoch=2, cell="desk"))
+            await stage.wait_until(lambda: caller.fences == {"desk": 2})
+            await zombie.tell("probe", News(text="after"))
+            event = await stage.wait_event("message-refused", "probe")
+            assert "process 1 of cell 'desk' was replaced by process 2" in event.text
+            with pytest.raises(MessageRefused, match="it may say nothing"):
+                await zombie.ask("probe", News(text="after"), timeout=5.0)
+        async with Endpoint(bus, fleet="stage", cell="desk", clock=stage.clock, epoch=2) as new:
+            await Speaker(new, "writer").tell("probe", News(text="from the next"))
+            assert await probe.expect(News) == News(text="from the next")
+    assert [message for message in probe.messages if message == News(text="after")] == []
