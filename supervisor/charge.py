@@ -11,15 +11,20 @@ import anyio
 from callboard.actors import ActorSpec, Intensity, Letter, Restart
 from callboard.bus import Endpoint, NoticeBody
 from callboard.clock import Clock
+from callboard.errors import CallboardError
 from callboard.guardian import Guardian
 
 from .process import BUS_LOST, CellOrder, CellProcess, describe
 from .records import Records
-from .restart import Exit, decide_restart
+from .restart import Decision, Exit, decide_restart
 from .understudy import Understudy
 
 READY_WITHIN: Final = 20.0
 KILL_AFTER: Final = 1.0
+REAPED_WITHIN: Final = 5.0
+AGAIN_AFTER: Final = 0.5
+"""Seconds until an understudy that found no bus tries again."""
+BY_HAND: Final = "held by hand"
 CellState = Literal["starting", "up", "restarting", "held", "ended"]
 MakeOrder = Callable[[str, int], CellOrder]
 
@@ -48,9 +53,11 @@ class Charge:
         self._log, self._make_order = logs / f"{name}.log", make_order
         self.held: set[str] = set()
         """Actors held by a person; a death of the process does not revive them."""
+        self.why_held = ""
+        """Why the whole cell is held; empty while it is not."""
         self._crashes: tuple[float, ...] = ()
         self._process: CellProcess | None = None
-        self._stopping = False
+        self._stop = anyio.Event()
         self._revived = anyio.Event()
 
     @property
@@ -72,27 +79,28 @@ class Charge:
     async def stand_in(self) -> None:
         """Let the understudies answer."""
         for name, understudy in self.understudies.items():
-            understudy.held = name in self.held
+            understudy.why_held = BY_HAND if name in self.held else ""
             await understudy.take_over()
 
     async def keep(self) -> None:
-        """Run the cell's process again and again until it is stopped, held or has ended for good."""
-        while not self._stopping:
-            code = await self._run_once()
-            if self._stopping:
-                if code != 0:  # killed at the end of its time: who still waits for it must hear
-                    self._notify("down", f"cell {self.name} {describe(code)}")
-                break
-            await self._after(code)
-        self.state = "ended"
-        self.ended.set()
+        """Run the cell's process again and again until it is stopped; `ended` is set however this ends."""
+        try:
+            while not self._stop.is_set():
+                code = await self._run_once()
+                if not self._stop.is_set():
+                    await self._after(code)
+                elif code != 0:  # killed at the end of its time: who still waits for it must hear
+                    await self._notify("down", f"cell {self.name} {describe(code)}")
+        finally:
+            self.state = "ended"
+            self.ended.set()
 
     async def _run_once(self) -> int:
         self.epoch = await self._records.epochs.next(self.name)
         self.started_at = self._clock.monotonic()
         self.ready = anyio.Event()
         self._process = CellProcess(self._make_order(self.name, self.epoch), self._log, self._guardian)
-        if self._stopping:
+        if self._stop.is_set():
             self._process.send(signal.SIGTERM)
         await self._records.add(
             "cell-started",
@@ -115,13 +123,23 @@ class Charge:
         process.send(signal.SIGKILL)
 
     async def _after(self, code: int) -> None:
-        """Answer for the dead, then decide. The order matters: first the understudies, then the news."""
+        """Answer for the dead, then decide."""
         self.state = "restarting"
-        await self.stand_in()
+        self._revived = anyio.Event()  # before anything is awaited: who revives from now on is heard
         why = describe(code)
-        self._notify("down", f"cell {self.name} {why}")
+        await self._answer_for_dead(f"cell {self.name} {why}")
         await self._records.add("cell-exited", self.name, f"{why}; its log: {self._log.name}", {"code": code})
-        exited: Exit = "normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed"
+        decision = self._decide("normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed")
+        if decision.do == "restart":
+            self.restarts += 1
+            with anyio.move_on_after(decision.delay):
+                await self._revived.wait()
+        elif decision.do == "hold":
+            await self._hold(f"{len(self._crashes)} crashes within {self.intensity.within:g} s, the last: {why}")
+        else:
+            await self._hold(f"{why}; restart = {self.restart_type!r}")
+
+    def _decide(self, exited: Exit) -> Decision:
         decision = decide_restart(
             self.restart_type,
             exited,
@@ -131,33 +149,43 @@ class Charge:
             chance=random.random(),  # noqa: S311 - jitter
         )
         self._crashes = decision.crashes
-        if decision.do == "restart":
-            self.restarts += 1
-            await self._sleep(decision.delay)
-        elif decision.do == "hold":
-            await self._hold(f"{len(self._crashes)} crashes within {self.intensity.within} s, the last: {why}")
-        else:
-            await self._hold(f"{why}; restart = {self.restart_type!r}")
+        return decision
 
-    async def _sleep(self, delay: float) -> None:
-        self._revived = anyio.Event()
-        with anyio.move_on_after(delay):
-            await self._revived.wait()
+    async def _answer_for_dead(self, why: str) -> None:
+        """First the understudies, then the news; while the bus is away again and again, for now nobody would hear."""
+        failed = False
+        while not self._stop.is_set():
+            try:
+                await self.stand_in()
+                self._tell_all("down", why)
+            except CallboardError as error:
+                if not failed:
+                    await self._records.add("stand-in-failed", self.name, error.text, {"code": error.code})
+                failed = True
+            else:
+                return
+            with anyio.move_on_after(AGAIN_AFTER):
+                await self._stop.wait()
 
     async def _hold(self, why: str) -> None:
-        self.state = "held"
+        self.state, self.why_held = "held", why
+        for understudy in self.understudies.values():
+            understudy.hold(why)
         self.settled.set()
-        for understudy in self.understudies.values():
-            understudy.hold()
-        self._notify("held", why)
+        await self._notify("held", why)
         await self._records.add("cell-held", self.name, why)
-        self._revived = anyio.Event()
         await self._revived.wait()
-        self.state = "restarting"
-        for understudy in self.understudies.values():
-            understudy.held = understudy.name in self.held
+        self.state, self.why_held = "restarting", ""
+        for name, understudy in self.understudies.items():
+            understudy.why_held = BY_HAND if name in self.held else ""
 
-    def _notify(self, what: str, why: str) -> None:
+    async def _notify(self, what: str, why: str) -> None:
+        try:
+            self._tell_all(what, why)
+        except CallboardError as error:  # without a bus nobody hears it; the cell is kept all the same
+            await self._records.add("notice-lost", self.name, f"{what}: {error.text}", {"code": error.code})
+
+    def _tell_all(self, what: str, why: str) -> None:
         for spec in self.specs:
             self._endpoint.notify(NoticeBody(spec.name, what, why[:500], self.epoch))
 
@@ -165,6 +193,11 @@ class Charge:
         """End a hold or a backoff, with a fresh budget."""
         self._crashes = ()
         self._revived.set()
+
+    def release(self, actor: str) -> None:
+        """End a person's hold on `actor` while there is no process that knows of it."""
+        self.held.discard(actor)
+        self.understudies[actor].why_held = ""
 
     async def page(self, actor: str, *, begin: bool) -> tuple[list[Letter], bool]:
         """Hand over what was kept for an actor; with `begin`, the understudy leaves the address first."""
@@ -186,12 +219,19 @@ class Charge:
 
     async def stop(self) -> None:
         """TERM, then KILL one second after the longest ``drain_for``; returns when the process has ended."""
-        self._stopping = True
+        self._stop.set()
         self._revived.set()
         if self._process is not None:
             self._process.send(signal.SIGTERM)
         with anyio.move_on_after(max(spec.health.drain_for for spec in self.specs) + KILL_AFTER):
-            await self.ended.wait()
+            await self._wait_ended()
         if self._process is not None:
             self._process.send(signal.SIGKILL)
+        with anyio.move_on_after(REAPED_WITHIN):  # longer only if the system itself is stuck: the guardian goes on
+            await self._wait_ended()
+
+    async def _wait_ended(self) -> None:
         await self.ended.wait()
+        if self._process is not None:  # the task that waited for it was cancelled
+            await self._process.wait()
+            self._process = None

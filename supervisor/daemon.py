@@ -25,6 +25,7 @@ from .access import Access, access_outside, access_to
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
+from .errors import NotUp
 from .messages import ActorRow, Actors, CellReady, CellUp, Done, Kept, ListRows, Order, Rows
 from .process import CellOrder
 from .records import Records, open_records
@@ -86,11 +87,10 @@ class Daemon:
             (charge.held.add if order.verb == "hold" else charge.held.discard)(order.actor)
             return done
         if order.verb == "hold":
-            raise NoSuchActor(
-                f"{order.actor} is {charge.state}: nothing to hold; try again when it is up",
-                actor=order.actor,
-            )
-        charge.held.discard(order.actor)
+            raise NotUp(f"{order.actor} is {charge.state}: it can be held when it is up", actor=order.actor)
+        if charge.pid:  # that process was told who is held when it was started
+            raise NotUp(f"cell {charge.name} of {order.actor} is starting: try again", actor=order.actor)
+        charge.release(order.actor)
         charge.revive()
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
         return Done(text=f"{order.actor}: its cell {charge.name} starts again")

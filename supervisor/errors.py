@@ -1,6 +1,6 @@
 """What can go wrong around a fleet."""
 
-from callboard.errors import CallerError, WorldError
+from callboard.errors import CallerError, PeerError, WorldError
 
 
 class BadFleet(CallerError):
@@ -9,6 +9,10 @@ class BadFleet(CallerError):
 
 class NoSuchDaemon(CallerError):
     """No daemon runs for this fleet here."""
+
+
+class NotUp(PeerError):
+    """The actor's cell is not up yet; try again when it is."""
 
 
 class DaemonRuns(CallerError):

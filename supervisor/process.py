@@ -41,7 +41,7 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CellProcess:
-    """A running child. `wait` in one task; `stop` and `kill` from any."""
+    """A running child. `wait` in one task at a time; `send` from any."""
 
     def __init__(self, order: CellOrder, log: Path, guardian: Guardian) -> None:
         self._guardian = guardian
@@ -71,7 +71,8 @@ class CellProcess:
         await anyio.wait_readable(self._pidfd)
         code = self._popen.wait()  # it has ended: this only reaps
         self._guardian.remove(self.pid)
-        os.close(self._pidfd)
+        pidfd, self._pidfd = self._pidfd, -1  # the number may be another file's at once
+        os.close(pidfd)
         if self._popen.stdin is not None:
             self._close(self._popen.stdin)
         return code
@@ -86,7 +87,7 @@ class CellProcess:
         """Send a signal through the pidfd, so never to another process with the same number."""
         try:
             signal.pidfd_send_signal(self._pidfd, number)
-        except (ProcessLookupError, OSError):
+        except OSError:
             return  # it has ended already
 
 
@@ -99,5 +100,6 @@ def _opened(log: Path) -> IO[bytes]:
 def describe(code: int) -> str:
     """Return an exit code in words."""
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        named = {number.value: number.name for number in signal.Signals}  # not all: most real-time ones have no name
+        return f"killed by {named.get(-code, f'signal {-code}')}"
     return {0: "ended", BUS_LOST: "ended itself: its connection to the bus was lost"}.get(code, f"exit code {code}")

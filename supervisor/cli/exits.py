@@ -23,12 +23,12 @@ _BY_CODE = {
     "bad-fleet": Exit.USAGE,
     "invalid-name": Exit.USAGE,
     "state-unusable": Exit.USAGE,
-    "invalid-json": Exit.USAGE,
     "daemon-runs": Exit.USAGE,
     "no-such-daemon": Exit.NO_DAEMON,
     "bus-unavailable": Exit.NO_DAEMON,
     "permission-denied": Exit.REFUSED,
     "held": Exit.REFUSED,
+    "not-up": Exit.REFUSED,
     "mailbox-full": Exit.REFUSED,
     "deadline-exceeded": Exit.NO_ANSWER,
 }

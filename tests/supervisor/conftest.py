@@ -162,6 +162,11 @@ class Daemon:
             self.stop()
             self.wait(lambda: not self.processes(), "all processes of the fleet to be gone", within=6.0)
 
+    def running(self, program: str) -> list[int]:
+        """Return those processes of this fleet whose command line names `program`."""
+        commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in self.processes()}
+        return [pid for pid, file in commands.items() if file.exists() and program.encode() in file.read_bytes()]
+
     def processes(self) -> list[int]:
         """Return all living processes that belong to this fleet: by working directory, or by configuration file."""
         found = []

@@ -153,10 +153,36 @@ def test_tell_and_publish_reach_their_actor(daemon: Daemon) -> None:
 
 
 def test_a_killed_nats_server_is_started_again_and_the_fleet_goes_on(daemon: Daemon) -> None:
-    servers = [pid for pid in daemon.processes() if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(servers[0], signal.SIGKILL)
+    [server] = daemon.running("nats-server")
+    os.kill(server, signal.SIGKILL)
     daemon.wait(lambda: ask(daemon).returncode == 0, "the fleet to answer again", within=20.0)
     assert "server-exited" in daemon.kinds("nats")
+
+
+def test_a_cell_that_dies_with_the_server_is_started_again_and_the_daemon_can_still_stop(daemon: Daemon) -> None:
+    desk = daemon.row("desk")["pid"]
+    for pid in (*daemon.running("nats-server"), desk):
+        os.kill(pid, signal.SIGKILL)
+    daemon.wait(lambda: ask(daemon).returncode == 0, "the fleet to answer again")
+    assert daemon.row("desk")["pid"] != desk
+    assert daemon.stop() == 0
+
+
+def test_a_revival_while_the_cell_starts_is_refused_instead_of_lost(daemon: Daemon) -> None:
+    assert daemon.run("hold", "desk").returncode == 0
+    killed = daemon.row("desk")["pid"]
+    before = daemon.running("callboard.supervisor.worker")
+    os.kill(killed, signal.SIGKILL)
+    daemon.wait(lambda: bool({*daemon.running("callboard.supervisor.worker")} - {*before}), "a new process")
+    [started] = {*daemon.running("callboard.supervisor.worker")} - {*before}
+    os.kill(started, signal.SIGSTOP)  # so that it starts for as long as the test looks
+    refused = daemon.run("revive", "desk")
+    os.kill(started, signal.SIGCONT)
+    assert refused.returncode == 4
+    assert "cell desk of desk is starting: try again" in refused.stderr
+    daemon.wait(lambda: daemon.row("desk")["state"] == "held", "the new process to hold desk")
+    assert daemon.run("revive", "desk").returncode == 0
+    assert ask(daemon).returncode == 0
 
 
 def test_what_the_supervisor_itself_refuses_is_recorded_too(daemon: Daemon) -> None:

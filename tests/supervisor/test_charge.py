@@ -1,0 +1,145 @@
+"""A cell in the daemon's care: its process is real, and ends at once, for its actor cannot be imported."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from callboard import Actor, ActorSpec, Context, Held, Message, receive
+from callboard.actors import Intensity
+from callboard.bus import Endpoint, MemoryBroker, MemoryBus
+from callboard.clock import SystemClock
+from callboard.guardian import Guardian
+from callboard.processes import began
+from callboard.store import Event
+from callboard.supervisor.access import Access
+from callboard.supervisor.charge import Charge
+from callboard.supervisor.config import ActorTable
+from callboard.supervisor.process import CellOrder
+from callboard.supervisor.records import open_records
+from callboard.supervisor.worker import Voice
+
+CLOCK = SystemClock()
+
+
+class Ask(Message):
+    """Anybody there?"""
+
+
+class Desk(Actor):
+    @receive
+    async def ask(self, message: Ask, ctx: Context) -> None:
+        """Never asked: its process does not come so far."""
+
+
+class Care:
+    """A charge, its bus, and what was recorded of it."""
+
+    def __init__(self, charge: Charge, bus: MemoryBus, voice: Voice) -> None:
+        self.charge, self.bus, self.voice = charge, bus, voice
+        self.kinds: list[str] = []
+        self._came = anyio.Event()
+
+    def take(self, event: Event) -> None:
+        """Note the kind of an event."""
+        self.kinds.append(event.kind)
+        self._came.set()
+        self._came = anyio.Event()
+
+    async def wait(self, kind: str, times: int = 1) -> None:
+        """Wait until so many events of a kind were recorded."""
+        with anyio.fail_after(10.0):
+            while self.kinds.count(kind) < times:
+                await self._came.wait()
+
+
+@asynccontextmanager
+async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncGenerator[Care]:
+    spec = ActorSpec(actor=Desk, name="desk", cell="desk", intensity=Intensity(most=most))
+    (folder / "logs").mkdir()
+    async with (
+        open_records(folder / "daemon.db", clock=CLOCK) as records,
+        broker.bus() as bus,
+        Endpoint(bus, fleet="shop", cell="daemon", clock=CLOCK) as endpoint,
+        broker.bus() as other,
+        Endpoint(other, fleet="shop", cell="other", clock=CLOCK) as asking,
+    ):
+        with Guardian.start() as guardian:
+            charge = Charge(
+                "desk", [spec], endpoint=endpoint, records=records, guardian=guardian, logs=folder / "logs",
+                clock=CLOCK, make_order=partial(order, folder),
+            )  # fmt: skip
+            care = Care(charge, bus, Voice(asking))
+            records.listeners.append(care.take)
+            yield care
+
+
+def order(folder: Path, cell: str, epoch: int) -> CellOrder:
+    return CellOrder(
+        fleet="shop", cell=cell, epoch=epoch, access=Access(url="nats://127.0.0.1:9"), state=str(folder),
+        home=str(folder), homes={"desk": "desk"}, actors=[ActorTable(use="nowhere:Desk")],
+    )  # fmt: skip
+
+
+async def stop(charge: Charge) -> None:
+    with anyio.fail_after(5.0):
+        await charge.stop()
+
+
+async def test_a_revival_in_the_moment_of_the_hold_is_heard(tmp_path: Path, memory_broker: MemoryBroker) -> None:
+    async with caring(tmp_path, memory_broker, most=0) as care, anyio.create_task_group() as tasks:
+        tasks.start_soon(care.charge.keep)
+        await care.charge.settled.wait()
+        assert care.charge.state == "held"
+        care.charge.revive()
+        await care.wait("cell-started", 2)
+        await stop(care.charge)
+
+
+async def test_who_speaks_to_a_held_cell_hears_why_it_is_held(tmp_path: Path, memory_broker: MemoryBroker) -> None:
+    async with caring(tmp_path, memory_broker, most=0) as care, anyio.create_task_group() as tasks:
+        tasks.start_soon(care.charge.keep)
+        await care.wait("cell-held")
+        assert care.charge.why_held == "1 crashes within 30 s, the last: exit code 1"
+        with pytest.raises(Held, match="desk is held: 1 crashes within 30 s, the last: exit code 1; 'callboard revive"):
+            await care.voice.ask(Desk.ask, Ask(), timeout=5.0)
+        await stop(care.charge)
+
+
+async def test_a_cell_that_dies_while_the_bus_is_away_is_answered_for_when_it_is_back(
+    tmp_path: Path, memory_broker: MemoryBroker
+) -> None:
+    async with caring(tmp_path, memory_broker) as care, anyio.create_task_group() as tasks:
+        care.bus.disconnect()
+        tasks.start_soon(care.charge.keep)
+        await care.wait("stand-in-failed")
+        care.bus.reconnect()
+        await care.wait("cell-started", 2)
+        assert care.kinds[:4] == ["cell-started", "stand-in-failed", "cell-exited", "cell-started"]
+        await stop(care.charge)
+
+
+async def test_a_stop_ends_while_the_bus_is_away(tmp_path: Path, memory_broker: MemoryBroker) -> None:
+    async with caring(tmp_path, memory_broker) as care, anyio.create_task_group() as tasks:
+        care.bus.disconnect()
+        tasks.start_soon(care.charge.keep)
+        await care.wait("stand-in-failed")
+        await stop(care.charge)
+        assert care.charge.state == "ended"
+
+
+async def test_a_stop_ends_the_process_also_when_its_keeper_was_cancelled(
+    tmp_path: Path, memory_broker: MemoryBroker
+) -> None:
+    async with caring(tmp_path, memory_broker) as care:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(care.charge.keep)
+            await care.wait("cell-started")
+            tasks.cancel_scope.cancel()
+        pid = care.charge.pid
+        assert began(pid)
+        await stop(care.charge)
+        assert began(pid) is None
