@@ -2,16 +2,17 @@
 
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from callboard.guardian import Guardian
 from callboard.supervisor.records import Records, open_records
 from callboard.supervisor.upkeep import INTENSITY, open_guardian, open_server
 from callboard.testing import ManualClock
+
+from .waiting import wait_until
 
 
 @pytest.fixture
@@ -23,12 +24,6 @@ def clock() -> ManualClock:
 async def records(tmp_path: Path, clock: ManualClock) -> AsyncGenerator[Records]:
     async with open_records(tmp_path / "daemon.db", clock=clock) as opened:
         yield opened
-
-
-async def wait(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(10.0):
-        while not holds():  # noqa: ASYNC110 - of another process, which tells nobody
-            await anyio.sleep(0.005)
 
 
 async def test_a_server_that_ends_again_and_again_is_given_up_with_the_reason(
@@ -44,11 +39,11 @@ async def test_a_server_that_ends_again_and_again_is_given_up_with_the_reason(
             for times in range(1, INTENSITY.most + 2):
                 killed = server.pid
                 os.kill(killed, signal.SIGKILL)
-                await wait(lambda: len(kinds) == times)  # noqa: B023
+                await wait_until(lambda: len(kinds) == times)  # noqa: B023
                 if times <= INTENSITY.most:
                     await clock.advance(10.0)
-                    await wait(lambda: server.pid != killed)  # noqa: B023
-            await wait(lambda: bool(whys))
+                    await wait_until(lambda: server.pid != killed)  # noqa: B023
+            await wait_until(lambda: bool(whys))
     assert kinds == ["server-exited"] * INTENSITY.most + ["server-held"]
     assert whys[0].startswith("6 failures of the nats-server within 60 s, the last: ")
 
@@ -59,9 +54,9 @@ async def test_a_killed_guardian_is_replaced_also_where_no_process_is_started(
     kinds: list[str] = []
     records.listeners.append(lambda event: kinds.append(event.kind))
     async with open_guardian(records=records, clock=clock) as guardian:
-        await wait(lambda: clock.sleepers == 1)
+        await wait_until(lambda: clock.sleepers == 1)
         os.kill(guardian.pid, signal.SIGKILL)
-        await wait(lambda: not guardian.alive)
+        await wait_until(lambda: not guardian.alive)
         await clock.advance(2.0)
-        await wait(lambda: kinds == ["guardian-replaced"])
+        await wait_until(lambda: kinds == ["guardian-replaced"])
         assert guardian.alive
