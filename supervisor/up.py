@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 
+from callboard.bus import DeadlineExceeded
 from callboard.store import Event
 
 from .client import Client
@@ -72,15 +73,25 @@ def _say(line: str) -> None:
 
 
 async def run_down(fleet: str, *, state: Path | None, timeout: float) -> None:
-    """Tell the running daemon to stop, and wait until its process has ended."""
+    """Tell the running daemon to stop, and wait until its process has ended.
+
+    Raises:
+        NoSuchDaemon: none runs.
+        DeadlineExceeded: it was told, and still drains after `timeout` seconds.
+
+    """
     at = find_daemon(fleet=fleet, state=state)
-    watched = os.pidfd_open(at.pid)
+    try:
+        watched = os.pidfd_open(at.pid)
+    except ProcessLookupError as error:
+        raise NoSuchDaemon(f"the daemon (pid {at.pid}) has just ended", pid=at.pid) from error
     try:
         async with Client.connect(at.fleet, state=state) as client:
             await client.ask(Supervisor.stop, Stop(), timeout=10.0)
         with anyio.fail_after(timeout):
             await anyio.wait_readable(watched)
     except TimeoutError as error:
-        raise NoSuchDaemon(f"the daemon (pid {at.pid}) has not ended within {timeout} s", pid=at.pid) from error
+        still = f"the daemon (pid {at.pid}) was told to stop and has not ended within {timeout} s: it drains"
+        raise DeadlineExceeded(still, pid=at.pid) from error
     finally:
         os.close(watched)

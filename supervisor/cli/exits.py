@@ -51,10 +51,9 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
         fail(error)
     except BaseExceptionGroup as group:
         errors = _leaves(group)
-        known = [error for error in errors if isinstance(error, CallboardError)]
-        if not known:
-            raise
-        fail(known[0])
+        if not all(isinstance(error, CallboardError) for error in errors):
+            raise  # a fault of our own must be seen whole, whatever else went wrong with it
+        fail(errors[0])
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from callboard.supervisor.cli.exits import Exit, exit_code
+from callboard import Held
+from callboard.supervisor.cli.exits import Exit, exit_code, run
 
 
 def callboard(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -73,7 +74,26 @@ def test_an_outside_nats_that_is_not_there_is_exit_code_3(tmp_path: Path) -> Non
     assert "127.0.0.1:9" in done.stderr
 
 
+def test_a_typed_error_does_not_hide_a_fault_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        raise ExceptionGroup("both", [Held("clerk is held"), ExceptionGroup("more", [KeyError("a fault")])])
+
+    with pytest.raises(ExceptionGroup):
+        run(work)
+    assert capsys.readouterr().err == ""
+
+
+def test_typed_errors_in_a_group_are_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        raise ExceptionGroup("one", [Held("clerk is held")])
+
+    with pytest.raises(SystemExit) as ended:
+        run(work)
+    assert ended.value.code == Exit.REFUSED
+    assert capsys.readouterr().err == "callboard: held: clerk is held\n"
+
+
 def test_each_error_has_its_documented_exit_code() -> None:
     table = {"held": 4, "permission-denied": 4, "deadline-exceeded": 5, "handler-failed": 6, "message-refused": 6,
-             "no-such-daemon": 3, "bad-fleet": 2, "mailbox-full": 4}  # fmt: skip
+             "no-such-daemon": 3, "bad-fleet": 2, "mailbox-full": 4, "not-up": 4}  # fmt: skip
     assert {code: int(exit_code(code)) for code in table} == table
