@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ import msgspec
 
 from callboard.actors import ActorSpec, Host, Letter, Speaker
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, connect
+from callboard.bus import BusClosed, BusUnavailable, Connection, Endpoint, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 
@@ -49,12 +50,22 @@ class Voice(Speaker):
 def main() -> None:
     """Run one cell as its order on standard input says."""
     order = msgspec.json.decode(_first_line(), type=CellOrder)
+    code = _exit_code(order)
+    if threading.active_count() > 1:  # one waits at the pipe for ever, and a handler may have left others
+        with suppress(OSError):  # a full disk must not change how we end
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    else:
+        sys.exit(code)
+
+
+def _exit_code(order: CellOrder) -> int:
     try:
-        code = anyio.run(_run, order, backend_options={"use_uvloop": _has_uvloop()})
+        return anyio.run(_run, order, backend_options={"use_uvloop": _has_uvloop()})
     except CallboardError as error:
         print(f"cell {order.cell}: {error}", file=sys.stderr)  # noqa: T201 - its log file
-        code = 1
-    os._exit(code) if threading.active_count() > 1 else sys.exit(code)
+        return BUS_LOST if isinstance(error, BusClosed | BusUnavailable) else 1
 
 
 def _first_line() -> bytes:

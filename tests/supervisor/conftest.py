@@ -48,7 +48,10 @@ class Desk(Actor):
 
 
 class Clerk(Actor):
-    """Not open; counts notes and events."""
+    """Not open; counts notes and events, and takes its leave."""
+
+    async def stopping(self, ctx: Context) -> None:
+        print("clerk leaves")
 
     @receive
     async def note(self, message: Note, ctx: Context) -> None:

@@ -10,7 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from callboard.supervisor.access import Access
+from callboard.supervisor.process import BUS_LOST, CellOrder
 
 from .conftest import FLEET, Daemon
 
@@ -243,6 +247,39 @@ def test_who_waits_for_a_cell_that_must_be_killed_at_the_end_hears_so(daemon: Da
     assert time.monotonic() - stopped < 8.0, "drain_for is 3 s"
     assert done[0].returncode == 6
     assert "actor-died" in done[0].stderr
+
+
+def test_down_says_that_the_daemon_still_drains_when_its_time_is_up(daemon: Daemon) -> None:
+    thread = threading.Thread(target=lambda: ask(daemon, wait=60.0))
+    thread.start()
+    daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
+    done = daemon.run("down", "--timeout", "0.2")
+    assert done.returncode == 5
+    assert "it drains" in done.stderr
+    assert daemon.process.wait(timeout=10) == 0
+    thread.join(timeout=20)
+
+
+def test_what_an_actor_printed_last_is_in_its_log(
+    make_daemon: Callable[..., Daemon], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # or there is nothing to lose
+    daemon = make_daemon().start()
+    assert daemon.run("down").returncode == 0
+    assert "clerk leaves" in (daemon.folder / ".callboard" / "shop" / "logs" / "clerk.log").read_text()
+
+
+def test_a_cell_that_finds_no_bus_ends_as_one_that_lost_it(tmp_path: Path) -> None:
+    order = CellOrder(
+        fleet="shop", cell="desk", epoch=1, access=Access(url="nats://127.0.0.1:9"), state=str(tmp_path),
+        home=str(tmp_path), homes={}, actors=[],
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "callboard.supervisor.worker"], input=msgspec.json.encode(order) + b"\n",
+        capture_output=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == BUS_LOST
+    assert b"no connection to nats://127.0.0.1:9" in done.stderr
 
 
 def test_a_state_folder_that_cannot_be_used_is_named(daemon: Daemon) -> None:
