@@ -111,16 +111,17 @@ class Door:
             if isinstance(envelope, MessageRefused):
                 house.refuse(_nameless(cell, slot), envelope)
             elif envelope.epoch < fence:
-                error = f"process {envelope.epoch} of cell {cell!r} was replaced by process {fence}: it may say nothing"
-                size = len(memoryview(envelope.body))
-                house.refuse(
-                    Letter(envelope, cell, Trust.EXTERNAL, size, slot=slot), MessageRefused(error, path="$[15]")
-                )
+                self._refuse_replaced(envelope, cell, slot, fence)
             else:
                 trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
                 letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)
                 (self.admit if envelope.kind in _ORDINARY else self._control)(letter)
             slot += 1
+
+    def _refuse_replaced(self, envelope: Envelope, cell: str, slot: int, fence: int) -> None:
+        error = f"process {envelope.epoch} of cell {cell!r} was replaced by process {fence}: it may say nothing"
+        letter = Letter(envelope, cell, Trust.EXTERNAL, len(memoryview(envelope.body)), slot=slot)
+        self._house.refuse(letter, MessageRefused(error, path="$[15]"))
 
     def _control(self, letter: Letter) -> None:
         house, kind = self._house, letter.envelope.kind

@@ -109,7 +109,8 @@ class Speaker:
         made = new_id()
         return Envelope(
             VERSION, kind, course.tag, course.schema, made, self._name, cause.id, cause.correlation or made,
-            cause.hops + 1, deadline, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body), self._endpoint.epoch,
+            cause.hops + 1, deadline, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
+            self._endpoint.epoch,
         )  # fmt: skip
 
     async def tell(
