@@ -48,7 +48,7 @@ class Desk(Actor):
 
 
 class Clerk(Actor):
-    """Not open; counts notes and events, and takes its leave."""
+    """Not open; counts notes and events."""
 
     async def stopping(self, ctx: Context) -> None:
         print("clerk leaves")
