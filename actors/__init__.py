@@ -16,6 +16,7 @@ from .errors import PermissionDenied as PermissionDenied
 from .errors import Stalled as Stalled
 from .errors import WrongReply as WrongReply
 from .evidence import place_of as place_of
+from .evidence import stack_of as stack_of
 from .flight import NO_FLIGHT as NO_FLIGHT
 from .flight import Flight as Flight
 from .flight import FlightReader as FlightReader
@@ -24,6 +25,7 @@ from .flight import Owed as Owed
 from .grant import EVERYTHING as EVERYTHING
 from .grant import VERBS as VERBS
 from .grant import Grant as Grant
+from .hand import InHand as InHand
 from .handlers import Handler as Handler
 from .handlers import receive as receive
 from .host import QUEUE as QUEUE

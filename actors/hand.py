@@ -34,12 +34,21 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     stalled: str = ""
     """Why it was told to stop; empty while all is well."""
     stopped: float = 0.0
+    wedged: bool = False
+    """Whether it was reported that it goes on though it was stopped."""
 
     def progress(self, now: float, doing: str) -> None:
         """Note that the handler has come further."""
         self.progressed = now
         if doing:
             self.doing = doing
+
+    def allow(self, seconds: float) -> None:
+        """Move all limits on: it could not come further while its process did not run."""
+        self.progressed += seconds
+        self.stopped += seconds
+        for wait in self.waits:
+            wait.until += seconds
 
     def begin_wait(self, wait: Wait) -> None:
         """Note a declared wait."""

@@ -280,6 +280,11 @@ class Host:
             if 0.0 < hand.letter.envelope.deadline < now and hand.letter.envelope.kind == Kind.ASK:
                 hand.scope.cancel()
 
+    def allow(self, seconds: float) -> None:
+        """Grant all that is in hand more time: the whole process did not run for so long."""
+        for hand in self.in_hand.values():
+            hand.allow(seconds)
+
     def end_stalled(self) -> list[InHand]:
         """Stop each message in hand that comes no further; return those that were told so before and go on."""
         now, wedged = self.clock.monotonic(), list[InHand]()

@@ -15,7 +15,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits in seconds."""
+    """Limits, in seconds where not said otherwise. In one cell the most patient of its actors' hold."""
 
     start_within: Seconds = 30.0
     """Time for ``started``; beyond it the start has failed."""
@@ -25,6 +25,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Time in hand without progress before a handler counts as stalled."""
     drain_for: Seconds = 10.0
     """Time to finish what is in hand when asked to stop."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
+    """Line for the memory of its cell's process in MiB; above it the cell is drained and started again. 0: none."""
 
 
 class Intensity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -98,14 +98,16 @@ def _item(owed: Owed) -> Item:
     envelope = letter.envelope
     return Item(
         actor=owed.actor, status=owed.status, kind=Kind(envelope.kind).name.lower(), type=envelope.type, id=envelope.id,
-        sender=envelope.sender or letter.cell or "outside", received=owed.at, bytes=letter.size, body=_shown(letter),
+        sender=envelope.sender or letter.cell or "outside", received=owed.at, bytes=letter.size,
+        body=shown(letter.envelope.body),
     )  # fmt: skip
 
 
-def _shown(letter: Letter) -> str:
+def shown(body: "bytes | msgspec.Raw") -> str:
+    """Return the beginning of a body as JSON, for people; what is none, as bytes."""
     try:
-        plain = msgspec.msgpack.decode(letter.envelope.body)
+        plain = msgspec.msgpack.decode(body)
         text = plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, TypeError, ValueError):
-        text = repr(bytes(letter.envelope.body[:BODY_MOST]))
+        text = repr(bytes(body))
     return text[:BODY_MOST]

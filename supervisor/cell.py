@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -24,11 +25,13 @@ from callboard.actors import (
     Flight,
     Grant,
     Host,
+    InHand,
     Letter,
     PermissionDenied,
     Replica,
     Row,
     spec_of,
+    stack_of,
 )
 from callboard.actors import VERBS as GRANT_VERBS
 from callboard.background import background
@@ -40,11 +43,28 @@ from callboard.store import WorkingMemory
 from .files import Files, OpenFile
 from .reserved import is_reserved
 from .restart import decide_restart
+from .rounds import Rounds
 
 Report = Callable[[str, str, str, Detail], None]
+
+
+class Upward(Protocol):
+    """What a cell can tell the daemon that keeps it, without waiting."""
+
+    def confine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
+        """Hand over a message that failed too often, and what was said each time."""
+        ...
+
+    def wedged(self, host: Host, hand: InHand) -> None:
+        """Say that a handler goes on though it was stopped: only the end of the process ends it."""
+        ...
+
+    def served(self, actor: str) -> None:
+        """Say that the first real message since the start was handled."""
+        ...
+
+
 _CHILDREN_MOST = 10_000
-_OVERDUE_EVERY = 0.1
-"""Seconds between two looks for handlers past their deadline; at 10,000 idle actors a look takes half a millisecond."""
 _END_WITHIN = 2.0
 """Seconds that handlers have to clean up after they were cancelled."""
 _ENDS = frozenset({"down", "crashed", "held", "ended"})
@@ -62,11 +82,13 @@ class Cell:
         homes: Mapping[str, str],
         clock: Clock,
         report: Report,
+        flight: Flight = NO_FLIGHT,
+        upward: Upward | None = None,
     ) -> None:
-        self.endpoint, self.clock, self.homes = endpoint, clock, homes
+        self.endpoint, self.clock, self.homes, self.flight = endpoint, clock, homes, flight
         self.hosts: dict[str, Host] = {}
-        self.flight: Flight = NO_FLIGHT
-        self._state, self._epoch, self._sink = state, epoch, report
+        self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
+        self._rounds = Rounds(self.hosts, flight, self._wedged, self._served)
         self._tasks: TaskGroup
         self._files: Files
         self._crashes: dict[str, tuple[float, ...]] = {}
@@ -84,8 +106,24 @@ class Cell:
 
     def quarantine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
         """Hand a message that failed too often to who keeps such."""
-        text = f"{letter.envelope.type} failed {len(history)} times and is refused from now on: {history[-1]}"
-        self.report("message-quarantined", actor, text, digest=digest, id=letter.envelope.id, type=letter.envelope.type)
+        if self._upward is not None:
+            self._upward.confine(actor, letter, digest, history)
+            return
+        kind = letter.envelope.type
+        text = f"{kind} failed {len(history)} times and is refused from now on: {history[-1]}"
+        self.report("message-quarantined", actor, text, digest=digest, id=letter.envelope.id, type=kind)
+
+    def _wedged(self, host: Host, hand: InHand) -> None:
+        if not hand.wedged:
+            hand.wedged = True
+            text = f"{hand.letter.envelope.type} goes on though it was stopped: {hand.stalled}"
+            self.report("handler-wedged", host.name, text, stack="\n".join(stack_of(hand.handler)))
+            if self._upward is not None:
+                self._upward.wedged(host, hand)
+
+    def _served(self, actor: str) -> None:
+        if self._upward is not None:
+            self._upward.served(actor)
 
     async def memory_of(self, actor: str) -> WorkingMemory:
         """Return the working memory of one of our actors; its file is opened once and stays ours until it ends."""
@@ -201,6 +239,13 @@ class Cell:
         self._end_children(host, "crashed")
         self._notify(NoticeBody(host.name, "crashed", why[:500], self._epoch))
 
+    def _say_gap(self) -> None:
+        """Tell all who speak to our actors that we were cut off: what they sent meanwhile may be lost."""
+        for host in list(self.hosts.values()):
+            self._notify(
+                NoticeBody(host.name, "gap", f"cell {self.endpoint.cell} was cut off from the bus", self._epoch)
+            )
+
     def _notify(self, notice: NoticeBody) -> None:
         try:
             self.endpoint.notify(notice)
@@ -279,6 +324,11 @@ class Cell:
         self.report("actor-revived", actor, "revived by hand")
         self._notify(NoticeBody(actor, "up", "", self._epoch))
 
+    def pardon(self, actor: str, digest: str) -> None:
+        """Refuse a message's content no longer."""
+        if (host := self.hosts.get(actor)) is not None:
+            host.quarantined.pop(digest, None)
+
     def rows(self) -> list[Row]:
         """Return how it stands with each actor."""
         return [host.row() for host in self.hosts.values()]
@@ -301,12 +351,6 @@ class Cell:
             await self._wait_all_ended(runs)
         host.state = "stopped"
 
-    async def _end_overdue(self) -> None:
-        while True:
-            await anyio.sleep(_OVERDUE_EVERY)  # only the rhythm of looking; what is overdue, our clock says
-            for host in list(self.hosts.values()):
-                host.end_overdue()
-
     async def _wait_all_ended(self, runs: set[anyio.CancelScope]) -> None:
         """Wait until each of the replicas has taken its scope out of `runs`."""
         while runs:
@@ -321,7 +365,8 @@ class Cell:
             files = await stack.enter_async_context(background())
             self._files = Files(self._state, epoch=self._epoch, clock=self.clock, tasks=files)
             self._tasks = await stack.enter_async_context(background())
-            self._tasks.start_soon(self._end_overdue)
+            self._tasks.start_soon(self._rounds.run)
+            self.endpoint.bus.on_gap(self._say_gap)
             await stack.enter_async_context(Discovery(self.endpoint, self.hosts))
             yield self
 

@@ -16,9 +16,6 @@ from .state import find_daemon
 class Client(Speaker):
     """``tell``, ``ask`` and ``publish`` with the owner's rights. Made by :meth:`connect`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint, self._name = endpoint, ""
-
     @property
     def fleet(self) -> str:
         """The name of the fleet."""

@@ -21,6 +21,9 @@ from .errors import BadFleet
 from .reserved import CELL_NAME_MOST, RESERVED, is_reserved, keeper_of
 from .toml_lines import explain
 
+SILENT_LEAST: Final = 1.0
+"""Seconds: ten beats."""
+
 
 class FleetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[fleet]``."""
@@ -165,6 +168,11 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         raise _Fault(
             f"stalled_after = {health.stalled_after} must be longer than silent_after = {health.silent_after}",
             f"{at}.health.stalled_after",
+        )
+    if health.silent_after < SILENT_LEAST:
+        raise _Fault(
+            f"silent_after = {health.silent_after} is below {SILENT_LEAST}: a busy machine misses some beats",
+            f"{at}.health.silent_after",
         )
     return ActorSpec(
         actor=actor,

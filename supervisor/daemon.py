@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.actors import ActorSpec, Row, State
+from callboard.actors import ActorSpec, Letter, Row, Speaker, State
 from callboard.background import background
 from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
@@ -22,11 +23,29 @@ from callboard.guardian import Guardian
 from callboard.processes import began
 
 from .access import Access, access_outside, access_to
+from .autopsy import Autopsy
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import NotUp
-from .messages import ActorRow, Actors, CellReady, CellUp, Done, Kept, ListRows, Order, Rows
+from .messages import (
+    ActorHealth,
+    ActorRow,
+    Actors,
+    CellReady,
+    CellUp,
+    Confine,
+    Dead,
+    Done,
+    Kept,
+    ListRows,
+    Order,
+    Pardon,
+    Rows,
+    Serves,
+    Wedged,
+    dead_row,
+)
 from .process import CellOrder
 from .records import Records, open_records
 from .reports import Reports
@@ -34,9 +53,10 @@ from .reserved import keeper_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
 from .upkeep import open_guardian, open_server
-from .worker import Voice
 
 ROW_WITHIN: Final = 0.5
+EVENTS_SHOWN: Final = 12
+_letter: Final = msgspec.msgpack.Decoder(Letter)
 
 
 class Daemon:
@@ -51,7 +71,7 @@ class Daemon:
         self.stopped = anyio.Event()
         self.why_stopped = ""
         self._endpoint: Endpoint
-        self._voice: Voice
+        self._voice: Speaker
         self._reports: Reports
 
     # --- what the supervisor actor does
@@ -105,6 +125,56 @@ class Daemon:
         """Take note that a cell serves."""
         await self._current(message.cell, message.epoch).serves()
 
+    async def cell_serves(self, message: Serves) -> None:
+        """Take note that a cell has handled its first message."""
+        await self._current(message.cell, message.epoch).recovered(message.actor)
+
+    def condemn(self, message: Wedged) -> None:
+        """End a process whose handler cannot be stopped."""
+        life = self._current(message.cell, message.epoch).life
+        if life is not None:
+            life.condemn("stalled", message.why, stack=message.stack)
+
+    async def confine(self, message: Confine) -> None:
+        """Quarantine a message that failed too often."""
+        self._current(message.cell, message.epoch)
+        letter = _letter.decode(message.letter)
+        await self.records.confine(message.actor, letter, message.digest, message.history, "failed")
+
+    async def autopsy(self, cell: str) -> Autopsy | None:
+        """Return how `cell` died last."""
+        charge = self.charges.get(cell)
+        if charge is None:
+            raise NoSuchActor(f"no cell named {cell!r}: {', '.join(self.charges)}", cell=cell)
+        return await anyio.to_thread.run_sync(charge.coroner.latest)
+
+    async def health(self, actor: str) -> ActorHealth:
+        """Return all that is known of how an actor is."""
+        charge = self._charge_of(actor)
+        rows: dict[str, list[ActorRow]] = {}
+        await self._rows_of(charge, rows)
+        events = [*await self.records.about(actor), *await self.records.about(charge.name)]
+        return ActorHealth(
+            row=next(row for row in rows[charge.name] if row.actor == actor),
+            limits=next(spec.health for spec in charge.specs if spec.name == actor),
+            signs=charge.life.signs if charge.life else None, crashes=charge.crashes, most=charge.intensity.most,
+            events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
+        )  # fmt: skip
+
+    async def dead(self) -> Dead:
+        """Return what is in quarantine."""
+        return Dead(rows=[dead_row(row) for row in await self.records.quarantine.all()])
+
+    async def release(self, digest: str) -> Done:
+        """Let a quarantined content through again, in the cell that refuses it too."""
+        row = await self.records.release(digest)
+        if row is None:
+            raise NotUp(f"not exactly one message in quarantine begins with {digest!r}: see 'callboard dead ls'")
+        charge = self._charge_of(row.actor)
+        if charge.state == "up":
+            await self._voice.tell(keeper_of(charge.name), Pardon(actor=row.actor, digest=row.digest))
+        return Done(text=f"{row.type} {row.digest[:12]} may reach {row.actor} again")
+
     def stop(self, why: str) -> None:
         """Begin to stop; :func:`run_daemon`'s block should then end."""
         self.why_stopped = self.why_stopped or why
@@ -149,7 +219,7 @@ class Daemon:
             self._endpoint = await stack.enter_async_context(
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
-            self._voice = Voice(self._endpoint, "supervisor")
+            self._voice = Speaker(self._endpoint, "supervisor")
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
             await self._open_office(stack, tasks)
@@ -202,7 +272,7 @@ class Daemon:
         for name in self.config.cells:
             charge = Charge(
                 name, [spec for spec in self.config.actors if spec.cell == name], endpoint=self._endpoint,
-                records=self.records, guardian=guardian, logs=self.state.path / "logs", clock=self._clock,
+                records=self.records, guardian=guardian, folder=self.state.path, clock=self._clock,
                 make_order=self._make_order,
             )  # fmt: skip
             self.charges[name] = charge
@@ -216,7 +286,10 @@ class Daemon:
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch, access=self.access,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
-            held=sorted(self.charges[cell].held),
+            held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
+            dump=str(self.state.path / "logs" / f"{cell}.stack"),
+            fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},
+            quarantined={spec.name: self.records.confined.get(spec.name, {}) for spec in self.charges[cell].specs},
         )  # fmt: skip
 
     async def wait_ready(self) -> None:

@@ -2,9 +2,12 @@
 
 from typing import Literal
 
-from callboard.actors import Message, Row
+from callboard.actors import Health, Message, Row
 from callboard.errors import Detail
-from callboard.store import Event
+from callboard.store import Event, Quarantined
+
+from .autopsy import Autopsy, shown
+from .verdict import Signs
 
 Verb = Literal["restart", "hold", "revive"]
 
@@ -101,3 +104,111 @@ class Rows(Message):
     """A cell's actors."""
 
     rows: list[Row]
+
+
+class Wedged(Message):
+    """A handler of this cell goes on though it was stopped; the process asks to be ended."""
+
+    cell: str
+    epoch: int
+    actor: str
+    why: str
+    stack: list[str]
+
+
+class Confine(Message):
+    """A message failed its actor too often: a packed letter, what it is known by, and what was said each time."""
+
+    cell: str
+    epoch: int
+    actor: str
+    letter: bytes
+    digest: str
+    history: list[str]
+
+
+class Serves(Message):
+    """An actor of this cell has handled its first message since the process was started."""
+
+    cell: str
+    epoch: int
+    actor: str
+
+
+class ShowAutopsy(Message):
+    """``callboard autopsy CELL``."""
+
+    cell: str
+
+
+class AutopsyFound(Message):
+    """The latest autopsy of a cell; none if it has not died since it is known."""
+
+    autopsy: Autopsy | None
+
+
+class ShowHealth(Message):
+    """``callboard health ACTOR``."""
+
+    actor: str
+
+
+class ActorHealth(Message):
+    """All that is known of how an actor is."""
+
+    row: ActorRow
+    limits: Health
+    signs: Signs | None
+    """What was seen of its process last."""
+    crashes: int
+    """Deaths of its cell that still count against its budget."""
+    most: int
+    """As many are allowed within the window; one more and it is held."""
+    events: list[Event]
+    """The latest about the actor and its cell, oldest first."""
+
+
+class ListDead(Message):
+    """``callboard dead ls``."""
+
+
+class DeadRow(Message):
+    """A message in quarantine. Times in Unix seconds."""
+
+    digest: str
+    actor: str
+    kind: str
+    sender: str
+    reason: str
+    history: list[str]
+    at: float
+    until: float
+    body: str
+    """As JSON, for people."""
+
+
+def dead_row(row: Quarantined) -> DeadRow:
+    """Return a row of the quarantine for people."""
+    return DeadRow(
+        digest=row.digest, actor=row.actor, kind=row.type, sender=row.sender, reason=row.reason, history=row.history,
+        at=row.at, until=row.until, body=shown(row.body),
+    )  # fmt: skip
+
+
+class Dead(Message):
+    """What is in quarantine, the newest first."""
+
+    rows: list[DeadRow]
+
+
+class Release(Message):
+    """``callboard dead drop``: let this content through again."""
+
+    digest: str
+
+
+class Pardon(Message):
+    """Told to a cell: this content is no longer refused."""
+
+    actor: str
+    digest: str

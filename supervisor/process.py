@@ -33,11 +33,19 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     access: Access
     state: str
+    flight: str
+    """Where it writes what it has received and not finished."""
+    dump: str
+    """Where it writes its stack when it is asked for it."""
     home: str
     homes: dict[str, str]
     actors: list[ActorTable]
     held: list[str] = []
     """Actors that a person holds: they take no messages until they are revived."""
+    fences: dict[str, int] = {}
+    """For each cell the epoch below which nothing is believed."""
+    quarantined: dict[str, dict[str, float]] = {}
+    """For each actor the contents that it must not meet again, and until when (Unix seconds)."""
 
 
 class CellProcess:
@@ -55,7 +63,8 @@ class CellProcess:
             )
         self.pid = self._popen.pid
         guardian.add(self.pid, stage=0)
-        self._pidfd = os.pidfd_open(self.pid)
+        self.pidfd = os.pidfd_open(self.pid)
+        """Of the process until it was reaped, then -1."""
         self._send(msgspec.json.encode(order) + b"\n")
 
     def _send(self, line: bytes) -> None:
@@ -68,10 +77,10 @@ class CellProcess:
 
     async def wait(self) -> int:
         """Wait for the end and return the exit code; negative is the signal that killed it."""
-        await anyio.wait_readable(self._pidfd)
+        await anyio.wait_readable(self.pidfd)
         code = self._popen.wait()  # it has ended: this only reaps
         self._guardian.remove(self.pid)
-        pidfd, self._pidfd = self._pidfd, -1  # the number may be another file's at once
+        pidfd, self.pidfd = self.pidfd, -1  # the number may be another file's at once
         os.close(pidfd)
         if self._popen.stdin is not None:
             self._close(self._popen.stdin)
@@ -86,7 +95,7 @@ class CellProcess:
     def send(self, number: signal.Signals) -> None:
         """Send a signal through the pidfd, so never to another process with the same number."""
         try:
-            signal.pidfd_send_signal(self._pidfd, number)
+            signal.pidfd_send_signal(self.pidfd, number)
         except OSError:
             return  # it has ended already
 

@@ -1,12 +1,13 @@
-"""What the supervisor remembers: events and epochs, in ``daemon.db``."""
+"""What the supervisor remembers: events, epochs and the quarantine, in ``daemon.db``."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from callboard.actors import PAROLE, Letter
 from callboard.clock import Clock
 from callboard.errors import Detail
-from callboard.store import DAEMON, Database, Epochs, Event, Events
+from callboard.store import DAEMON, Database, Epochs, Event, Events, Quarantine, Quarantined
 
 from .messages import EventList, ListEvents, Recorded
 
@@ -14,11 +15,14 @@ Listener = Callable[[Event], None]
 
 
 class Records:
-    """Events and epochs of one fleet."""
+    """Events, epochs and quarantine of one fleet."""
 
     def __init__(self, db: Database, *, clock: Clock) -> None:
-        self._events = Events(db, clock=clock)
+        self._events, self._clock = Events(db, clock=clock), clock
         self.epochs = Epochs(db)
+        self.quarantine = Quarantine(db, clock=clock)
+        self.confined: dict[str, dict[str, float]] = {}
+        """The same for who must be told: for each actor the digests, and until when (Unix seconds)."""
         self.listeners: list[Listener] = []
 
     async def add(self, kind: str, subject: str, text: str, detail: Detail | None = None) -> None:
@@ -30,6 +34,38 @@ class Records:
     async def take(self, event: Recorded) -> None:
         """Record what a cell reported."""
         await self.add(event.kind, event.subject, event.text, event.detail)
+
+    async def confine(self, actor: str, letter: Letter, digest: str, history: list[str], did: str) -> None:
+        """Put a message in quarantine, whole, and say so."""
+        envelope, now = letter.envelope, self._clock.now()
+        sender, reason = envelope.sender or letter.cell or "outside", f"{did} {len(history)} times"
+        row = Quarantined(
+            digest=digest, actor=actor, type=envelope.type, sender=sender, body=bytes(envelope.body), reason=reason,
+            history=history, at=now, until=now + PAROLE,
+        )  # fmt: skip
+        await self.quarantine.put(row)
+        self.confined.setdefault(actor, {})[digest] = row.until
+        text = f"{row.type} {row.reason} and is refused for {PAROLE / 60:g} minutes; the last time: {history[-1]}"
+        await self.add("message-quarantined", actor, text, {"digest": digest, "id": envelope.id, "type": row.type})
+
+    async def release(self, digest: str) -> Quarantined | None:
+        """Take a message out of quarantine; return it if it was there. The beginning of its digest is enough."""
+        found = [row for row in await self.quarantine.all() if row.digest.startswith(digest)]
+        if len(found) != 1:
+            return None
+        await self.quarantine.drop(found[0].digest)
+        self.confined.get(found[0].actor, {}).pop(found[0].digest, None)
+        await self.add("message-released", found[0].actor, f"{found[0].type} {found[0].digest[:12]}: released by hand")
+        return found[0]
+
+    async def recall(self) -> None:
+        """Read who is in quarantine from before."""
+        for row in await self.quarantine.all():
+            self.confined.setdefault(row.actor, {})[row.digest] = row.until
+
+    async def about(self, subject: str, limit: int = 12) -> "list[Event]":
+        """Return the latest events about an actor or a cell, the newest first."""
+        return await self._events.latest(limit, subject=subject)
 
     async def list(self, query: ListEvents) -> EventList:
         """Return events, oldest first."""
@@ -45,4 +81,6 @@ class Records:
 async def open_records(path: Path, *, clock: Clock) -> AsyncIterator[Records]:
     """Open ``daemon.db`` for the time of the block."""
     async with Database.open(path, migrations=DAEMON) as db:
-        yield Records(db, clock=clock)
+        records = Records(db, clock=clock)
+        await records.recall()
+        yield records

@@ -9,19 +9,30 @@ from callboard.actors import Actor, Context, receive
 from callboard.errors import CallboardError
 
 from .messages import (
+    ActorHealth,
     Actors,
+    AutopsyFound,
     CellReady,
     CellUp,
+    Confine,
+    Dead,
     Done,
     EventList,
     Kept,
     ListActors,
+    ListDead,
     ListEvents,
     ListRows,
     Order,
+    Pardon,
     Recorded,
+    Release,
     Rows,
+    Serves,
+    ShowAutopsy,
+    ShowHealth,
     Stop,
+    Wedged,
 )
 from .reserved import is_reserved
 
@@ -75,6 +86,41 @@ class Supervisor(Actor):
         await self.options.cell_ready(message)
         return Done()
 
+    @receive
+    async def serves(self, message: Serves, _ctx: Context) -> None:
+        """Take note that a cell has handled its first message."""
+        await self.options.cell_serves(message)
+
+    @receive
+    async def wedged(self, message: Wedged, _ctx: Context) -> None:
+        """End a process whose handler cannot be stopped."""
+        self.options.condemn(message)
+
+    @receive
+    async def confine(self, message: Confine, _ctx: Context) -> None:
+        """Quarantine a message that failed too often."""
+        await self.options.confine(message)
+
+    @receive
+    async def autopsy(self, message: ShowAutopsy, _ctx: Context) -> AutopsyFound:
+        """Show how a cell died last, and what it held."""
+        return AutopsyFound(autopsy=await self.options.autopsy(message.cell))
+
+    @receive
+    async def health(self, message: ShowHealth, _ctx: Context) -> ActorHealth:
+        """Show all that is known of how an actor is."""
+        return await self.options.health(message.actor)
+
+    @receive
+    async def dead(self, _message: ListDead, _ctx: Context) -> Dead:
+        """List what is in quarantine."""
+        return await self.options.dead()
+
+    @receive
+    async def release(self, message: Release, _ctx: Context) -> Done:
+        """Let a quarantined content through again."""
+        return await self.options.release(message.digest)
+
 
 class CellKeeper(Actor):
     """Answer the daemon for one cell."""
@@ -99,3 +145,8 @@ class CellKeeper(Actor):
         else:
             self.options.revive(message.actor)
         return Done(text=f"{message.actor}: {message.verb}")
+
+    @receive
+    async def pardon(self, message: Pardon, _ctx: Context) -> None:
+        """Let a content through again."""
+        self.options.pardon(message.actor, message.digest)

@@ -63,20 +63,25 @@ class StateDirectory:
                 path=str(self.path),
             ) from error
         self.whereabouts_file.unlink(missing_ok=True)  # of a daemon that was killed
-        for folder in ("logs", "actors"):
+        for folder in ("logs", "actors", "flight"):
             (self.path / folder).mkdir(exist_ok=True, mode=0o700)
 
     def publish(self, whereabouts: Whereabouts) -> None:
         """Write ``daemon.json`` whole or not at all."""
-        draft = self.path / "daemon.json.new"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(whereabouts))
-        draft.replace(self.whereabouts_file)
+        write_private(self.whereabouts_file, msgspec.json.encode(whereabouts))
 
     def leave(self) -> None:
         """Say that no daemon runs here any more."""
         self.whereabouts_file.unlink(missing_ok=True)
         self.lock.release()
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file for its owner's eyes, whole or not at all; blocks on the disk."""
+    draft = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+    draft.replace(path)
 
 
 def root_of(state: Path | None, home: Path) -> Path:

@@ -20,7 +20,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import msgspec
 
-from callboard.actors import ActorSpec, Host, Letter, Speaker
+from callboard.actors import ActorSpec, FlightRecorder, Host, Letter, Speaker
 from callboard.background import background
 from callboard.bus import BusClosed, BusUnavailable, Connection, Endpoint, connect
 from callboard.clock import SystemClock
@@ -33,6 +33,8 @@ from .process import BUS_LOST, CellOrder
 from .reports import Reports
 from .reserved import keeper_of
 from .service import CellKeeper, Supervisor
+from .stack_dump import allow_dump
+from .upward import ToDaemon
 
 ORPHAN_DRAIN: Final = 1.0
 ORPHAN_END: Final = 2.0
@@ -40,17 +42,12 @@ HANDOVER_WITHIN: Final = 10.0
 _letters: Final = msgspec.msgpack.Decoder(list[Letter])
 
 
-class Voice(Speaker):
-    """The runtime's own voice over an endpoint."""
-
-    def __init__(self, endpoint: Endpoint, name: str = "") -> None:
-        self._endpoint, self._name = endpoint, name
-
-
 def main() -> None:
     """Run one cell as its order on standard input says."""
     order = msgspec.json.decode(_first_line(), type=CellOrder)
+    dump = allow_dump(Path(order.dump))
     code = _exit_code(order)
+    dump.flush()
     if threading.active_count() > 1:  # one waits at the pipe for ever, and a handler may have left others
         with suppress(OSError):  # a full disk must not change how we end
             sys.stdout.flush()
@@ -87,36 +84,34 @@ def _has_uvloop() -> bool:
 async def _run(order: CellOrder) -> int:
     look_beside(Path(order.home))
     specs = [spec_from(table) for table in order.actors]
-    clock = SystemClock()
+    clock, flight = SystemClock(), FlightRecorder(Path(order.flight), epoch=order.epoch)
     async with (
         connect(order.access.options(f"{order.fleet}/{order.cell}")) as bus,
-        Endpoint(bus, fleet=order.fleet, cell=order.cell, clock=clock) as endpoint,
+        Endpoint(
+            bus, fleet=order.fleet, cell=order.cell, clock=clock, epoch=order.epoch, fences=order.fences
+        ) as endpoint,
         background() as tasks,
     ):
-        voice = Voice(endpoint)
+        voice = Speaker(endpoint)
         reports = Reports(partial(_deliver, voice), clock=clock)
         tasks.start_soon(reports.run)
         cell = Cell(
-            endpoint,
-            state=Path(order.state),
-            epoch=order.epoch,
-            homes=order.homes,
-            clock=clock,
-            report=reports.put,
-        )
+            endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put,
+            flight=flight, upward=ToDaemon(voice, order.cell, order.epoch, tasks),
+        )  # fmt: skip
         async with cell.running() as running:
             code = await _serve(running, specs, order, voice, bus)
     return code
 
 
-async def _deliver(voice: Voice, event: Recorded) -> None:
+async def _deliver(voice: Speaker, event: Recorded) -> None:
     try:
         await voice.tell(Supervisor, event)
     except CallboardError as error:
         print(f"not recorded ({error}): {event.kind} {event.subject} {event.text}", file=sys.stderr)  # noqa: T201 - its log file
 
 
-async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Voice, bus: Connection) -> int:
+async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Speaker, bus: Connection) -> int:
     ending = _Ending()
     async with background() as tasks:
         tasks.start_soon(ending.watch_signals)
@@ -125,6 +120,8 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Vo
         keeper = ActorSpec(actor=CellKeeper, name=keeper_of(order.cell), cell=order.cell, options=cell)
         await cell.add(keeper)
         hosts = [await cell.add(spec, handover=True) for spec in specs]
+        for host in hosts:
+            host.quarantined.update(order.quarantined.get(host.name, {}))
         for actor in order.held:
             cell.hold(actor, why="held by hand, before this process")
         await bus.flush()
@@ -138,7 +135,7 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Vo
     return ending.code
 
 
-async def _take_over(host: Host, order: CellOrder, voice: Voice) -> None:
+async def _take_over(host: Host, order: CellOrder, voice: Speaker) -> None:
     """Fetch what the understudy kept for an actor, page by page, before its mailbox opens."""
     kept: list[Kept] = []
     while not kept or kept[-1].more:

@@ -21,7 +21,8 @@ from callboard import (
     NoSuchActor,
     receive,
 )
-from callboard.actors import EVERYTHING, Intensity, Restart
+from callboard.actors import EVERYTHING, Intensity, Poisonous, Restart
+from callboard.actors.suspects import FAILURES_MOST
 from callboard.errors import InvalidName
 from callboard.store import OwnerConflict, OwnerLock
 from callboard.testing import ManualClock, Probe, Stage
@@ -186,11 +187,45 @@ async def test_a_failure_that_is_no_crash_costs_nothing() -> None:
             return Done(text="ok")
 
     async with Stage([clerk(Failing, intensity=Intensity(most=0))]) as stage:
-        for _ in range(12):
+        for number in range(12):
             with pytest.raises(HandlerFailed):
-                await do(stage, "fail")
+                await do(stage, "fail", f"a-{number}")
             assert await do(stage) == "ok"
         assert stage.row("clerk").restarts == 0
+
+
+async def test_a_message_that_fails_five_times_while_others_go_well_is_refused() -> None:
+    class Picky(Clerk):
+        @receive
+        async def do(self, message: Do, ctx: Context) -> Done:
+            if message.what == "fail":
+                raise ValueError(message.name)
+            return Done(text="ok")
+
+    async with Stage([clerk(Picky)]) as stage:
+        for _ in range(FAILURES_MOST):
+            assert await do(stage) == "ok"
+            with pytest.raises(HandlerFailed):
+                await do(stage, "fail", "poison")
+        with pytest.raises(Poisonous, match="has crashed or failed clerk again and again and is in quarantine"):
+            await do(stage, "fail", "poison")
+        event = await stage.wait_event("message-quarantined", "clerk")
+        assert "Do failed 5 times and is refused from now on: ValueError: poison" in event.text
+        with pytest.raises(HandlerFailed):
+            await do(stage, "fail", "another")
+        assert await do(stage) == "ok"
+
+
+async def test_when_all_messages_fail_none_is_refused_for_it() -> None:
+    class Down(Clerk):
+        @receive
+        async def do(self, message: Do, ctx: Context) -> Done:
+            raise OSError("the upstream is down")
+
+    async with Stage([clerk(Down, intensity=Intensity(most=1000))]) as stage:
+        for _ in range(20):
+            with pytest.raises(HandlerFailed):
+                await do(stage, "fail")
 
 
 @pytest.mark.parametrize(("restart", "lives"), [("permanent", True), ("transient", True), ("temporary", False)])

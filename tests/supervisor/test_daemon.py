@@ -41,7 +41,8 @@ def test_a_killed_cell_is_started_again_and_its_memory_is_still_there(daemon: Da
     os.kill(first, signal.SIGKILL)
     second = json.loads(ask(daemon).stdout)["pid"]
     assert second != first
-    assert daemon.kinds("desk")[-2:] == ["cell-exited", "cell-started"]
+    story = ["cell-exited", "cell-started", "cell-recovered"]
+    daemon.wait(lambda: daemon.kinds("desk")[-3:] == story, "the death, the start and the first message served")
     assert daemon.row("desk")["restarts"] == 1
 
 
@@ -273,6 +274,7 @@ def test_a_cell_that_finds_no_bus_ends_as_one_that_lost_it(tmp_path: Path) -> No
     order = CellOrder(
         fleet="shop", cell="desk", epoch=1, access=Access(url="nats://127.0.0.1:9"), state=str(tmp_path),
         home=str(tmp_path), homes={}, actors=[],
+        flight=str(tmp_path / "desk.flight"), dump=str(tmp_path / "desk.stack"),
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "callboard.supervisor.worker"], input=msgspec.json.encode(order) + b"\n",

@@ -1,0 +1,118 @@
+"""One life of a cell's process: started, watched from outside, condemned if it must be, and how it ended."""
+
+import signal
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+
+from callboard.actors import FlightReader, place_of
+from callboard.clock import Clock
+from callboard.guardian import Guardian
+
+from .process import BUS_LOST, CellOrder, CellProcess, describe
+from .restart import Exit
+from .stack_dump import dump_of
+from .verdict import Signs, judge_cell
+from .watch import Watch, pressure
+
+READY_WITHIN: Final = 20.0
+LOOK_EVERY: Final = 0.25
+KILL_AFTER: Final = 1.0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell's process is held to: the most patient of its actors' limits. Seconds; bytes."""
+
+    silent_after: float
+    drain_for: float
+    memory_most: int
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """How a life ended, and the evidence."""
+
+    pid: int
+    code: int
+    how: Exit
+    verdict: str = "crashed"
+    why: str
+    place: str = ""
+    stack: list[str] = []
+
+
+class Incarnation:
+    """A cell's process from its start to its end; `live` is called once."""
+
+    def __init__(self, order: CellOrder, *, log: Path, guardian: Guardian, limits: Limits, clock: Clock) -> None:
+        self.epoch, self._order, self._limits, self._clock = order.epoch, order, limits, clock
+        self.began = clock.monotonic()
+        self.ready = anyio.Event()
+        self.signs: Signs | None = None
+        """What was seen of it last."""
+        self.process = CellProcess(order, log, guardian)
+        self._verdict, self._why = "", ""
+        self._stack: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    async def live(self) -> End:
+        """Watch the process until it has ended."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._kill_if_not_ready)
+            tasks.start_soon(self._watch)
+            code = await self.process.wait()
+            tasks.cancel_scope.cancel()
+        return self._end(code)
+
+    def condemn(self, verdict: str, why: str, *, stack: list[str] | None = None) -> None:
+        """Kill it for a reason; the first one counts."""
+        if not self._verdict:
+            self._verdict, self._why, self._stack = verdict, why, stack or []
+        self.process.send(signal.SIGKILL)
+
+    def _end(self, code: int) -> End:
+        if self._verdict:
+            place = place_of(self._stack) if self._stack else ""
+            where = f"; it stood at {place}" if place else ""
+            why = f"{self._verdict}: {self._why}{where}"
+            return End(
+                pid=self.pid, code=code, how="crashed", verdict=self._verdict, why=why, place=place, stack=self._stack
+            )
+        how: Exit = "normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed"
+        return End(pid=self.pid, code=code, how=how, why=describe(code))
+
+    async def _kill_if_not_ready(self) -> None:
+        with anyio.move_on_after(READY_WITHIN):
+            await self.ready.wait()
+            return
+        stack = await dump_of(self.process.pidfd, Path(self._order.dump))
+        self.condemn("not ready", f"not ready within {READY_WITHIN:g} s", stack=stack)
+
+    async def _watch(self) -> None:
+        watch = Watch(FlightReader(Path(self._order.flight)), pid=self.pid, epoch=self.epoch, clock=self._clock)
+        while True:
+            planned = self._clock.monotonic() + LOOK_EVERY
+            await anyio.sleep(LOOK_EVERY)
+            signs = watch.look(planned=planned)
+            if signs is None:
+                continue
+            self.signs = signs
+            limits = self._limits
+            verdict = judge_cell(signs, silent_after=limits.silent_after, memory_most=limits.memory_most)
+            if verdict.kind == "silent":
+                stack = await dump_of(self.process.pidfd, Path(self._order.dump))
+                self.condemn("silent", f"{verdict.why} (machine: {pressure()})", stack=stack)
+            elif verdict.kind == "bloated":
+                await self._drain(verdict.why)
+
+    async def _drain(self, why: str) -> None:
+        """Let it finish what it has in hand, then end it: it will not be well again by itself."""
+        self._verdict, self._why = "bloated", why
+        self.process.send(signal.SIGTERM)
+        await anyio.sleep(self._limits.drain_for + KILL_AFTER)
+        self.process.send(signal.SIGKILL)

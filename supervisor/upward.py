@@ -1,0 +1,55 @@
+"""What a cell tells the daemon of its own accord. Nothing here waits, and nothing here may fail the cell."""
+
+import os
+import signal
+import sys
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from callboard.actors import Host, InHand, Letter, Message, Speaker, stack_of
+from callboard.bus import encode
+from callboard.errors import CallboardError
+
+from .messages import Confine, Serves, Wedged
+from .service import Supervisor
+
+ENDED_WITHIN: Final = 5.0
+"""Seconds in which the daemon ends a process that asked for it; after that it does so itself."""
+
+
+class ToDaemon:
+    """The :class:`~callboard.supervisor.cell.Upward` of a cell with a process of its own."""
+
+    def __init__(self, voice: Speaker, cell: str, epoch: int, tasks: TaskGroup) -> None:
+        self._voice, self._cell, self._epoch, self._tasks = voice, cell, epoch, tasks
+
+    def confine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
+        """Hand over a message that failed too often."""
+        packed = encode(letter)
+        message = Confine(
+            cell=self._cell, epoch=self._epoch, actor=actor, letter=packed, digest=digest, history=history
+        )
+        self._tasks.start_soon(self._tell, message)
+
+    def served(self, actor: str) -> None:
+        """Say that the first real message was handled."""
+        self._tasks.start_soon(self._tell, Serves(cell=self._cell, epoch=self._epoch, actor=actor))
+
+    def wedged(self, host: Host, hand: InHand) -> None:
+        """Ask to be ended."""
+        why = f"{host.name} goes on with {hand.letter.envelope.type} though it was stopped: {hand.stalled}"
+        message = Wedged(cell=self._cell, epoch=self._epoch, actor=host.name, why=why, stack=stack_of(hand.handler))
+        self._tasks.start_soon(self._end, message)
+
+    async def _end(self, message: Wedged) -> None:
+        await self._tell(message)
+        await anyio.sleep(ENDED_WITHIN)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    async def _tell(self, message: Message) -> None:
+        try:
+            await self._voice.tell(Supervisor, message)
+        except CallboardError as error:
+            print(f"not told to the daemon ({error}): {message}", file=sys.stderr)  # noqa: T201 - its log file
