@@ -12,7 +12,7 @@ A frame that reached nobody comes back (see :mod:`.outbox`) and is sent again, o
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from callboard.background import background
 from callboard.clock import Clock
-from callboard.errors import CallboardError, from_wire
+from callboard.errors import CallboardError
 from callboard.ids import new_id
 from callboard.names import checked
 
@@ -31,7 +31,6 @@ from .errors import (
     ActorDied,
     BusClosed,
     BusUnavailable,
-    DeadlineExceeded,
     MailboxFull,
     MessageRefused,
     NoSuchActor,
@@ -39,9 +38,8 @@ from .errors import (
 from .homeless import Homeless
 from .interface import INBOX_ROOT, Bus, Subscription
 from .outbox import Outbox
+from .questions import Questions
 
-ASKS_MOST: Final = 16_384
-"""Questions one endpoint may wait for at once."""
 HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
@@ -53,17 +51,6 @@ _credit: Final = msgspec.msgpack.Decoder(CreditBody)
 _notice: Final = msgspec.msgpack.Decoder(NoticeBody)
 _held: Final = msgspec.msgpack.Decoder(list[str])
 _where: Final = msgspec.msgpack.Decoder(str)
-
-
-class _Pending(NamedTuple):
-    future: "asyncio.Future[Envelope]"
-    actor: str
-
-
-def _expire(future: "asyncio.Future[Envelope]", actor: str, timeout: float) -> None:
-    if not future.done():
-        late = DeadlineExceeded(f"{actor} did not reply within {timeout} s", actor=actor, timeout=timeout)
-        future.set_exception(late)
 
 
 def _is_inbox(address: str) -> bool:
@@ -83,7 +70,7 @@ class Endpoint:
         self.inbox = f"{bus.inbox}.r"
         self.lost = 0
         self._outbox = Outbox(bus, self._returned)
-        self._pending: dict[str, _Pending] = {}
+        self._questions = Questions()
         self._accounts: dict[str, Account] = {}
         self._addresses: dict[str, str] = {}
         self._returns = Returns()
@@ -113,13 +100,11 @@ class Endpoint:
 
     async def _watch_bus(self) -> None:
         why = await self.bus.wait_closed()
-        self._fail(
-            list(self._pending), BusClosed(f"the connection ended while it waited for the reply: {why}", why=why)
-        )
+        self._questions.fail_all(BusClosed(f"the connection ended while it waited for the reply: {why}", why=why))
 
     async def __aexit__(self, *exc: Any) -> bool | None:
         self._outbox.flush()
-        self._fail(list(self._pending), BusUnavailable("this endpoint was closed while it waited for the reply"))
+        self._questions.fail_all(BusUnavailable("this endpoint was closed while it waited for the reply"))
         with anyio.CancelScope(shield=True), anyio.move_on_after(_QUESTION):
             for subscription in self._subscriptions:
                 await subscription.unsubscribe()
@@ -213,24 +198,17 @@ class Endpoint:
             ActorDied, Held, NoSuchActor, MailboxFull, …: the typed error that came instead of a reply.
 
         """
-        if len(self._pending) >= ASKS_MOST:
-            raise MailboxFull(f"{ASKS_MOST} questions of this cell are open already", depth=ASKS_MOST)
         address, data = self.address(actor), codec.encode(envelope)
         self._check_size(data)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Envelope] = loop.create_future()
-        self._pending[envelope.id] = _Pending(future, actor)
-        # A bare timer instead of a cancel scope: a sixth more questions a second.
-        timer = loop.call_later(timeout, _expire, future, actor, timeout)
+        answer = self._questions.open(envelope.id, actor, timeout)
         try:
             self._put(address, data)
             if self.bus.congested:
                 with anyio.move_on_after(timeout):
                     await self.bus.settle()
-            return await future
+            return await answer
         finally:
-            timer.cancel()
-            if self._pending.pop(envelope.id, None) is not None:
+            if self._questions.close(envelope.id):
                 self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
 
     async def flush(self) -> None:
@@ -287,16 +265,7 @@ class Endpoint:
         elif envelope.kind == Kind.CREDIT:
             self._on_credit(envelope)
         elif envelope.kind in (Kind.REPLY, Kind.ERROR):
-            self._on_reply(envelope)
-
-    def _on_reply(self, envelope: Envelope) -> None:
-        waiting = self._pending.pop(envelope.causation, None)
-        if waiting is None or waiting.future.done():
-            return
-        if envelope.kind == Kind.REPLY:
-            waiting.future.set_result(envelope)
-        else:
-            waiting.future.set_exception(codec.error_in(envelope))
+            self._questions.answer(envelope)
 
     def _on_credit(self, envelope: Envelope) -> None:
         body = codec.decode_body(_credit, envelope.body)
@@ -328,13 +297,12 @@ class Endpoint:
         for account in self._accounts.values():
             account.reset()
         lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
-        for actor in {pending.actor for pending in self._pending.values()}:
+        for actor in self._questions.actors():
             self._tasks.start_soon(self._verify, actor, self._asked(actor), lost)
 
     def _asked(self, actor: str) -> list[str]:
         """Return our open questions that `actor` may hold: not those which have reached nobody yet."""
-        away = self._homeless.ids() if self._homeless else ()
-        return [question for question, each in self._pending.items() if each.actor == actor and question not in away]
+        return self._questions.of(actor, but=self._homeless.ids() if self._homeless else ())
 
     async def _verify(self, actor: str, asked: list[str], otherwise: CallboardError) -> None:
         """Fail those of our questions that nobody holds any more."""
@@ -342,19 +310,12 @@ class Endpoint:
             held = await self._which_held(actor, asked, _QUESTION)
         except CallboardError:
             held = frozenset[str]()
-        self._fail((question for question in asked if question not in held), otherwise)
+        self._questions.fail((question for question in asked if question not in held), otherwise)
 
     async def _which_held(self, actor: str, asked: Iterable[str], timeout: float) -> frozenset[str]:
         question = self._make(Kind.HOLDS, reply=self.inbox, body=list(asked))
         reply = await self.ask(actor, question, timeout=timeout)
         return frozenset(codec.decode_body(_held, reply.body))
-
-    def _fail(self, questions: Iterable[str], error: CallboardError) -> None:
-        for question in questions:
-            pending = self._pending.pop(question, None)
-            if pending is not None and not pending.future.done():
-                # One for each: an error raised in many tasks would grow a traceback of all.
-                pending.future.set_exception(from_wire(error.code, error.text, error.detail))
 
     # --- nobody home
 
@@ -368,22 +329,19 @@ class Endpoint:
 
     def _wanted(self, envelope: Envelope) -> bool:
         """Return whether it is still worth sending: a question whose asker has gone is not."""
-        return envelope.kind != Kind.ASK or envelope.id in self._pending
+        return envelope.kind != Kind.ASK or envelope.id in self._questions
 
     async def _where(self, actor: str) -> str:
         """Ask the daemon how it stands with `actor`: up, restarting, held or unknown."""
         question = self._make(Kind.WHERE, reply=self.inbox, body=actor)
-        future = asyncio.get_running_loop().create_future()
-        self._pending[question.id] = _Pending(future, "")
-        self._outbox.put(subjects.system(self.fleet, "where", sender=self.cell), codec.encode(question))
         try:
-            with anyio.fail_after(_QUESTION):
-                reply: Envelope = await future
-            return str(codec.decode_body(_where, reply.body))
-        except (CallboardError, TimeoutError):
+            answer = self._questions.open(question.id, "", _QUESTION)
+            self._outbox.put(subjects.system(self.fleet, "where", sender=self.cell), codec.encode(question))
+            return str(codec.decode_body(_where, (await answer).body))
+        except CallboardError:
             return "unknown"
         finally:
-            self._pending.pop(question.id, None)
+            self._questions.close(question.id)
 
     async def answer_where(self, where: Callable[[str], str]) -> None:
         """Answer endpoints that found nobody at an actor's address; for the daemon."""
@@ -398,7 +356,7 @@ class Endpoint:
 
     def _give_up(self, envelopes: Iterable[Envelope], error: CallboardError) -> None:
         for envelope in envelopes:
-            self._fail((envelope.id,), error)
+            self._questions.fail((envelope.id,), error)
             if envelope.kind == Kind.TELL:
                 self.lost += 1
                 if (account := self._accounts.get(str(error.detail.get("actor", "")))) is not None:

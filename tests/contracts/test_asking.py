@@ -219,4 +219,4 @@ async def test_what_would_not_pass_the_server_is_refused_to_the_sender_alone(ope
         await stage.tell("small")
         [told] = await stage.actor.wait(Kind.TELL)
         assert body_of(told) == "small"
-        assert stage.speaker._pending == {}
+        assert not stage.speaker._questions.actors()

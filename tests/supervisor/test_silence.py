@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,7 +116,7 @@ class Fleet(Daemon):
         assert done.returncode == 0, done.stderr
 
     @contextmanager
-    def asking(self, what: str, *, seconds: float = 0.0) -> Iterator["subprocess.Popen[str]"]:
+    def asking(self, what: str, *, seconds: float = 0.0) -> Generator["subprocess.Popen[str]"]:
         """Ask in a process of its own, and go on once the message is in hand."""
         message = json.dumps({"type": "Do", "what": what, "seconds": seconds})
         command = [sys.executable, "-m", "callboard.supervisor.cli", "ask", "odd", message, "--timeout", "30", "--json"]
