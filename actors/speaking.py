@@ -165,10 +165,7 @@ class Speaker:
             MessageRefused, PermissionDenied, NoSuchActor, Held, MailboxFull, ActorDied, ActorStopped: as named.
 
         """
-        course = _course(target, message)
-        self._permit("ask", course.name)
-        within = self._time_left(timeout)
-        envelope = self._envelope(_ASK, course, message, self._endpoint.clock.now() + within)
+        course, envelope, within = self._question(target, message, timeout)
         wait = self._begin_wait(course.name, within)
         try:
             answer = await self._endpoint.ask(course.name, envelope, timeout=within)
@@ -177,6 +174,15 @@ class Speaker:
         if not answer.type:
             return None
         return (course.reader if reply is None else reader_of(reply)).read(answer)
+
+    def _question(
+        self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", timeout: float
+    ) -> tuple[Course, Envelope, float]:
+        """Return where a question goes, its envelope, and the seconds it may take."""
+        course = _course(target, message)
+        self._permit("ask", course.name)
+        within = self._time_left(timeout)
+        return course, self._envelope(_ASK, course, message, self._endpoint.clock.now() + within), within
 
     def _time_left(self, timeout: float) -> float:
         cause = self._cause()

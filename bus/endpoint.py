@@ -26,7 +26,7 @@ from callboard.names import checked
 
 from . import codec, subjects
 from .credit import RETURN_WITHIN, Account, Returns
-from .envelope import VERSION, CreditBody, Envelope, Kind, NoticeBody, Trust
+from .envelope import VERSION, CreditBody, Envelope, Kind, NoticeBody, StatusBody, Trust
 from .errors import (
     ActorDied,
     BusClosed,
@@ -51,6 +51,7 @@ _credit: Final = msgspec.msgpack.Decoder(CreditBody)
 _notice: Final = msgspec.msgpack.Decoder(NoticeBody)
 _held: Final = msgspec.msgpack.Decoder(list[str])
 _where: Final = msgspec.msgpack.Decoder(str)
+_status: Final = msgspec.msgpack.Decoder(list[StatusBody])
 
 
 def _is_inbox(address: str) -> bool:
@@ -210,6 +211,16 @@ class Endpoint:
         finally:
             if self._questions.close(envelope.id):
                 self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
+
+    async def status_of(self, question: str, actor: str) -> StatusBody:
+        """Return how far an open question to `actor` has come; passes a full mailbox.
+
+        Raises DeadlineExceeded when nobody says within two seconds: its loop is blocked, or it is cut off.
+        """
+        asked = self._make(Kind.STATUS, reply=self.inbox, body=[question])
+        reply = await self.ask(actor, asked, timeout=_QUESTION)
+        found = codec.decode_body(_status, reply.body)
+        return found[0] if found else StatusBody(question, "unknown")
 
     async def flush(self) -> None:
         """Wait until the server has seen everything sent so far."""

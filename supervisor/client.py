@@ -1,12 +1,17 @@
 """Speaking to a running fleet from any Python program."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from callboard.actors import Speaker
-from callboard.bus import Endpoint, connect
+import anyio
+
+from callboard.actors import Json, Message, Speaker
+from callboard.background import background
+from callboard.bus import DeadlineExceeded, Endpoint, StatusBody, connect
 from callboard.clock import SystemClock
+from callboard.errors import CallboardError
 from callboard.ids import new_id
 
 from .access import Access
@@ -25,6 +30,26 @@ class Client(Speaker):
         """Wait until the server has seen everything sent so far."""
         await self._endpoint.flush()
 
+    async def ask_aloud(
+        self, target: str, message: Message | Json, *, timeout: float, say: Callable[[str], None], every: float = 2.0
+    ) -> Any:
+        """Ask as :meth:`ask` does, and tell `say` every few seconds where the question is and what is done with it."""
+        course, envelope, within = self._question(target, message, timeout)
+        async with background() as tasks:
+            tasks.start_soon(self._follow, course.name, envelope.id, say, every)
+            answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+        return course.reader.read(answer) if answer.type else None
+
+    async def _follow(self, actor: str, question: str, say: Callable[[str], None], every: float) -> None:
+        while True:
+            await anyio.sleep(every)
+            try:
+                say(in_words(actor, await self._endpoint.status_of(question, actor)))
+            except DeadlineExceeded:
+                say(f"{actor} does not say how far it is: it is blocked, or cut off")
+            except CallboardError as error:
+                say(error.text)
+
     @classmethod
     @asynccontextmanager
     async def connect(cls, fleet: str = "", *, state: Path | None = None) -> "AsyncIterator[Client]":
@@ -42,6 +67,17 @@ class Client(Speaker):
         at = find_daemon(fleet=fleet, state=state)
         async with open_client(at, at.fleet) as client:
             yield client
+
+
+def in_words(actor: str, status: StatusBody) -> str:
+    """Return how far a question has come, for people."""
+    if status.state == "in hand":
+        return f"{actor} has it in hand for {status.seconds:.0f} s{f', {status.doing}' if status.doing else ''}"
+    if status.state == "queued":
+        return f"it waits at {actor}, behind {status.ahead} others"
+    if status.state == "kept":
+        return f"{actor} is starting again; it is kept until then, behind {status.ahead} others"
+    return f"{actor} does not have it: its answer is on the way, or it was lost"
 
 
 @asynccontextmanager

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from ..messages import Actors, EventList
 
-_COLOURS = {"running": "green", "held": "red", "silent": "red", "restarting": "yellow", "starting": "yellow"}
+_COLOURS = {
+    "running": "green", "waiting": "green", "held": "red", "silent": "red", "stalled": "red", "restarting": "yellow",
+    "starting": "yellow",
+}  # fmt: skip
 
 
 @click.command()
@@ -59,7 +62,8 @@ def _print_actors(found: "Actors") -> None:
     ):
         table.add_column(name, justify="left" if name in ("actor", "state", "cell", "in hand") else "right")
     for row in found.rows:
-        hand = f"{', '.join(row.in_hand)} for {row.in_hand_for:.1f} s" if row.in_hand else ""
+        doing = f", {row.doing}" if row.doing else ""
+        hand = f"{', '.join(row.in_hand)} for {row.in_hand_for:.1f} s{doing}" if row.in_hand else ""
         colour = _COLOURS.get(row.state, "default")
         table.add_row(
             row.actor, f"[{colour}]{row.state}[/]", row.cell, str(row.pid or ""), f"{row.up_for:.0f} s",

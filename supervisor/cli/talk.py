@@ -51,7 +51,7 @@ def tell(actor: str, message: str, fleet: str, state: Path | None) -> None:
 @as_json
 @where
 def ask(actor: str, message: str, fleet: str, state: Path | None, *, timeout: float, as_json: bool) -> None:
-    """Send ACTOR a question and print its reply."""
+    """Send ACTOR a question and print its reply; while it takes long, say on standard error where the question is."""
     import msgspec
 
     parsed = _message(message)
@@ -60,7 +60,7 @@ def ask(actor: str, message: str, fleet: str, state: Path | None, *, timeout: fl
         from ..client import Client
 
         async with Client.connect(fleet, state=state) as client:
-            return await client.ask(actor, parsed, timeout=timeout)
+            return await client.ask_aloud(actor, parsed, timeout=timeout, say=lambda line: click.echo(line, err=True))
 
     reply = run(work)
     text = msgspec.json.encode(reply)

@@ -226,12 +226,14 @@ def test_a_process_that_grows_beyond_its_line_is_drained_and_started_again(fleet
 
 @pytest.mark.parametrize("what", ["segfault", "exit"])
 def test_what_a_crash_leaves_is_answered_named_and_shown(fleet: Fleet, what: str) -> None:
-    fleet.tell("wait", seconds=1.0)  # the rest waits behind it
-    with fleet.asking(what) as asked, fleet.asking("") as behind:
-        fleet.wait(lambda: fleet.row("odd")["depth"] == 2, "two questions to wait")
-        fleet.tell("a tell that will be lost")
+    fleet.tell("wait", seconds=4.0)  # the rest waits behind it
+    with fleet.asking(what) as asked:
+        fleet.wait(lambda: fleet.row("odd")["depth"] == 1, "the question that kills to wait")
+        with fleet.asking("") as behind:
+            fleet.tell("a tell that will be lost")
+            fleet.wait(lambda: fleet.row("odd")["depth"] == 3, "all three to wait")
+            _, waited = behind.communicate(timeout=SERVED)
         _, crashed = asked.communicate(timeout=SERVED)
-        _, waited = behind.communicate(timeout=SERVED)
     assert "odd died with this message in hand" in crashed
     assert "odd died before it came to this message" in waited
     event = fleet.wait_event("cell-exited")
@@ -276,3 +278,14 @@ def test_health_tells_the_story_in_words(fleet: Fleet) -> None:
     assert "1 of 5 deaths count now" in words
     assert "odd_agents.py:22 in blocks" in words
     assert "serves again: odd has handled a message" in words
+
+
+def test_who_waits_long_is_told_where_the_question_is(fleet: Fleet) -> None:
+    with fleet.asking("wait", seconds=6.0) as first:
+        fleet.wait(lambda: fleet.row("odd")["state"] == "waiting", "the first question to be in hand")
+        with fleet.asking("") as second:
+            _, said_second = second.communicate(timeout=SERVED)
+        _, said_first = first.communicate(timeout=SERVED)
+    assert "odd has it in hand for 2 s, waiting on a model" in said_first
+    assert "it waits at odd, behind 0 others" in said_second
+    assert first.returncode == second.returncode == 0
