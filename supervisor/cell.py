@@ -40,6 +40,7 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.store import WorkingMemory
 
+from .beat import Beats
 from .files import Files, OpenFile
 from .reserved import is_reserved
 from .restart import decide_restart
@@ -88,7 +89,8 @@ class Cell:
         self.endpoint, self.clock, self.homes, self.flight = endpoint, clock, homes, flight
         self.hosts: dict[str, Host] = {}
         self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
-        self._rounds = Rounds(self.hosts, flight, self._wedged, self._served)
+        self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
+        self._rounds = Rounds(self.hosts, flight, self.beats, wedged=self._wedged, served=self._served)
         self._tasks: TaskGroup
         self._files: Files
         self._crashes: dict[str, tuple[float, ...]] = {}

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import anyio
 
-from callboard.actors import ActorSpec, Intensity, Letter, Restart
+from callboard.actors import ActorSpec, Intensity, Letter, Restart, Row
 from callboard.bus import Endpoint, NoticeBody
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
@@ -44,6 +44,8 @@ class Charge:
         self.life: Incarnation | None = None
         """The process that runs, if one does."""
         self.ended = anyio.Event()
+        self.rows: dict[str, Row] = {}
+        """The latest row of each actor, as its cell's beat said."""
         self.settled = anyio.Event()
         """Set when the cell is up, or held, for the first time."""
         homes = {spec.name: spec.cell for spec in specs}

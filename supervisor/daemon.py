@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Row, Speaker, State
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode
+from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode, subjects
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -24,6 +24,7 @@ from callboard.processes import began
 
 from .access import Access, access_outside, access_to
 from .autopsy import Autopsy
+from .beat import beat_in
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
@@ -91,7 +92,7 @@ class Daemon:
                 reply = await self._voice.ask(keeper_of(charge.name), ListRows(), timeout=ROW_WITHIN, reply=Rows)
                 found = reply.rows
             except CallboardError:
-                found = [msgspec.structs.replace(row, state="silent") for row in found]
+                found = [msgspec.structs.replace(charge.rows.get(row.actor, row), state="silent") for row in found]
         up_for = self._clock.monotonic() - charge.started_at
         rows[charge.name] = [
             ActorRow(**{**msgspec.structs.asdict(row), "restarts": row.restarts + charge.restarts},
@@ -262,6 +263,13 @@ class Daemon:
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self._endpoint.answer_where(self.where)
+        await self._endpoint.bus.subscribe(subjects.system(self.config.name, "beat"), self._on_beat)
+
+    def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
+        beat = beat_in(data)
+        charge = self.charges.get(beat.cell)
+        if charge is not None and charge.epoch == beat.epoch:
+            charge.rows.update({row.actor: row for row in beat.rows})
 
     def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self._reports.put(kind, subject, text, detail)

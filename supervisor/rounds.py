@@ -12,12 +12,15 @@ import anyio
 
 from callboard.actors import Flight, Host, InHand
 
+from .beat import Beats
 from .reserved import is_reserved
 
 EVERY: Final = 0.1
 """Seconds between two rounds; at 10,000 idle actors one takes half a millisecond."""
 _STALLS_EVERY: Final = 5
 """Rounds between two looks for stalled handlers."""
+_BEATS_EVERY: Final = 10
+"""Rounds between two beats for people."""
 _LATE: Final = 0.5
 """Seconds by which a round may be late before the time is forgiven."""
 
@@ -31,8 +34,10 @@ Served = Callable[[str], None]
 class Rounds:
     """The rounds of one cell."""
 
-    def __init__(self, hosts: Mapping[str, Host], flight: Flight, wedged: Wedged, served: Served) -> None:
-        self._hosts, self._flight, self._wedged, self._served = hosts, flight, wedged, served
+    def __init__(
+        self, hosts: Mapping[str, Host], flight: Flight, beats: Beats, *, wedged: Wedged, served: Served
+    ) -> None:
+        self._hosts, self._flight, self._beats, self._wedged, self._served = hosts, flight, beats, wedged, served
         self._serves = False
         self.lag = 0.0
         """By how many seconds the latest round was late."""
@@ -48,6 +53,8 @@ class Rounds:
             self._flight.sweep()
             number += 1
             self._look(stalls=number % _STALLS_EVERY == 0)
+            if number % _BEATS_EVERY == 0:
+                self._beats.say(self._hosts, lag=self.lag)
             if not self._serves and (actor := self._who_served()):
                 self._serves = True
                 self._served(actor)
