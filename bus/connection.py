@@ -2,9 +2,12 @@
 
 nats-py can call itself connected while nothing arrives any more: its reader task may have ended, or a network in
 between swallows bytes, which its own pings notice only after minutes. So every `probe_every` seconds this connection
-sends a message to itself. Two probes in a row that do not come back within `probe_within` end it for good ("deaf").
-With the defaults that is at most 2 + 2 * 3 = 8 seconds. Ending is the only repair offered (crash-only): the owner opens
-a new connection, or exits and is restarted.
+sends a message to itself. Two probes in a row that do not come back within `probe_within` mean that it is deaf. With
+the defaults that is known after at most 2 + 2 * 3 = 8 seconds.
+
+A deaf connection is dropped, and the client makes a new one, as after any other cut: a server that was paused for half
+a minute costs nobody the work in hand. One that is deaf again before a single probe came back, `renewals` times, is
+beyond repair and ends for good (crash-only): its owner opens another, or exits and is restarted.
 """
 
 import logging
@@ -46,6 +49,8 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
     within: float = 5.0
     probe_every: float = 2.0
     probe_within: float = 3.0
+    renewals: int = 1
+    """How often in a row a deaf connection is made anew before it ends for good."""
 
     def __repr__(self) -> str:
         """Never show the password."""
@@ -78,6 +83,10 @@ class Connection:
         self._closed = anyio.Event()
         self._why = ""
         self._gaps: list[Callable[[], None]] = []
+        self._flushes: set[anyio.CancelScope] = set()
+        self._cut_at: float | None = None
+        self.away = 0.0
+        """Seconds that the latest gap lasted, as far as it was known to be one."""
         self._probe_back = anyio.Event()
         self.inbox = f"{INBOX_ROOT}.{new_id()}"
         self.max_payload = 0
@@ -109,13 +118,22 @@ class Connection:
         if self._closed.is_set():
             raise BusClosed(f"the connection to {self._options.shown_url} has ended: {self._why}", why=self._why)
         if not self._wire.is_connected:
-            raise BusUnavailable(f"cut off from {self._options.shown_url}: what was published waits for the reconnect")
+            raise self._cut_off()
+        scope = anyio.CancelScope()
+        self._flushes.add(scope)
         try:
-            with anyio.fail_after(timeout):
+            with scope, anyio.fail_after(timeout):
                 await self._wire.settle()  # the client writes its PING ahead of what still waits in its buffer
                 await self._wire.round_trip()
+                return
         except (nats_errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"{self._options.shown_url} did not answer within {timeout} s: {error!r}") from error
+        finally:
+            self._flushes.discard(scope)
+        raise self._cut_off()  # while it waited: the answer cannot come any more
+
+    def _cut_off(self) -> BusUnavailable:
+        return BusUnavailable(f"cut off from {self._options.shown_url}: what was published waits for the reconnect")
 
     async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Subscription:
         """Call `receiver` for each message on `subject`."""
@@ -154,16 +172,22 @@ class Connection:
 
     async def _probe(self) -> None:
         await self.subscribe(f"{self.inbox}.p", self._came_back)
-        missed = 0
+        missed = renewed = 0
         while not self._closed.is_set():
             if not missed:
                 await anyio.sleep(self._options.probe_every)
             if not self._wire.is_connected:
                 missed = 0  # it knows; the client reconnects by itself
                 continue
-            missed = 0 if await self._round_trip() else missed + 1
-            if missed == 2:
+            if await self._round_trip():
+                missed = renewed = 0
+                continue
+            missed += 1
+            if missed == 2 and renewed == self._options.renewals:
                 self._end("deaf: two probes in a row did not come back")
+            elif missed == 2:
+                missed, renewed = 0, renewed + 1
+                await self._wire.drop()
 
     async def _round_trip(self) -> bool:
         self._probe_back = anyio.Event()
@@ -188,6 +212,7 @@ class Connection:
             ping_interval=5,
             max_outstanding_pings=2,
             error_cb=self._on_error,
+            disconnected_cb=self._on_cut,
             reconnected_cb=self._on_reconnected,
             closed_cb=self._on_closed,
             flush_timeout=10.0,
@@ -198,7 +223,14 @@ class Connection:
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error
 
+    async def _on_cut(self) -> None:
+        self._cut_at = anyio.current_time()
+        for scope in self._flushes:
+            scope.cancel()
+
     async def _on_reconnected(self) -> None:
+        if self._cut_at is not None:
+            self.away, self._cut_at = anyio.current_time() - self._cut_at, None
         for callback in self._gaps:
             try:
                 callback()

@@ -108,6 +108,21 @@ class Wire(Client):
         await self._send_ping(answered)
         await answered
 
+    async def drop(self) -> None:
+        """End the connection without a word to the other side, which may not listen; the client makes a new one."""
+        self._abort()
+        await self.force_reconnect()
+
+    def _abort(self) -> None:
+        """Close the socket at once: an orderly close would wait until what is unsent is taken, perhaps for ever."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    async def _connect_to_server(self, s: Any) -> None:
+        self._abort()  # of an attempt that got no further than a connection, which the client forgets
+        await super()._connect_to_server(s)
+
     async def settle(self) -> None:
         """Wait until the flusher has written what is pending."""
         await self._flush_pending(force_flush=True)

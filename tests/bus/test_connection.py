@@ -141,7 +141,7 @@ async def _goes_deaf(server: NatsServer, **changed: object) -> float:
     """Return how many seconds a connection took to notice that nothing comes through any more."""
     async with (
         TcpProxy.open(_port(server.url)) as proxy,
-        connect(_options(server, url=_through(proxy), **changed)) as bus,
+        connect(_options(server, url=_through(proxy), renewals=0, **changed)) as bus,
     ):
         await bus.flush()
         proxy.blackhole()
@@ -155,7 +155,7 @@ async def _goes_deaf(server: NatsServer, **changed: object) -> float:
     return took
 
 
-async def test_a_deaf_connection_ends_itself(nats_server: NatsServer) -> None:
+async def test_a_deaf_connection_that_may_not_be_renewed_ends_itself(nats_server: NatsServer) -> None:
     assert await _goes_deaf(nats_server, probe_every=0.1, probe_within=0.1) < 1.0
 
 
@@ -169,12 +169,68 @@ async def test_a_connection_with_the_shipped_settings_notices_deafness_within_te
 async def test_deafness_in_one_direction_is_noticed_too(nats_server: NatsServer, where: str) -> None:
     async with (
         TcpProxy.open(_port(nats_server.url)) as proxy,
-        connect(_options(nats_server, url=_through(proxy), probe_every=0.05, probe_within=0.1)) as bus,
+        connect(_options(nats_server, url=_through(proxy), probe_every=0.05, probe_within=0.1, renewals=0)) as bus,
     ):
         await bus.flush()
         proxy.blackhole("to_client" if where == "to_client" else "to_target")
         with anyio.fail_after(WITHIN):
             assert "deaf" in await bus.wait_closed()
+
+
+async def test_a_deaf_connection_is_made_anew_and_hears_again(nats_server: NatsServer) -> None:
+    gaps, ear = list[float](), Ear()
+    async with (
+        TcpProxy.open(_port(nats_server.url)) as proxy,
+        connect(_options(nats_server, url=_through(proxy), probe_every=0.05, probe_within=0.1)) as bus,
+    ):
+        bus.on_gap(lambda: gaps.append(bus.away))
+        await bus.subscribe(f"{bus.inbox}.x", ear.hear)
+        await bus.flush()
+        proxy.blackhole()
+        await _until(lambda: not bus._wire.is_connected)
+        proxy.pass_through()
+        await _until(lambda: bool(gaps))
+        assert gaps[0] > 0
+        bus.publish(f"{bus.inbox}.x", b"again")
+        assert await ear.wait(1) == [b"again"]
+
+
+async def test_a_connection_that_is_deaf_again_at_once_ends(nats_server: NatsServer) -> None:
+    """The second one lets the handshake through and nothing else: making it anew has not helped."""
+    gaps = list[int]()
+    async with (
+        TcpProxy.open(_port(nats_server.url)) as proxy,
+        connect(_options(nats_server, url=_through(proxy), probe_every=0.2, probe_within=0.1)) as bus,
+    ):
+
+        def deaf_again() -> None:
+            gaps.append(1)
+            proxy.blackhole()
+
+        bus.on_gap(deaf_again)
+        await bus.flush()
+        bus._wire.options["connect_timeout"] = 0.2
+        proxy.blackhole()
+        await _until(lambda: not bus._wire.is_connected)
+        proxy.pass_through()
+        with anyio.fail_after(WITHIN):
+            assert "deaf" in await bus.wait_closed()
+        assert len(gaps) == 1
+
+
+async def test_a_flush_that_is_cut_off_fails_at_once(nats_server: NatsServer) -> None:
+    async with (
+        TcpProxy.open(_port(nats_server.url)) as proxy,
+        connect(_options(nats_server, url=_through(proxy))) as bus,
+        anyio.create_task_group() as tasks,
+    ):
+        proxy.blackhole("to_client")
+        began = time.monotonic()
+        tasks.start_soon(proxy.reset)
+        with pytest.raises(BusUnavailable, match="cut off"):
+            await bus.flush()
+        assert time.monotonic() - began < 1.0
+        proxy.pass_through()
 
 
 async def test_one_missed_probe_is_forgiven(nats_server: NatsServer) -> None:
