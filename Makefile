@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports pytest chaos bench lock clean
+.PHONY: demo test lint types imports pytest chaos long bench lock clean
 
 demo: .venv/ready
 	@$(BIN)/python -m examples.review.demo
@@ -27,6 +27,9 @@ pytest: .venv/ready
 
 chaos: .venv/ready
 	@$(BIN)/python -m pytest -q -m chaos
+
+long: .venv/ready
+	@$(BIN)/python -m pytest -q -m long
 
 bench: .venv-bench/ready
 	@.venv-bench/bin/python -m benchmarks

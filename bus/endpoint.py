@@ -63,11 +63,14 @@ class Endpoint:
     """Speaks for one cell over one bus. Use as an async context manager; it ends with its block."""
 
     def __init__(
-        self, bus: Bus, *, fleet: str, cell: str, clock: Clock, epoch: int = 0, fences: Mapping[str, int] | None = None
-    ) -> None:
+        self, bus: Bus, *, fleet: str, cell: str, clock: Clock, epoch: int = 0, fences: Mapping[str, int] | None = None,
+        supervised: bool = False,
+    ) -> None:  # fmt: skip
         self.bus, self.fleet, self.cell, self.clock, self.epoch = bus, fleet, cell, clock, epoch
         self.fences = dict(fences or {})
         """For each cell the epoch below which nothing is believed: an older process of it was replaced."""
+        self._supervised = supervised
+        """Whether a daemon is known to run: when nobody answers for it, then it is only cut off, as we were."""
         self.inbox = f"{bus.inbox}.r"
         self.lost = 0
         self._outbox = Outbox(bus, self._returned)
@@ -349,6 +352,8 @@ class Endpoint:
             answer = self._questions.open(question.id, "", _QUESTION)
             self._outbox.put(subjects.system(self.fleet, "where", sender=self.cell), codec.encode(question))
             return str(codec.decode_body(_where, (await answer).body))
+        except NoSuchActor:
+            return "restarting" if self._supervised else "unknown"
         except CallboardError:
             return "unknown"
         finally:

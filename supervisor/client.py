@@ -86,6 +86,6 @@ async def open_client(access: Access, fleet: str) -> AsyncIterator[Client]:
     cell = f"client-{new_id()[-12:]}"
     async with (
         connect(access.options()) as bus,
-        Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock()) as endpoint,
+        Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), supervised=True) as endpoint,
     ):
         yield Client(endpoint)

@@ -57,6 +57,8 @@ from .upkeep import open_guardian, open_server
 
 ROW_WITHIN: Final = 0.5
 EVENTS_SHOWN: Final = 12
+RENEWALS: Final = 5
+"""More than a cell's, which can be replaced: when the daemon gives its connection up, the whole fleet stops."""
 _letter: Final = msgspec.msgpack.Decoder(Letter)
 
 
@@ -216,7 +218,8 @@ class Daemon:
             )
             guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=self._clock))
             self.whereabouts = await self._open_bus(stack, guardian, binary)
-            bus = await stack.enter_async_context(connect(self.access.options(f"{self.config.name}/daemon")))
+            options = msgspec.structs.replace(self.access.options(f"{self.config.name}/daemon"), renewals=RENEWALS)
+            bus = await stack.enter_async_context(connect(options))
             self._endpoint = await stack.enter_async_context(
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
@@ -224,6 +227,7 @@ class Daemon:
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
             await self._open_office(stack, tasks)
+            bus.on_gap(lambda: self._report_gap(bus))
             await self._start_cells(tasks, guardian)
             stack.push_async_callback(self._stop_cells)
             yield self
@@ -250,6 +254,10 @@ class Daemon:
     async def _watch_bus(self, bus: Connection) -> None:
         why = await bus.wait_closed()
         self.stop(f"the daemon's own connection ended: {why}")
+
+    def _report_gap(self, bus: Connection) -> None:
+        text = f"the daemon's connection to the bus is back after {bus.away:.1f} s"
+        self._report("bus-back", "daemon", text, {"seconds": round(bus.away, 3)})
 
     async def _open_office(self, stack: AsyncExitStack, tasks: TaskGroup) -> None:
         """Host the supervisor actor, and answer who asks where an actor is."""

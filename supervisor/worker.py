@@ -22,7 +22,7 @@ import msgspec
 
 from callboard.actors import ActorSpec, FlightRecorder, Host, Letter, Speaker
 from callboard.background import background
-from callboard.bus import BusClosed, BusUnavailable, Connection, Endpoint, connect
+from callboard.bus import BusClosed, BusUnavailable, Connection, DeadlineExceeded, Endpoint, NoSuchActor, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 
@@ -88,13 +88,20 @@ async def _run(order: CellOrder) -> int:
     async with (
         connect(order.access.options(f"{order.fleet}/{order.cell}")) as bus,
         Endpoint(
-            bus, fleet=order.fleet, cell=order.cell, clock=clock, epoch=order.epoch, fences=order.fences
-        ) as endpoint,
+            bus,
+            fleet=order.fleet,
+            cell=order.cell,
+            clock=clock,
+            epoch=order.epoch,
+            fences=order.fences,
+            supervised=True,
+        ) as endpoint,  # fmt: skip
         background() as tasks,
     ):
         voice = Speaker(endpoint)
         reports = Reports(partial(_deliver, voice), clock=clock)
         tasks.start_soon(reports.run)
+        bus.on_gap(partial(_report_gap, bus, reports, order))
         cell = Cell(
             endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put,
             flight=flight, upward=ToDaemon(voice, order.cell, order.epoch, tasks),
@@ -102,6 +109,11 @@ async def _run(order: CellOrder) -> int:
         async with cell.running() as running:
             code = await _serve(running, specs, order, voice, bus)
     return code
+
+
+def _report_gap(bus: Connection, reports: Reports, order: CellOrder) -> None:
+    text = f"its connection to the bus is back after {bus.away:.1f} s"
+    reports.put("bus-back", order.cell, text, {"seconds": round(bus.away, 3), "epoch": order.epoch})
 
 
 async def _deliver(voice: Speaker, event: Recorded) -> None:
@@ -125,14 +137,25 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Sp
         for actor in order.held:
             cell.hold(actor, why="held by hand, before this process")
         await bus.flush()
-        for host in hosts:
-            await _take_over(host, order, voice)
-        await voice.ask(Supervisor.cell_ready, CellReady(cell=order.cell, epoch=order.epoch), timeout=HANDOVER_WITHIN)
+        await _join(hosts, order, voice, bus)
         await ending.event.wait()
         if ending.code == 0:
             with anyio.move_on_after(ending.drain):
                 await cell.drain()
     return ending.code
+
+
+async def _join(hosts: list[Host], order: CellOrder, voice: Speaker, bus: Connection) -> None:
+    """Take over each actor's address, and say that the cell serves; a bus that was away meanwhile is no crash."""
+    try:
+        for host in hosts:
+            await _take_over(host, order, voice)
+        await voice.ask(Supervisor.cell_ready, CellReady(cell=order.cell, epoch=order.epoch), timeout=HANDOVER_WITHIN)
+    except (DeadlineExceeded, NoSuchActor) as error:
+        await bus.flush(timeout=1.0)
+        if bus.statistics().reconnects:
+            raise BusUnavailable(f"the bus was away while cell {order.cell} took over: {error.text}") from error
+        raise
 
 
 async def _take_over(host: Host, order: CellOrder, voice: Speaker) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from callboard.bus import (
     ActorDied,
+    Endpoint,
     Held,
     Kind,
     NoSuchActor,
@@ -18,6 +19,7 @@ from callboard.bus import (
     subjects,
 )
 from callboard.bus.credit import MESSAGES
+from callboard.clock import SystemClock
 
 from .conftest import OpenBus, OpenStage
 from .ear import WITHIN, Ear
@@ -43,6 +45,24 @@ async def test_without_a_daemon_an_unknown_actor_is_unknown_at_once(open_bus: Op
         with pytest.raises(NoSuchActor):
             await endpoint.ask("nobody", said(Kind.ASK, reply=endpoint.inbox), timeout=WITHIN)
         assert time.monotonic() - began < SOON
+
+
+async def test_a_daemon_that_is_cut_off_for_a_moment_makes_nobody_unknown(open_bus: OpenBus, fleet: str) -> None:
+    """After a restart of the server some are back before others."""
+    outcome = Outcome()
+    async with (
+        open_bus() as bus, open_bus() as later, anyio.create_task_group() as tasks,
+        Endpoint(bus, fleet=fleet, cell="front", clock=SystemClock(), supervised=True) as endpoint,
+    ):  # fmt: skip
+        tasks.start_soon(outcome.run, endpoint.ask("worker", said(Kind.ASK, reply=endpoint.inbox), timeout=WITHIN))
+        await bus.flush()
+        async with speaking(later, fleet, "daemon") as daemon:
+            actor = RawActor(later, fleet, "worker")
+            await actor.open()
+            await daemon.answer_where({"worker": "up"}.__getitem__)
+            [question] = await actor.wait(Kind.ASK)
+            actor.reply(question, "here I am")
+            assert body_of((await outcome.wait()).value) == "here I am"
 
 
 async def test_a_held_actor_is_known_to_be_held_at_once(open_stage: OpenStage) -> None:
