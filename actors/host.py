@@ -40,7 +40,7 @@ from .mailbox import Letter, Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
-from .suspects import FAILURES_MOST, PAROLE, Poisonous, Suspects, digest_of
+from .suspects import CRASHES_MOST, FAILURES_MOST, PAROLE, Poisonous, Record, Suspects, digest_of
 from .verdict import judge_hand
 
 State = Literal[
@@ -107,7 +107,7 @@ class Host:
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
         self.why_held = ""
-        self.suspects = Suspects(most=FAILURES_MOST)
+        self.suspects, self.killers = Suspects(most=FAILURES_MOST), Suspects(most=CRASHES_MOST)
         self.quarantined: dict[str, float] = {}
         """Contents that are refused, and until when (Unix seconds)."""
         self.in_hand: dict[str, InHand] = {}
@@ -219,6 +219,15 @@ class Host:
         """Count a failure against a message's content; once too often, and it is quarantined."""
         digest = digest_of(self.name, letter)
         record = self.suspects.failed(digest, why, now=self.clock.monotonic(), served=self.handled)
+        self._confine(letter, digest, record)
+
+    def blame_crash(self, letter: Letter, why: str) -> None:
+        """Count a crash of the actor against the content of the message that it had in hand."""
+        digest = digest_of(self.name, letter)
+        record = self.killers.failed(digest, why, now=self.clock.monotonic(), served=self.restarts)
+        self._confine(letter, digest, record)
+
+    def _confine(self, letter: Letter, digest: str, record: Record | None) -> None:
         if record is not None:
             self.quarantined[digest] = self.clock.now() + PAROLE
             self.cell.quarantine(self.name, letter, digest, list(record.whys))

@@ -137,6 +137,7 @@ class Replica:
             raise
         except BaseException as error:
             host.replies.fail(letter, _failure(host.name, error))
+            host.blame_crash(letter, _short(error))
             raise Crashed(f"a handler raised {_short(error)}") from error
         finally:
             host.let_go(hand)

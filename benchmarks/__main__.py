@@ -18,7 +18,9 @@ from callboard.bus import NatsServer
 from callboard.guardian import Guardian
 
 from . import report
+from .calm import measure_calm
 from .machine import Machine, describe
+from .mending import measure_mending
 from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import Side
 from .sides import has_faststream, open_sides
@@ -33,15 +35,16 @@ def main() -> None:
     """Measure, print, and write the results; a part of the works is only printed."""
     options = _options()
     works = [work for work in WORKS if options.only in work.name]
-    if not works:
-        sys.exit(f"no work is named like {options.only!r}: {', '.join(work.name for work in WORKS)}")
     machine, begin = describe(), time.monotonic()
     done = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
     machine = msgspec.structs.replace(machine, others={work.name: _others(turns) for work, turns in done})
     rows = [row for work, turns in done for row in report.rows_of(work, figures_of(turns))]
+    rows += anyio.run(_run_limits, options.only, backend_options={"use_uvloop": True})
+    if not rows:
+        sys.exit(f"no work is named like {options.only!r}")
     text = "\n".join(_text(rows, machine, options, works))
     print(f"\n{text}\n\ntook {time.monotonic() - begin:.0f} s")
-    if len(works) == len(WORKS):
+    if not options.only:
         report.write(RESULTS / "latest.json", rows)
         report.write(RESULTS / "machine.json", machine)
         report.insert(README, text)
@@ -91,6 +94,14 @@ async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: flo
         work.measure, taking_part, turns=rounds, seconds=seconds,
         say=lambda text: print(f"{work.name}: {text}", file=sys.stderr),
     )  # fmt: skip
+
+
+async def _run_limits(only: str) -> list[report.Row]:
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    with anyio.fail_after(ALL_WITHIN):
+        return [*await measure_mending(only, say), *await measure_calm(only, say)]
 
 
 @asynccontextmanager
