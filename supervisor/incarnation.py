@@ -14,7 +14,7 @@ from callboard.guardian import Guardian
 from .process import BUS_LOST, CellOrder, CellProcess, describe
 from .restart import Exit
 from .stack_dump import dump_of
-from .verdict import Signs, judge_cell
+from .verdict import STOPPED, Signs, judge_cell
 from .watch import Watch, pressure
 
 READY_WITHIN: Final = 20.0
@@ -105,7 +105,8 @@ class Incarnation:
             limits = self._limits
             verdict = judge_cell(signs, silent_after=limits.silent_after, memory_most=limits.memory_most)
             if verdict.kind == "silent":
-                stack = await dump_of(self.process.pidfd, Path(self._order.dump))
+                stopped = signs.state in STOPPED  # it would not hear the question for its stack
+                stack = [] if stopped else await dump_of(self.process.pidfd, Path(self._order.dump))
                 self.condemn("silent", f"{verdict.why} (machine: {pressure()})", stack=stack)
             elif verdict.kind == "bloated":
                 await self._drain(verdict.why)
