@@ -60,7 +60,7 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
 
     def story(self) -> str:
         """Return in one line what was held and what became of it."""
-        hand = ", ".join(f"{item.type} {item.id[:8]} of {item.actor}" for item in self.in_hand()[:5])
+        hand = ", ".join(f"{item.type} …{item.id[-8:]} of {item.actor}" for item in self.in_hand()[:5])
         told = ", ".join(f"{item.type} {item.id}" for item in self.lost_tells()[:5])
         parts = [
             f"in hand: {hand}" if hand else "nothing in hand",
