@@ -26,6 +26,7 @@ class Account:
         self._most_messages, self._most_bytes = messages, bytes
         self.messages = 0
         self.bytes = 0
+        self._names: deque[str] = deque()
         self._waiting: deque[tuple[anyio.Event, int]] = deque()
 
     def _fits(self, size: int) -> bool:
@@ -34,6 +35,10 @@ class Account:
     def _charge(self, size: int) -> None:
         self.messages += 1
         self.bytes += size
+
+    def sent(self, message: str) -> None:
+        """Remember the id of a message that took credit, until its credit comes back."""
+        self._names.append(message)
 
     def take_nowait(self, size: int) -> bool:
         """Take credit for one message of `size` bytes if there is some and nobody waits before us."""
@@ -68,11 +73,16 @@ class Account:
         """Return credit for `messages` of `size` bytes together."""
         self.messages = max(0, self.messages - messages)
         self.bytes = max(0, self.bytes - size) if self.messages else 0
+        for _ in range(min(messages, len(self._names))):
+            self._names.popleft()  # credit comes back in the order in which it was taken
         self._serve()
 
-    def reset(self) -> None:
-        """Forget what is under way: who held it is gone."""
+    def reset(self) -> list[str]:
+        """Forget what is under way, as who held it is gone; return its ids: nobody has said that these were taken."""
+        names = list(self._names)
+        self._names.clear()
         self.give(self.messages, self.bytes)
+        return names
 
 
 class Returns:

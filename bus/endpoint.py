@@ -72,7 +72,7 @@ class Endpoint:
         self._supervised = supervised
         """Whether a daemon is known to run: when nobody answers for it, then it is only cut off, as we were."""
         self.inbox = f"{bus.inbox}.r"
-        self.lost = 0
+        self.lost = self.uncertain = 0
         self._outbox = Outbox(bus, self._returned)
         self._questions = Questions()
         self._accounts: dict[str, Account] = {}
@@ -85,6 +85,7 @@ class Endpoint:
         )  # fmt: skip
         self._since_yield = 0
         self._listeners: list[Callable[[NoticeBody], None]] = []
+        self._uncertain: list[Callable[[str, list[str], str], None]] = []
         self._subscriptions: list[Subscription] = []
         self._stack: AsyncExitStack
         self._tasks: TaskGroup
@@ -140,6 +141,7 @@ class Endpoint:
         self._check_size(data)
         if not account.take_nowait(len(memoryview(envelope.body))):  # what the receiver can see of it too
             return False
+        account.sent(envelope.id)
         self._since_yield += 1
         self._outbox.put(self._addresses[actor], data)
         return True
@@ -162,6 +164,7 @@ class Endpoint:
         size = len(memoryview(envelope.body))
         if not account.take_nowait(size):
             await self._wait_credit(actor, account, size, timeout)
+        account.sent(envelope.id)
         self._put(address, data)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:
@@ -243,6 +246,14 @@ class Endpoint:
             codec.encode(self._make(Kind.NOTICE, body=notice)),
         )
 
+    def on_uncertain(self, listener: Callable[[str, list[str], str], None]) -> None:
+        """Call `listener` with actor, ids and reason when told messages may be lost.
+
+        They were under way when their actor died or a connection was cut, and nobody holds them now: handled just
+        before, or never read. What the dead process had read and not handled, its autopsy names too.
+        """
+        self._uncertain.append(listener)
+
     def on_notice(self, listener: Callable[[NoticeBody], None]) -> None:
         """Call `listener` for each notice of the fleet, after this endpoint has acted on it."""
         self._listeners.append(listener)
@@ -301,30 +312,38 @@ class Endpoint:
                 listener(notice)
 
     def _on_gap_of(self, actor: str, why: str) -> None:
-        if (account := self._accounts.get(actor)) is not None:
-            account.reset()
-        if asked := self._asked(actor):
-            died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
-            self._tasks.start_soon(self._verify, actor, asked, died)
+        died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
+        self._reckon(actor, died)
 
     def _on_own_gap(self) -> None:
-        for account in self._accounts.values():
-            account.reset()
         lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
-        for actor in self._questions.actors():
-            self._tasks.start_soon(self._verify, actor, self._asked(actor), lost)
+        for actor in self._questions.actors() | self._accounts.keys():
+            self._reckon(actor, lost)
+
+    def _reckon(self, actor: str, otherwise: CallboardError) -> None:
+        """Find out what has become of all that `actor` was asked and told and has not acknowledged."""
+        account = self._accounts.get(actor)
+        told = account.reset() if account is not None else []
+        asked = self._asked(actor)
+        if asked or told:
+            self._tasks.start_soon(self._verify, actor, asked, told, otherwise)
 
     def _asked(self, actor: str) -> list[str]:
         """Return our open questions that `actor` may hold: not those which have reached nobody yet."""
         return self._questions.of(actor, but=self._homeless.ids() if self._homeless else ())
 
-    async def _verify(self, actor: str, asked: list[str], otherwise: CallboardError) -> None:
-        """Fail those of our questions that nobody holds any more."""
+    async def _verify(self, actor: str, asked: list[str], told: list[str], otherwise: CallboardError) -> None:
+        """Fail those of our questions that nobody holds any more, and name the tells that may be lost."""
         try:
-            held = await self._which_held(actor, asked, _QUESTION)
+            held = await self._which_held(actor, [*asked, *told], _QUESTION)
         except CallboardError:
             held = frozenset[str]()
         self._questions.fail((question for question in asked if question not in held), otherwise)
+        uncertain = [message for message in told if message not in held]
+        if uncertain:
+            self.uncertain += len(uncertain)
+            for listener in self._uncertain:
+                listener(actor, uncertain, otherwise.text)
 
     async def _which_held(self, actor: str, asked: Iterable[str], timeout: float) -> frozenset[str]:
         question = self._make(Kind.HOLDS, reply=self.inbox, body=list(asked))

@@ -263,6 +263,27 @@ async def test_what_a_dead_actor_held_of_our_credit_is_ours_again(open_stage: Op
         assert len(await stage.actor.wait(Kind.TELL, MESSAGES + 1)) == MESSAGES + 1
 
 
+async def test_tells_under_way_at_a_death_are_named_unless_somebody_holds_them(open_stage: OpenStage) -> None:
+    named: list[tuple[str, list[str], str]] = []
+    async with open_stage() as stage:
+        stage.speaker.on_uncertain(lambda actor, ids, why: named.append((actor, ids, why)))
+        for number in range(4):
+            await stage.tell(number)
+        acknowledged, kept, *lost = await stage.actor.wait(Kind.TELL, 4)
+        stage.actor.give_credit(acknowledged)
+        await stage.actor.bus.flush()
+        await stage.speaker.flush()
+        stage.actor.holding = lambda asked: [each for each in asked if each == kept.id]
+        await stage.down()
+        with anyio.fail_after(WITHIN):
+            while not named:
+                await anyio.lowlevel.checkpoint()
+    [(actor, ids, why)] = named
+    assert (actor, ids) == ("worker", [each.id for each in lost])
+    assert "killed" in why
+    assert stage.speaker.uncertain == 2
+
+
 async def test_every_endpoint_hears_a_notice_and_so_does_its_listener(open_stage: OpenStage) -> None:
     heard: list[tuple[str, NoticeBody]] = []
     notice = NoticeBody("worker", "up", epoch=3)
