@@ -108,6 +108,7 @@ class Fleet(Speaker):
             )
             for spec in self.specs:
                 await cell.add(spec)
+            await endpoint.answer_where(lambda actor: "up" if actor in cell.hosts else "unknown")
             await bus.flush()
             yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for
