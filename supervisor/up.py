@@ -7,7 +7,9 @@ from pathlib import Path
 
 import anyio
 
+from callboard.background import background
 from callboard.bus import DeadlineExceeded
+from callboard.clock import SystemClock
 from callboard.store import Event
 
 from .client import Client
@@ -17,28 +19,34 @@ from .errors import NoSuchDaemon
 from .messages import Stop
 from .service import Supervisor
 from .state import StateDirectory, find_daemon, root_of
+from .systemd import ServiceManager
 
 
 async def run_up(fleet_file: Path, *, state: Path | None, seconds: float | None, binary: Path | None) -> None:
     """Run the fleet of `fleet_file` until told to stop, or for `seconds`."""
     config = load_fleet(fleet_file)
     directory = StateDirectory(root_of(state, config.home), config.name)
-    async with run_daemon(config, directory, binary=binary) as daemon:
+    manager = ServiceManager.from_environment()
+    async with background() as keeping, run_daemon(config, directory, binary=binary) as daemon:
+        keeping.start_soon(manager.feed, SystemClock())  # until the last process has ended
         daemon.records.listeners.append(_print_event)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch_signals, daemon)
             if seconds is not None:
                 tasks.start_soon(_stop_after, daemon, seconds)
-            tasks.start_soon(_say_ready, daemon)
+            tasks.start_soon(_say_ready, daemon, manager)
             await daemon.stopped.wait()
             tasks.cancel_scope.cancel()
+        manager.stopping(daemon.why_stopped)
         _say(f"stopping: {daemon.why_stopped}")
 
 
-async def _say_ready(daemon: Daemon) -> None:
+async def _say_ready(daemon: Daemon, manager: ServiceManager) -> None:
     await daemon.wait_ready()
     at = daemon.whereabouts
-    _say(f"ready: fleet {at.fleet}, {len(daemon.config.actors)} actors in {len(daemon.charges)} cells, pid {at.pid}")
+    status = f"fleet {at.fleet}, {len(daemon.config.actors)} actors in {len(daemon.charges)} cells, pid {at.pid}"
+    manager.ready(status)
+    _say(f"ready: {status}")
     _say(f"  bus      {at.url}")
     if at.guest_user:
         _say(f"  guest    user {at.guest_user}, password {at.guest_password}")

@@ -134,14 +134,19 @@ def _check_row(spec: "ActorSpec") -> dict[str, Any]:
 
 
 @click.command()
+@click.argument("fleet_file", metavar="[FLEET.toml]", default="fleet.toml", type=click.Path(path_type=Path))
 @click.option("--nats-server", "binary", type=click.Path(path_type=Path), help="The nats-server that would be used.")
+@click.option("--unit", "as_unit", is_flag=True, help="Print a systemd unit for FLEET.toml instead.")
 @as_json
-def doctor(binary: Path | None, *, as_json: bool) -> None:
+def doctor(fleet_file: Path, binary: Path | None, *, as_unit: bool, as_json: bool) -> None:
     """Say what is wrong with this machine's set-up."""
     import msgspec
 
     from ..doctor import examine
 
+    if as_unit:
+        _print_unit(fleet_file, binary)
+        return
     findings = examine(binary)
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
@@ -149,3 +154,28 @@ def doctor(binary: Path | None, *, as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.text}")
     sys.exit(0 if all(finding.ok for finding in findings) else 2)
+
+
+def _print_unit(fleet_file: Path, binary: Path | None) -> None:
+    import getpass
+    import os
+
+    from callboard.errors import CallboardError
+
+    from ..config import load_fleet
+    from ..state import VARIABLE
+    from ..unit import Setting, unit
+    from .exits import fail
+
+    try:
+        config = load_fleet(fleet_file)
+    except CallboardError as error:
+        fail(error)
+    state, path = os.environ.get(VARIABLE), os.environ.get("PYTHONPATH")
+    setting = Setting(
+        fleet_file=str(fleet_file.absolute()), python=sys.executable,
+        state=str(Path(state).absolute()) if state else "", server=str(binary.absolute()) if binary else "",
+        path=os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep) if part) if path else "",
+        user=getpass.getuser() if os.geteuid() else "",
+    )  # fmt: skip
+    click.echo(unit(config, setting), nl=False)
