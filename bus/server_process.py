@@ -39,7 +39,7 @@ class Process:
     def register(self) -> None:
         """Tell the guardian, if there is one, whom to end."""
         if self._guardian is not None:
-            self._guardian.add(self.pid, stage=SERVERS)
+            self._guardian.add(self.pid, stage=SERVERS, name="nats-server")
 
     async def wait(self) -> int:
         """Wait for the end; return the exit code, or minus the signal."""

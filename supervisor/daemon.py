@@ -49,6 +49,7 @@ from .messages import (
 )
 from .process import CellOrder
 from .records import Records, open_records
+from .remains import end_remains, keep_ledger
 from .reports import Reports
 from .reserved import keeper_of
 from .service import Supervisor
@@ -216,7 +217,11 @@ class Daemon:
             self.records = await stack.enter_async_context(
                 open_records(self.state.path / "daemon.db", clock=self._clock)
             )
+            ledger = self.state.path / "processes.json"
+            await end_remains(ledger, self.records)
+            note = await stack.enter_async_context(keep_ledger(ledger))
             guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=self._clock))
+            guardian.on_change = note
             self.whereabouts = await self._open_bus(stack, guardian, binary)
             options = msgspec.structs.replace(self.access.options(f"{self.config.name}/daemon"), renewals=RENEWALS)
             bus = await stack.enter_async_context(connect(options))

@@ -62,7 +62,7 @@ class CellProcess:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        guardian.add(self.pid, stage=0)
+        guardian.add(self.pid, stage=0, name=f"cell {order.cell} (epoch {order.epoch})")
         self.pidfd = os.pidfd_open(self.pid)
         """Of the process until it was reaped, then -1."""
         self._send(msgspec.json.encode(order) + b"\n")

@@ -27,8 +27,8 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable
-from typing import Final, Literal, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, NamedTuple, Self
 
 Stage = Literal[0, 1]
 CELLS: Final = 0
@@ -40,6 +40,17 @@ _KILL_CONFIRM: Final = 0.2
 _CLOSE_WITHIN: Final = _CELL_GRACE + _SERVER_GRACE + 2 * _KILL_CONFIRM + 0.5
 _LONGEST_LINE: Final = 256
 _DEAF_TO: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ward(NamedTuple):
+    """A process that ends with its owner: in which stage, and what it is called, for people."""
+
+    stage: Stage
+    name: str
+
+
+OnChange = Callable[[Mapping[int, Ward]], None]
+"""Told of all that is known after each change, by process id. Must not fail."""
 
 _Wards = dict[int, tuple[int, int]]
 """What the guardian process watches: pid → (stage, pidfd)."""
@@ -53,7 +64,8 @@ class Guardian:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, Stage] = {}
+        self.on_change: OnChange | None = None
+        self._known: dict[int, Ward] = {}
         self._pid = self._pidfd = self._pipe = -1
         self._closed = False
 
@@ -85,7 +97,7 @@ class Guardian:
         """Whether the guardian process runs."""
         return self._pidfd >= 0 and not _wait_gone([self._pidfd], seconds=0.0)
 
-    def add(self, pid: int, *, stage: Stage) -> None:
+    def add(self, pid: int, *, stage: Stage, name: str = "") -> None:
         """Have `pid` ended when this process is gone.
 
         Call it right after the start, before anybody can reap `pid` and its number be given away.
@@ -99,13 +111,21 @@ class Guardian:
             from .errors import CallerError
 
             raise CallerError(f"this guardian is closed and cannot take process {pid}: start another", pid=pid)
-        self._known[pid] = stage
+        self._known[pid] = Ward(stage, name)
+        self._changed()
         self._tell(f"add {stage} {pid}")
 
     def remove(self, pid: int) -> None:
         """Forget `pid`, which has ended or shall outlive this process; nothing happens if it is not known."""
-        if self._known.pop(pid, None) is not None and not self._closed:
+        if self._known.pop(pid, None) is None:
+            return
+        self._changed()
+        if not self._closed:
             self._tell(f"remove {pid}")
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self._known)
 
     def ensure(self) -> None:
         """Replace the guardian process if it was killed: for an owner that adds nothing for a long time."""
@@ -160,8 +180,8 @@ class Guardian:
             self._pidfd = os.pidfd_open(self._pid)
         finally:
             os.close(stdin)
-        for pid, stage in self._known.items():
-            self._write(f"add {stage} {pid}")
+        for pid, ward in self._known.items():
+            self._write(f"add {ward.stage} {pid}")
 
     def _kill(self) -> None:
         if self._pidfd < 0:
