@@ -8,7 +8,8 @@ from .plan import Plan
 
 Phase = Literal["idle", "starting", "running", "doomed", "stopping", "waiting", "held", "ended"]
 """What they mean is told in :mod:`.tree`."""
-Mode = Literal["new", "up", "ending", "over"]
+Mode = Literal["new", "up", "held", "ending", "over"]
+"""``held``: at the top, and given up; a revival makes it ``up`` again."""
 LIVES: Final = frozenset({"starting", "running"})
 GOES: Final = frozenset({"doomed", "stopping"})
 _QUIET: Final = frozenset({"running", "held", "ended"})
@@ -27,6 +28,10 @@ class Kid(msgspec.Struct, frozen=True):
     fallen: int = 0
     """Crashes since it last served."""
     served: bool = False
+    first: bool = True
+    """Its next start is its first, or its first since its whole group was held."""
+    fell: bool = False
+    """It is held because its whole group is."""
     due: float = 0.0
     """When its backoff is over."""
 
@@ -39,7 +44,7 @@ class State(msgspec.Struct, frozen=True):
     crashes: tuple[float, ...] = ()
     """Monotonic times of the restarts that the group's budget still counts."""
     why: str = ""
-    """Why the group was given up; empty while it is not."""
+    """Why the group was given up or is held; empty while it is not."""
 
     @property
     def settled(self) -> bool:

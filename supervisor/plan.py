@@ -32,6 +32,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The budget of the group, beside those of its children; None: the group is not counted."""
     on_spent: Literal["hold", "escalate"] = "hold"
     """What a child that has spent its own budget means: it alone is held, or the whole group is given up."""
+    top: bool = False
+    """There is no parent: what would be given up is held, all of it, until one of its children is revived."""
+    together: bool = False
+    """In one_for_one, first starts wait for nobody: children that do not need each other need no order."""
 
     def __post_init__(self) -> None:
         names = [child.name for child in self.children]
@@ -69,6 +73,12 @@ class Exited(_Of, frozen=True):
     why: str = ""
 
 
+class Faltered(_Of, frozen=True):
+    """It crashed in part, such as one replica of several, and lives on."""
+
+    why: str = ""
+
+
 class Due(_Of, frozen=True):
     """The seconds of a :class:`Wait` are over."""
 
@@ -80,14 +90,14 @@ class Held(_Of, frozen=True):
 
 
 class Revived(_Of, frozen=True):
-    """A person ends a hold."""
+    """A person ends a hold, or has what ended by itself run again."""
 
 
 class Restarted(_Of, frozen=True):
     """A person wants it to start anew, or at once if it waits, or out of a hold."""
 
 
-Event = Begin | End | Started | Served | Exited | Due | Held | Revived | Restarted
+Event = Begin | End | Started | Served | Exited | Faltered | Due | Held | Revived | Restarted
 
 
 # --- actions: what the shell does, in this order, without waiting for the effect of one before the next
@@ -103,6 +113,12 @@ class Stop(_Of, frozen=True):
 
 class Wait(_Of, frozen=True):
     """Tell :class:`Due` after so many `seconds`."""
+
+    seconds: float
+
+
+class Mend(_Of, frozen=True):
+    """Make the part that crashed anew after so many `seconds`, unless this life is over by then."""
 
     seconds: float
 
@@ -124,9 +140,12 @@ class Recovered(_Of, frozen=True):
 
 
 class Escalate(msgspec.Struct, frozen=True):
-    """The group is given up, and all of it is stopped: the shell tells the parent that this node crashed."""
+    """The group is given up, and all of it is stopped: the shell tells the parent that this node crashed.
+
+    At the top it comes first, and a :class:`Hold` of each child follows.
+    """
 
     why: str
 
 
-Action = Start | Stop | Wait | Hold | Ended | Recovered | Escalate
+Action = Start | Stop | Wait | Mend | Hold | Ended | Recovered | Escalate

@@ -30,6 +30,12 @@ either: here OTP runs a finished transient child again, which would do an agent'
 *A person's hand* touches the child it names and no other, counts against no budget, and a revival brings a fresh one.
 A hold that was told before Begin is kept, so that one can outlive a restart of this node.
 
+*At the top* there is nobody to give a group up to. It is held instead, whole: each child is refused at once and stopped
+in reverse. Reviving one of them revives all that fell with it, in order; whom a person held before stays held.
+
+*A child in several parts*, such as an actor with replicas, may falter: that counts as its crash, but it lives on, and
+only what crashed is made anew. That is for one_for_one; where one goes down with another, no part of it stays.
+
 **The shell** performs actions in order and waits for none. It owes one Exited for each Start, and nothing of that life
 after it; Started or Exited within the time to start; Exited within the time to stop, by force; Due after Wait. A Due
 that comes early belongs to a wait that a hand cut short, and is passed over.
@@ -49,15 +55,16 @@ from .node import GOES, LIVES, Mode, Phase, State
 from .plan import (
     Action,
     Begin,
-    Child,
     Due,
     End,
     Ended,
     Escalate,
     Event,
     Exited,
+    Faltered,
     Held,
     Hold,
+    Mend,
     Plan,
     Recovered,
     Restarted,
@@ -120,11 +127,15 @@ class _Turn:
                 self.serve(at)
             case Exited(how=how, why=why):
                 self.exit(at, how, why)
+            case Faltered(why=why) if kid.phase in LIVES:
+                self.judge(at, "crashed", why, lives_on=True)
             case Due() if kid.phase == "waiting" and self.now >= kid.due - _EARLY:
                 self.mark(at, phase="idle")
-            case Held(why=why) if later not in ("held", "ended"):
+            case Held(why=why) if later not in ("held", "ended") or (later == "held" and kid.fell):
                 self.hold(at, why)
-            case Revived() | Restarted() if later == "held":
+            case Revived() | Restarted() if self.mode == "held" and later == "held":
+                self.rise(at)
+            case Revived() | Restarted() if later == "held" or (kid.phase == "ended" and self.mode == "up"):
                 self.revive(at)
             case Restarted() if later != "ended":
                 self.become(at, "idle")
@@ -138,35 +149,41 @@ class _Turn:
 
     def serve(self, at: int) -> None:
         kid = self.kids[at]
-        if not kid.served and kid.lives > 1:
+        if not kid.served and (kid.lives > 1 or kid.fallen):
             self.actions.append(Recovered(kid.name, kid.fallen))
         self.mark(at, served=True, fallen=0)
 
     def exit(self, at: int, how: Exit, why: str) -> None:
         kid = self.kids[at]
         if kid.phase in LIVES:
-            self.judge(at, self.plan.children[at], how, why)
+            self.mark(at, phase="idle")
+            self.judge(at, how, why)
         elif kid.phase in GOES:
             self.mark(at, phase=kid.then)
-            if kid.then == "ended" and self.mode == "up":
+            if kid.then == "ended" and self.mode in ("up", "held"):
                 self.actions.append(Ended(kid.name))
 
-    def judge(self, at: int, child: Child, how: Exit, why: str) -> None:
-        kid, within = self.kids[at], child.intensity.within
+    def judge(self, at: int, how: Exit, why: str, *, lives_on: bool = False) -> None:
+        kid, child = self.kids[at], self.plan.children[at]
         made = decide_restart(
             child.restart, how, crashes=kid.crashes, intensity=child.intensity, now=self.now, chance=self.chance
         )
-        self.mark(at, phase="ended", crashes=made.crashes, fallen=kid.fallen + (how != "bus-lost"))
+        self.mark(at, crashes=made.crashes, fallen=kid.fallen + (how != "bus-lost"), served=kid.served and not lives_on)
         if made.do == "end":
-            self.actions.append(Ended(kid.name))
+            self.become(at, "ended")
+            if not lives_on:
+                self.actions.append(Ended(kid.name))
         elif made.do == "hold":
-            reason = f"{len(made.crashes)} crashes within {within:g} s: {why}"
+            reason = f"{len(made.crashes)} crashes within {child.intensity.within:g} s: {why}"
             if self.plan.on_spent == "escalate":
-                self.end(f"{kid.name}: {reason}")
+                self.give_up(f"{kid.name}: {reason}")
             else:
                 self.hold(at, reason)
         elif how == "bus-lost" or self.afford(kid.name, why):
-            self.again(at, made.delay)
+            if lives_on:
+                self.actions.append(Mend(kid.name, made.delay))
+            else:
+                self.again(at, made.delay)
 
     def afford(self, name: str, why: str) -> bool:
         """Count a restart against the group's budget; give the group up if that is spent."""
@@ -176,7 +193,7 @@ class _Turn:
         self.crashes = made.crashes
         if made.do == "hold":
             within = self.plan.intensity.within
-            self.end(f"{len(made.crashes)} crashes in the group within {within:g} s, the last of {name}: {why}")
+            self.give_up(f"{len(made.crashes)} crashes in the group within {within:g} s, the last of {name}: {why}")
         return made.do != "hold"
 
     def again(self, at: int, delay: float) -> None:
@@ -189,27 +206,52 @@ class _Turn:
         first = {"one_for_one": len(self.kids), "rest_for_one": at + 1, "one_for_all": 0}[self.plan.strategy]
         for other in range(first, len(self.kids)):
             if self.kids[other].phase in LIVES:
-                dropped = self.plan.children[other].restart == "temporary"
-                self.mark(other, phase="doomed", then="ended" if dropped else "idle")
+                self.doom(other, "ended" if self.plan.children[other].restart == "temporary" else "idle")
+
+    def give_up(self, why: str) -> None:
+        """Pass the group on to the parent; at the top, hold all of it."""
+        if not self.plan.top:
+            self.end(why)
+            return
+        self.mode, self.why = "held", why
+        self.actions.append(Escalate(why))
+        for at, kid in enumerate(self.kids):
+            if (kid.then if kid.phase in GOES else kid.phase) not in ("held", "ended"):
+                self.actions.append(Hold(kid.name, why))
+                self.mark(at, fell=True)
+                self.doom(at, "held")
 
     def end(self, why: str) -> None:
         """Doom all; `why` if the group is given up."""
-        if self.mode in ("new", "up"):
+        if self.mode not in ("ending", "over"):
             self.mode, self.why = "ending", why
-            for at, kid in enumerate(self.kids):
-                if kid.phase in LIVES:
-                    self.mark(at, phase="doomed", then="ended")
-                else:
-                    self.become(at, "ended")
+            for at in range(len(self.kids)):
+                self.doom(at, "ended")
+
+    def doom(self, at: int, then: Phase) -> None:
+        """Let it be in phase `then`, once it is its turn to be stopped."""
+        if self.kids[at].phase in LIVES:
+            self.mark(at, phase="doomed", then=then)
+        else:
+            self.become(at, then)
 
     # --- a person's hand
 
+    def rise(self, at: int) -> None:
+        """Revive all that fell with the group, and the one that is named."""
+        self.mode, self.why, self.crashes = "up", "", ()
+        for other, kid in enumerate(self.kids):
+            if kid.fell or other == at:
+                self.revive(other)
+                self.mark(other, first=True)
+
     def revive(self, at: int) -> None:
-        self.mark(at, crashes=(), fallen=0)
+        self.mark(at, crashes=(), fallen=0, fell=False)
         self.become(at, "idle")
 
     def hold(self, at: int, why: str) -> None:
         self.actions.append(Hold(self.kids[at].name, why))
+        self.mark(at, fell=False)
         self.become(at, "held")
 
     def become(self, at: int, phase: Phase) -> None:
@@ -234,16 +276,18 @@ class _Turn:
             for at, kid in enumerate(self.kids):
                 if kid.phase == "idle" and not self.barred(at):
                     self.actions.append(Start(kid.name))
-                    self.mark(at, phase="starting", lives=kid.lives + 1, served=False)
+                    self.mark(at, phase="starting", lives=kid.lives + 1, first=False, served=False)
         elif self.mode == "ending" and all(kid.phase == "ended" for kid in self.kids):
             self.mode = "over"
             if self.why:
                 self.actions.append(Escalate(self.why))
 
     def barred(self, at: int) -> bool:
-        if self.plan.strategy == "one_for_one" and self.kids[at].lives:
-            return False
         before, behind = _BARS[self.plan.strategy]
-        return any(kid.phase in before for kid in self.kids[:at]) or any(
-            kid.phase in behind for kid in self.kids[at + 1 :]
-        )
+        earlier = self.kids[:at]
+        if self.plan.strategy == "one_for_one":
+            if self.plan.together or not self.kids[at].first:
+                return False
+            if any(kid.first and kid.phase in GOES and kid.then == "idle" for kid in earlier):
+                return True
+        return any(kid.phase in before for kid in earlier) or any(kid.phase in behind for kid in self.kids[at + 1 :])

@@ -15,6 +15,7 @@ from callboard.supervisor.plan import (
     End,
     Event,
     Exited,
+    Faltered,
     Held,
     Plan,
     Restarted,
@@ -40,6 +41,8 @@ PLANS: Final = st.builds(
     strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
     intensity=st.none() | LIMITS,
     on_spent=st.sampled_from(["hold", "escalate"]),
+    top=st.booleans(),
+    together=st.booleans(),
 )
 WHICH: Final = st.integers(0, 3)
 HOWS: Final = st.sampled_from(["crashed", "normal", "bus-lost"])
@@ -85,6 +88,12 @@ class Supervised(RuleBasedStateMachine):
             self.tell(Exited(child.child.name, how))
 
     @rule(which=WHICH)
+    @precondition(lambda self: self.world.plan.strategy == "one_for_one")
+    def one_falters(self, which: int) -> None:
+        if child := self.some(which, "starting", "running"):
+            self.tell(Faltered(child.child.name))
+
+    @rule(which=WHICH)
     def a_backoff_ends(self, which: int) -> None:
         if self.timers:
             at, name = self.timers.pop(which % len(self.timers))
@@ -110,7 +119,7 @@ class Supervised(RuleBasedStateMachine):
         for name, child in world.seen.items():
             late: list[Event] = [Begin()] if world.begun else []
             if not child.life:
-                late += [Exited(name, "crashed"), Started(name), Served(name)]
+                late += [Exited(name, "crashed"), Faltered(name), Started(name), Served(name)]
             if not (child.owed and child.timers):
                 late.append(Due(name))
             for event in late:

@@ -17,7 +17,9 @@ from callboard.supervisor.plan import (
     Child,
     Due,
     End,
+    Event,
     Exited,
+    Faltered,
     Held,
     Plan,
     Restarted,
@@ -65,7 +67,7 @@ class Faulty(World):
         life = self.seen[name].lives if name else 0
         heapq.heappush(self.heap, (self.now + seconds, next(self.number), (what, name, life)))
 
-    def happen(self, event: Begin | End | Started | Served | Exited | Due | Held | Revived | Restarted) -> None:
+    def happen(self, event: Event) -> None:
         for action in self.tell(event, self.random.random()):
             if isinstance(action, Start):
                 self.at(self.soon(), "start ends", action.name)
@@ -104,11 +106,16 @@ class Faulty(World):
                 self.happen(Exited(name, self.how(), "a fault"))
         elif what == "serves":
             self.happen(Served(name))
+        elif what == "falters":
+            if self.now < self.cease:
+                self.happen(Faltered(name, "a part of it"))
         elif self.fault() and self.fault():
             self.happen(Exited(name, self.how(), "no start"))
         else:
             self.happen(Started(name))
             self.at(self.soon(), "serves", name)
+            if self.plan.strategy == "one_for_one" and self.fault():
+                self.at(self.random.expovariate(0.2), "falters", name)
             if self.fault():
                 self.at(self.random.expovariate(0.2), "dies", name)
 
@@ -129,6 +136,8 @@ def _plan(chance: random.Random) -> Plan:
         strategy=chance.choice(STRATEGIES),
         intensity=chance.choice((None, None, intensity())),
         on_spent=chance.choice(("hold", "hold", "hold", "escalate")),
+        top=chance.random() < 0.5,
+        together=chance.random() < 0.2,
     )
 
 
@@ -156,12 +165,14 @@ def test_the_same_seed_gives_the_same_actions() -> None:
 
 
 def test_the_seeds_come_to_every_kind_of_end() -> None:
-    ends = {"escalated": 0, "over": 0, "held": 0, "recovered": 0, "ended": 0}
-    for seed in range(300):
+    ends = {"escalated": 0, "over": 0, "held": 0, "fell": 0, "mended": 0, "recovered": 0, "ended": 0}
+    for seed in range(600):
         world = run(seed)
         ends["escalated"] += world.escalated
         ends["over"] += world.state.over
         ends["held"] += any(child.held for child in world.seen.values())
+        ends["fell"] += any(child.fell for child in world.seen.values())
+        ends["mended"] += any("Mend" in repr(actions) for _, _, actions in world.log)
         ends["ended"] += any(child.ended for child in world.seen.values())
         ends["recovered"] += any("Recovered" in repr(actions) for _, _, actions in world.log)
     assert min(ends.values()) > 20, ends

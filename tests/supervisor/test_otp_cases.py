@@ -68,9 +68,10 @@ async def do(stage: Stage, actor: str, what: str = "", name: str = "") -> str:
     return (await stage.ask(actor, Do(what=what, name=name), reply=Done)).text
 
 
-async def die(stage: Stage, actor: str) -> None:
+async def die(stage: Stage, actor: str, name: str = "") -> None:
+    """Crash an actor by a message; `name` makes it another one than those before, which would be quarantined."""
     with pytest.raises(HandlerFailed, match="SystemExit"):
-        await do(stage, actor, "die")
+        await do(stage, actor, "die", name)
 
 
 # --- sup_start
@@ -421,11 +422,11 @@ async def test_a_spawned_child_that_dies_too_often_is_held_and_nobody_is_taken_a
     async with Stage([worker()], clock=clock) as stage:
         for name in ("leaf-1", "leaf-2"):
             await do(stage, "worker", "spawn", name)
-        for _ in range(5):
-            await die(stage, "leaf-1")
+        for number in range(5):
+            await die(stage, "leaf-1", f"a-{number}")
             await clock.advance(4.9)
             assert await do(stage, "leaf-1") == "done"
-        await die(stage, "leaf-1")
+        await die(stage, "leaf-1", "the last")
         await stage.wait_event("actor-held", "leaf-1")
         assert await do(stage, "leaf-2") == "done"
         assert stage.row("worker").restarts == 0

@@ -474,6 +474,14 @@ def test_a_hold_told_before_the_beginning_is_kept(strategy: Strategy) -> None:
     assert play.tell(Started("c"), Revived("a")) == "start a"
 
 
+@each_strategy
+@pytest.mark.parametrize("hand", [Revived, Restarted])
+def test_a_hand_brings_back_what_ended_by_itself(strategy: Strategy, hand: Callable[[str], Event]) -> None:
+    play = Play(plan("ab", strategy, restart="temporary")).up()
+    assert play.crash("b") == "ended b"
+    assert play.tell(hand("b")) == "start b"
+
+
 def test_a_revival_changes_nothing_of_one_who_is_not_held() -> None:
     play = Play(plan("ab")).up()
     play.crash("b", "bus-lost")
@@ -504,6 +512,118 @@ def test_those_who_went_down_with_another_recover_too_without_crashes_of_their_o
     play.started("ab")
     assert play.served("b") == "recovered b 0"
     assert play.served("a") == "recovered a 1"
+
+
+# --- the top
+
+
+@each_strategy
+def test_a_group_given_up_at_the_top_is_held_whole_and_stopped_in_reverse(strategy: Strategy) -> None:
+    play = Play(plan("abc", strategy, intensity=NEVER, top=True)).up()
+    assert play.crash("b") == "escalate, hold a, hold b, hold c, stop c"
+    assert play.why == "1 crashes in the group within 30 s, the last of b: boom"
+    assert play.gone("c") == "stop a"
+    assert play.gone("a") == ""
+    assert play.phases == "a held, b held, c held"
+    assert play.state.mode == "held"
+
+
+@each_strategy
+def test_a_spent_child_takes_its_group_along_where_the_plan_says_so(strategy: Strategy) -> None:
+    play = Play(plan("ab", strategy, each=NEVER, on_spent="escalate", top=True)).up()
+    assert play.crash("a") == "escalate, hold a, hold b, stop b"
+    assert play.why == "a: 1 crashes within 30 s: boom"
+
+
+@each_strategy
+@pytest.mark.parametrize("hand", [Revived, Restarted])
+def test_reviving_one_of_a_held_group_revives_all_in_order_with_fresh_budgets(
+    strategy: Strategy, hand: Callable[[str], Event]
+) -> None:
+    play = Play(plan("abc", strategy, each=NEVER, on_spent="escalate", intensity=NEVER, top=True)).up()
+    for _ in range(2):
+        play.crash("b")
+        play.gone("c")
+        play.gone("a")
+        assert play.tell(hand("b")) == "start a"
+        assert [play.started(name) for name in "abc"] == ["start b", "start c", ""]
+        assert play.phases == "a running, b running, c running"
+
+
+@each_strategy
+def test_whom_a_person_held_does_not_rise_with_the_group_unless_named(strategy: Strategy) -> None:
+    play = Play(plan("abc", strategy, intensity=NEVER, top=True)).up()
+    play.tell(Held("a"))
+    play.gone("a")
+    assert play.crash("b") == "escalate, hold b, hold c, stop c"
+    play.gone("c")
+    assert play.tell(Held("c")) == "hold c"
+    assert play.tell(Revived("b")) == "start b"
+    assert play.phases == "a held, b starting, c held"
+
+
+@each_strategy
+def test_a_group_revived_while_it_stops_still_starts_in_order(strategy: Strategy) -> None:
+    play = Play(plan("abc", strategy, intensity=NEVER, top=True)).up()
+    assert play.crash("c") == "escalate, hold a, hold b, hold c, stop b"
+    assert play.tell(Revived("a")) == ""
+    assert play.gone("b") == "stop a"
+    assert play.gone("a") == "start a"
+    assert [play.started(name) for name in "abc"] == ["start b", "start c", ""]
+
+
+@each_strategy
+def test_a_held_group_ends_like_any_other(strategy: Strategy) -> None:
+    play = Play(plan("ab", strategy, intensity=NEVER, top=True)).up()
+    play.crash("a")
+    assert play.end() == ""
+    assert play.tell(Held("a"), Revived("a")) == ""
+    assert play.gone("b") == ""
+    assert play.state.over
+
+
+# --- a child in several parts
+
+
+def test_one_that_falters_lives_on_and_only_its_part_is_made_anew() -> None:
+    play = Play(plan("ab")).up()
+    assert play.falter("a") == "mend a"
+    assert play.waits["a"] == 0.0
+    assert play.falter("a") == "mend a"
+    assert play.waits["a"] == 0.5
+    assert play.phases == "a running, b running"
+    assert play.served("a") == "recovered a 2"
+
+
+def test_one_that_falters_too_often_is_held() -> None:
+    play = Play(plan("ab", each=Intensity(most=1))).up()
+    assert play.falter("a") == "mend a"
+    assert play.falter("a") == "hold a, stop a"
+    assert play.falter("a") == ""
+    assert play.gone("a") == ""
+    assert play.phases == "a held, b running"
+
+
+def test_what_falters_counts_for_its_group() -> None:
+    play = Play(plan("ab", intensity=NEVER)).up()
+    assert play.falter("a") == "stop b"
+    assert play.gone("b") == "stop a"
+    assert play.gone("a") == "escalate"
+
+
+def test_a_temporary_child_that_falters_is_stopped_and_ended() -> None:
+    play = Play(plan("ab", restart="temporary")).up()
+    assert play.falter("a") == "stop a"
+    assert play.gone("a") == "ended a"
+
+
+# --- those who need no order
+
+
+def test_children_that_do_not_need_each_other_start_together() -> None:
+    play = Play(Plan(children=tuple(Child(name=name) for name in "abc"), together=True))
+    assert play.tell(Begin()) == "start a, start b, start c"
+    assert play.crash("b") == "start b"
 
 
 # --- the door, and purity

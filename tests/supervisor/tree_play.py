@@ -14,7 +14,9 @@ from callboard.supervisor.plan import (
     Escalate,
     Event,
     Exited,
+    Faltered,
     Hold,
+    Mend,
     Plan,
     Recovered,
     Served,
@@ -34,11 +36,11 @@ STRATEGIES: tuple[Strategy, ...] = ("one_for_one", "one_for_all", "rest_for_one"
 
 def plan(
     names: str, strategy: Strategy = "one_for_one", *, restart: Restart = "permanent", each: Intensity = OFTEN,
-    intensity: Intensity | None = None, on_spent: Literal["hold", "escalate"] = "hold",
+    intensity: Intensity | None = None, on_spent: Literal["hold", "escalate"] = "hold", top: bool = False,
 ) -> Plan:  # fmt: skip
     """Return a plan of children with names of one letter, alike in all else; `each` is the budget of each."""
     children = tuple(Child(name=name, restart=restart, intensity=each) for name in names)
-    return Plan(children=children, strategy=strategy, intensity=intensity, on_spent=on_spent)
+    return Plan(children=children, strategy=strategy, intensity=intensity, on_spent=on_spent, top=top)
 
 
 class Play:
@@ -64,6 +66,9 @@ class Play:
             case Wait():
                 self.waits[action.name] = action.seconds
                 return f"wait {action.name}"
+            case Mend():
+                self.waits[action.name] = action.seconds
+                return f"mend {action.name}"
             case Hold():
                 self.why = action.why
                 return f"hold {action.name}"
@@ -85,6 +90,10 @@ class Play:
 
     def crash(self, name: str, how: Exit = "crashed") -> str:
         return self.tell(Exited(name, how, "boom"))
+
+    def falter(self, name: str) -> str:
+        """Let a part of it crash."""
+        return self.tell(Faltered(name, "boom"))
 
     def gone(self, name: str) -> str:
         """Let one that was told to stop end in order."""
