@@ -163,10 +163,10 @@ class Host:
 
     async def close(self, why: str) -> None:
         """Leave the address and answer all that still waits with ActorStopped."""
-        self.state = "stopped"
+        last, self.state = self.state == "draining", "stopped"
         await self.leave()
         gone = ActorStopped(f"{self.name} ended before it came to this message: {why}", actor=self.name)
-        self.answer_all(gone)
+        self.answer_all(gone, last=last)
 
     async def leave(self) -> None:
         """Answer at the address no longer; what is in the mailbox stays."""
@@ -174,12 +174,13 @@ class Host:
             await subscription.unsubscribe()
         self._subscriptions.clear()
 
-    def answer_all(self, error: CallboardError) -> None:
-        """Close the mailbox and answer everything that waits in it with `error`."""
+    def answer_all(self, error: CallboardError, *, last: bool = False) -> None:
+        """Close the mailbox and answer everything that waits in it with `error`; `last`: the process ends with it."""
         for letter in self.mailbox.close():
             self.settle_credit(letter)
             self.replies.fail(letter, error)
-            self.flight.done(letter.slot)
+            if not (last and letter.envelope.kind == _TELL):
+                self.flight.done(letter.slot)  # else its process ends, and the autopsy names it
 
     def hold(self, why: str = "") -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held."""
