@@ -189,6 +189,14 @@ def test_an_orderly_close_is_quick_and_leaves_no_guardian(guardian: Guardian) ->
 def test_it_runs_alone_and_no_garbage_ends_it(sleeper: Callable[[], subprocess.Popen[bytes]]) -> None:
     known = sleeper()
     garbage = (
+        b"expect",
+        b"expect x 1",
+        b"expect 0 1",
+        b"expect 999999999 5",
+        b"expect 1",
+        b"expect -1 -1",
+        b"expect 0 1",
+        f"expect {os.getpid()} -1".encode(),
         b"",
         b"nonsense",
         b"\xff\xfe\x00",
@@ -273,3 +281,91 @@ def test_the_guardian_holds_no_file_of_its_owner(tmp_path: Path) -> None:
             held = [str((files / name).readlink()) for name in ("0", "1", "2")]
     assert held[0].startswith("pipe:")
     assert held[1:] == [os.devnull, os.devnull]
+
+
+# --- an owner that is stopped
+
+_PULSE = """
+import subprocess, sys, time
+from callboard.guardian import Guardian
+
+guardian = Guardian.start()
+child = subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE, start_new_session=True)
+guardian.add(child.pid, stage=0)
+guardian.expect(0.5)
+print(guardian.pid, child.pid, flush=True)
+for line in sys.stdin:
+    guardian.expect(float(line))
+    print(flush=True)
+"""
+
+
+class _Pulse(_Family):
+    """An owner whose guardian expects to hear from it again within half a second, or what it is told."""
+
+    def __init__(self) -> None:
+        self.owner = subprocess.Popen(
+            [sys.executable, "-c", _PULSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.owner.stdout is not None
+        self.guardian, *self.children = (int(pid) for pid in self.owner.stdout.readline().split())
+        self._pidfds = []
+
+    def says(self, seconds: float) -> None:
+        assert self.owner.stdin is not None
+        assert self.owner.stdout is not None
+        self.owner.stdin.write(f"{seconds}\n")
+        self.owner.stdin.flush()
+        self.owner.stdout.readline()
+
+
+@pytest.fixture
+def pulse() -> Iterator[_Pulse]:
+    made = _Pulse()
+    yield made
+    for pid in (made.guardian, made.owner.pid, *made.children):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    made.owner.communicate()
+
+
+def test_a_stopped_owner_that_was_expected_is_ended_with_all_it_has(pulse: _Pulse) -> None:
+    pulse.says(0.5)
+    os.kill(pulse.owner.pid, signal.SIGSTOP)
+    _wait_until(lambda: _gone(pulse.owner.pid), 2.0)
+    _wait_until(pulse.all_gone, _ALL_GONE_WITHIN)
+    assert pulse.owner.wait() == -signal.SIGKILL
+
+
+def test_an_owner_that_speaks_in_time_or_took_it_back_lives(pulse: _Pulse) -> None:
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        pulse.says(0.5)
+    pulse.says(0)
+    began = time.monotonic()
+    _wait_until(lambda: time.monotonic() > began + 1.0, 2.0)
+    assert pulse.owner.poll() is None
+    assert not _gone(pulse.children[0])
+
+
+def test_a_guardian_that_was_stopped_too_lets_the_owner_speak_first(pulse: _Pulse) -> None:
+    for pid in (pulse.owner.pid, pulse.guardian):
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    _wait_until(lambda: time.monotonic() > began + 2.0, 3.0)
+    os.kill(pulse.guardian, signal.SIGCONT)
+    os.kill(pulse.owner.pid, signal.SIGCONT)
+    pulse.says(0)
+    began = time.monotonic()
+    _wait_until(lambda: time.monotonic() > began + 1.5, 3.0)
+    assert pulse.owner.poll() is None
+
+
+def test_a_replaced_guardian_expects_the_same(pulse: _Pulse) -> None:
+    pulse.says(5)
+    os.kill(pulse.guardian, signal.SIGKILL)
+    _wait_until(lambda: _gone(pulse.guardian), 2.0)
+    pulse.says(0.5)
+    os.kill(pulse.owner.pid, signal.SIGSTOP)
+    _wait_until(lambda: _gone(pulse.owner.pid), 2.0)
+    _wait_until(lambda: _gone(pulse.children[0]), _ALL_GONE_WITHIN)

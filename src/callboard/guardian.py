@@ -2,10 +2,11 @@
 
 Nobody can run code after ``kill -9``, so somebody else must. The owner holds the write end of a pipe whose
 read end is the guardian's standard input; the system closes it however the owner ends, and the guardian then
-acts on what it was told. Its language is two kinds of line::
+acts on what it was told. Its language is three kinds of line::
 
     add <stage> <pid>       end this process when the owner is gone
     remove <pid>            it has ended, or shall live on
+    expect <pid> <ms>       end the owner <pid> itself, unless this comes again within <ms>; 0 takes it back
 
 At the end of the pipe, stage 0 (cells, which notice by themselves that their owner is gone) has 2.0 s to end
 before SIGKILL. Only then stage 1 (the nats-server, to which the cells still hand their last messages) gets
@@ -37,6 +38,7 @@ SERVERS: Final = 1
 _CELL_GRACE: Final = 2.0
 _SERVER_GRACE: Final = 1.5
 _KILL_CONFIRM: Final = 0.2
+_LATE: Final = 1.0
 _CLOSE_WITHIN: Final = _CELL_GRACE + _SERVER_GRACE + 2 * _KILL_CONFIRM + 0.5
 _LONGEST_LINE: Final = 256
 _DEAF_TO: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -66,6 +68,7 @@ class Guardian:
     def __init__(self) -> None:
         self.on_change: OnChange | None = None
         self._known: dict[int, Ward] = {}
+        self._expected = 0
         self._pid = self._pidfd = self._pipe = -1
         self._closed = False
 
@@ -122,6 +125,15 @@ class Guardian:
         self._changed()
         if not self._closed:
             self._tell(f"remove {pid}")
+
+    def expect(self, seconds: float) -> None:
+        """Have this very process ended, and all that is known, unless this is called again within `seconds`; 0: never.
+
+        For an owner whose processes must not outlive a lease, even if he himself is stopped and cannot end them.
+        """
+        self._expected = max(1, int(seconds * 1000)) if seconds > 0 else 0
+        if not self._closed:
+            self._tell(f"expect {os.getpid()} {self._expected}")
 
     def _changed(self) -> None:
         if self.on_change is not None:
@@ -182,6 +194,8 @@ class Guardian:
             os.close(stdin)
         for pid, ward in self._known.items():
             self._write(f"add {ward.stage} {pid}")
+        if self._expected:
+            self._write(f"expect {os.getpid()} {self._expected}")
 
     def _kill(self) -> None:
         if self._pidfd < 0:
@@ -247,7 +261,9 @@ def _guard() -> None:
     os.chdir("/")
     _close_inherited()
     wards: _Wards = {}
-    _listen(wards)
+    patience = _Patience()
+    _listen(wards, patience)
+    patience.end_owner()
     _end(wards, CELLS, first=None, grace=_CELL_GRACE)
     _end(wards, SERVERS, first=signal.SIGTERM, grace=_SERVER_GRACE)
 
@@ -259,22 +275,58 @@ def _close_inherited() -> None:
                 os.close(int(name))
 
 
-def _listen(wards: _Wards) -> None:
-    rest = b""
-    while chunk := os.read(0, 65536):
+class _Patience:
+    """How long the owner may be silent; for ever, unless he said otherwise."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._owner = -1
+        self._until: float | None = None
+
+    def expect(self, pid: int, milliseconds: int) -> None:
+        if pid <= 1 or milliseconds < 0:
+            raise ValueError(pid, milliseconds)
+        if self._owner < 0:
+            self._owner = os.pidfd_open(pid)
+        self._until = time.monotonic() + milliseconds / 1000 if milliseconds else None
+
+    def wait(self, poll: "select.poll") -> bool:
+        """Return whether there is something to read; not, if the owner's time is over."""
+        while True:
+            left = None if self._until is None else max(0.0, self._until - time.monotonic()) * 1000
+            if poll.poll(left):
+                return True
+            if self._until is not None and (now := time.monotonic()) >= self._until:
+                if now - self._until < _LATE:
+                    self.over = True
+                    return False
+                self._until = now + _LATE  # we were stopped too, and he may be about to speak
+
+    def end_owner(self) -> None:
+        if self.over and self._owner >= 0:
+            _send([self._owner], signal.SIGKILL)
+            _wait_gone([self._owner], seconds=_KILL_CONFIRM)
+
+
+def _listen(wards: _Wards, patience: _Patience) -> None:
+    rest, poll = b"", select.poll()
+    poll.register(0, select.POLLIN)
+    while patience.wait(poll) and (chunk := os.read(0, 65536)):
         *lines, rest = (rest + chunk).split(b"\n")
         rest = rest[:_LONGEST_LINE]
         for line in lines:
-            _obey(line, wards)
+            _obey(line, wards, patience)
 
 
-def _obey(line: bytes, wards: _Wards) -> None:
+def _obey(line: bytes, wards: _Wards, patience: _Patience) -> None:
     try:
         match line.split():
             case [b"add", (b"0" | b"1") as stage, pid]:
                 _add(wards, int(pid), int(stage))
             case [b"remove", pid]:
                 os.close(wards.pop(int(pid))[1])
+            case [b"expect", pid, milliseconds]:
+                patience.expect(int(pid), int(milliseconds))
             case _:
                 return  # rule 3: garbage asks for nothing
     except (ValueError, OverflowError, KeyError, OSError):
