@@ -34,9 +34,11 @@ from .errors import BusUnavailable as BusUnavailable
 from .errors import DeadlineExceeded as DeadlineExceeded
 from .errors import Held as Held
 from .errors import InvalidSubject as InvalidSubject
+from .errors import LeaseHeld as LeaseHeld
 from .errors import MailboxFull as MailboxFull
 from .errors import MessageRefused as MessageRefused
 from .errors import MessageTooLarge as MessageTooLarge
+from .errors import NoLeases as NoLeases
 from .errors import NoSuchActor as NoSuchActor
 from .errors import PortTaken as PortTaken
 from .errors import ServerFailed as ServerFailed
@@ -46,8 +48,11 @@ from .interface import Bus as Bus
 from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
 from .interface import Subscription as Subscription
+from .lease import Holder as Holder
+from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .roll_call import RollCall as RollCall
 from .server import NatsServer as NatsServer
 from .server_process import find_binary as find_binary

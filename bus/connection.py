@@ -104,6 +104,11 @@ class Connection:
         self._wire.write(subject, data, reply)
 
     @property
+    def wire(self) -> Wire:
+        """The client itself; for this room alone."""
+        return self._wire
+
+    @property
     def congested(self) -> bool:
         """Whether more than 1 MiB waits to be written."""
         return self._wire.pending_data_size > _CONGESTED

@@ -54,6 +54,14 @@ class BusClosed(WorldError):
     """This connection has ended and will not come back: open another, or let the supervisor restart the process."""
 
 
+class LeaseHeld(PeerError):
+    """Another holds the lease; ``detail`` has its host and process id."""
+
+
+class NoLeases(WorldError):
+    """This server keeps no leases for us."""
+
+
 class ServerMissing(CallerError):
     """There is no nats-server to run."""
 

@@ -4,6 +4,7 @@ It stays off the data paths. Messages pass through it only while an actor is dow
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import NotUp
+from .lease import hold_lease
 from .messages import (
     ActorHealth,
     ActorRow,
@@ -229,6 +231,7 @@ class Daemon:
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
             self._voice = Speaker(self._endpoint, "supervisor")
+            await stack.enter_async_context(self._hold_lease(bus, guardian))
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
             await self._open_office(stack, tasks)
@@ -249,6 +252,20 @@ class Daemon:
         server = await stack.enter_async_context(opened)
         self.access, guest = access_to(server), server.guest_login
         return self._whereabouts(guest_user=guest.user, guest_password=guest.password, monitor=server.monitor_url)
+
+    def _hold_lease(self, bus: Connection, guardian: Guardian) -> AbstractAsyncContextManager[None]:
+        return hold_lease(
+            bus, self.state, outside=bool(self.config.bus.url), records=self.records, clock=self._clock,
+            lost=self._lose, expect=guardian.expect,
+        )  # fmt: skip
+
+    async def _lose(self, why: str, seconds: float) -> None:
+        """Stop, and kill what has not ended `seconds` later, because another daemon may soon begin."""
+        self.stop(why)
+        await self._clock.sleep(seconds)
+        for charge in self.charges.values():
+            if charge.life is not None:
+                charge.life.process.send(signal.SIGKILL)
 
     def _whereabouts(self, **more: str) -> Whereabouts:
         pid = os.getpid()
