@@ -1,0 +1,1 @@
+"""Real processes harmed at random, and a ledger that must come out even."""

@@ -1,0 +1,269 @@
+"""One chaos run: traffic and harm against a real fleet, then the reckoning. The same seed, the same harm.
+
+The daemon runs here, each cell in a process of its own, over a real nats-server. Clients ask and tell without pause;
+every second or so something terrible happens. In the end every agent must serve, and the ledger must come out even.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from callboard import ActorSpec, CallboardError, DeadlineExceeded, Fleet, Grant, Json
+from callboard.actors import Health, Intensity
+
+from .agents import Book, Job, Worker
+from .ledger import (
+    Baseline,
+    Sent,
+    check_asks,
+    check_baseline,
+    check_held,
+    check_once,
+    check_one_life,
+    check_orphans,
+    check_tells,
+    lines_of,
+)
+
+CELLS: Final = {"ant": "red", "bee": "red", "cat": "green", "dog": "green", "elk": "blue", "fox": "blue"}
+"""Two agents in each of three cells."""
+FROM_INSIDE: Final = ("block", "spin", "segfault", "exit", "raise", "crash", "hang", "deaf", "grow")
+FROM_OUTSIDE: Final = ("SIGKILL", "SIGSTOP", "server SIGKILL", "server SIGSTOP", "full machine")
+ASK_WITHIN: Final = 60.0
+CALM_WITHIN: Final = 60.0
+PAUSE: Final = 2.5
+"""Seconds for which the server stands still."""
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """What is sent and what is done in one run."""
+
+    def __init__(self, fleet: Fleet, *, seed: int, say: Say) -> None:
+        self._fleet, self._say = fleet, say
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._number = 0
+        self._ended = False
+        self.asked: dict[str, Sent] = {}
+        self.told: list[Sent] = []
+        self.uncertain: list[str] = []
+        self.harms: Counter[str] = Counter()
+        fleet._endpoint.on_uncertain(lambda _actor, ids, _why: self.uncertain.extend(ids))
+
+    async def run(self, seconds: float) -> None:
+        """Send and harm for `seconds`, then wait until every agent serves."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(self._send)
+            await self._harm_for(seconds)
+            self._ended = True
+        await self._wait_calm()
+
+    # --- traffic
+
+    def _name(self, actor: str) -> str:
+        self._number += 1
+        return f"{actor}:{self._number}"
+
+    async def _send(self) -> None:
+        while not self._ended:
+            actor = self._random.choice(list(CELLS))
+            if self._random.random() < 0.7:
+                await self.ask(actor, seconds=self._random.choice((0.0, 0.0, 0.0, 0.02)))
+            else:
+                await self._tell(actor)
+            await anyio.sleep(self._random.uniform(0.0, 0.02))
+
+    async def ask(self, actor: str, *, harm: str = "", seconds: float = 0.0) -> str:
+        """Ask for a job and note how that ended."""
+        name = self._name(actor)
+        self.asked[name] = Sent(name, "", "open")
+        try:
+            await self._fleet.ask(actor, Job(name=name, harm=harm, seconds=seconds), timeout=ASK_WITHIN)
+            outcome = "answered"
+        except DeadlineExceeded:
+            outcome = "deadline"
+        except CallboardError as error:
+            outcome = error.code
+        self.asked[name] = Sent(name, "", outcome)
+        return outcome
+
+    async def _tell(self, actor: str) -> None:
+        name = self._name(actor)
+        try:
+            self.told.append(Sent(name, await self._fleet.tell(actor, Job(name=name), timeout=ASK_WITHIN), "sent"))
+        except CallboardError as error:
+            self.told.append(Sent(name, "", error.code))
+
+    # --- harm
+
+    async def _harm_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        bag: list[str] = []
+        async with anyio.create_task_group() as tasks:
+            while time.monotonic() < end:
+                bag = bag or self._random.sample([*FROM_INSIDE, *FROM_OUTSIDE], len(FROM_INSIDE) + len(FROM_OUTSIDE))
+                harm, actor = bag.pop(), self._random.choice(list(CELLS))
+                self.harms[harm] += 1
+                self._say(f"{harm} ({actor})")
+                tasks.start_soon(self._do_harm, harm, actor)
+                await anyio.sleep(self._random.uniform(0.5, 2.0))
+
+    async def _do_harm(self, harm: str, actor: str) -> None:
+        if harm in FROM_INSIDE:
+            for _ in range(2 if harm == "grow" else 1):
+                await self.ask(actor, harm=harm, seconds=self._number / 1000)
+        elif harm == "full machine":
+            await _spin(3.0)
+        elif harm.startswith("server"):
+            await _harm_server(getattr(signal, harm.split()[1]))
+        else:
+            await self._signal(actor, getattr(signal, harm))
+
+    async def _signal(self, actor: str, number: signal.Signals) -> None:
+        for row in await self.rows():
+            if row["actor"] == actor and row["pid"]:
+                os.kill(row["pid"], number)
+                await anyio.sleep(4.0)
+                if number == signal.SIGSTOP:
+                    _go_on(row["pid"])
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """Return what ``callboard ps`` shows."""
+        reply = await self._fleet.ask("supervisor", Json(b'{"type":"ListActors"}', "ListActors"), timeout=ASK_WITHIN)
+        found: list[dict[str, Any]] = reply["rows"]
+        return found
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return all that the supervisor recorded."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = found[-1]["seq"] if found else 0
+            query = Json(b'{"type":"ListEvents","limit":1000,"after":%d}' % after, "ListEvents")
+            page = (await self._fleet.ask("supervisor", query, timeout=ASK_WITHIN))["events"]
+            if not page:
+                return found
+            found += page
+
+    async def _wait_calm(self) -> None:
+        """Wait until each agent has answered, which it does after all that it was told before."""
+        with anyio.move_on_after(CALM_WITHIN):
+            for actor in CELLS:
+                while await self.ask(actor) != "answered":  # noqa: ASYNC110 - asking is what is waited for
+                    await anyio.sleep(0.1)
+            return
+        self._say(f"no calm within {CALM_WITHIN:g} s")  # the reckoning will say who does not serve
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def _go_on(pid: int) -> None:
+    """Let a stopped process go on, if it was not replaced meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def _server() -> int:
+    for pid in _children(os.getpid()):
+        try:
+            if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        except OSError:
+            continue
+    return 0
+
+
+async def _harm_server(number: signal.Signals) -> None:
+    if pid := _server():
+        os.kill(pid, number)
+        if number == signal.SIGSTOP:
+            await anyio.sleep(PAUSE)
+            os.kill(pid, signal.SIGCONT)
+
+
+async def _spin(seconds: float) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            command = [sys.executable, "-c", "while True: pass"]
+            process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None)
+            stack.callback(process.kill)
+        await anyio.sleep(seconds)
+
+
+# --- the reckoning
+
+
+def baseline() -> Baseline:
+    """Return what this process, in which the daemon runs, holds."""
+    return Baseline(threading.active_count(), len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - one look
+
+
+async def reckon(run: Run, log: Path, before: Baseline) -> tuple[list[str], list[str]]:
+    """Return what is wrong, and the ledger in words."""
+    done, events = lines_of(await anyio.Path(log).read_text(encoding="ascii")), await run.events()
+    exits = [event for event in events if event["kind"] == "cell-exited"]
+    named = [*run.uncertain, *(name for event in exits for name in event["detail"]["lost_ids"].split())]
+    failed = [event["detail"]["id"] for event in events if event["kind"] in ("handler-failed", "handler-stalled")]
+    states = {row["actor"]: row["state"] for row in await run.rows()}
+    wrong = [
+        *check_asks(run.asked.values()), *check_once(done), *check_tells(run.told, done, named, failed),
+        *check_one_life(done, CELLS), *check_held(states), *check_baseline(before, baseline()),
+    ]  # fmt: skip
+    outcomes = Counter(sent.outcome for sent in run.asked.values())
+    ledger = [
+        f"harm      {', '.join(f'{count} {harm}' for harm, count in sorted(run.harms.items()))}",
+        f"asked     {len(run.asked)}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes.most_common())}",
+        f"told      {len(run.told)}, of which {len(named)} are named as lost or in doubt",
+        f"done      {len(done)} jobs, none twice" if not check_once(done) else "done      some twice",
+        f"exits     {len(exits)}: {', '.join(sorted({event['detail']['verdict'] for event in exits}))}",
+        f"holds     {before} before, {baseline()} after",
+    ]
+    return wrong, ledger
+
+
+@asynccontextmanager
+async def fleet_of(folder: Path) -> AsyncGenerator[tuple[Fleet, Path]]:
+    """Run the fleet of a chaos run; yield it, and the file in which its agents write."""
+    log = folder / "done.log"
+    log.touch()
+    specs = [
+        ActorSpec(
+            actor=Worker, name=actor, cell=cell, may=Grant(ask=("*",)), options=Book(log=str(log)),
+            intensity=Intensity(most=100, within=1.0),
+            health=Health(silent_after=1.0, stalled_after=2.0, memory_mib=500, drain_for=2.0),
+        )
+        for actor, cell in CELLS.items()
+    ]  # fmt: skip
+    async with Fleet("chaos", specs, isolation="process", state=folder / "state") as fleet:
+        yield fleet, log
+
+
+async def chaos(folder: Path, *, seconds: float, seed: int, say: Say) -> tuple[list[str], list[str]]:
+    """Do one run; return what is wrong, and the ledger in words."""
+    async with fleet_of(folder) as (fleet, log):
+        run = Run(fleet, seed=seed, say=say)
+        for actor in CELLS:
+            await run.ask(actor)
+        before = baseline()
+        await run.run(seconds)
+        wrong, ledger = await reckon(run, log, before)
+    return [*wrong, *check_orphans(_children(os.getpid()))], ledger

@@ -1,0 +1,50 @@
+"""The short chaos run of ``make test``, and the same run with a mechanism switched off."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from callboard.supervisor import incarnation
+from callboard.supervisor.verdict import WELL
+
+from .ledger import check_asks, check_held
+from .run import Run, chaos, fleet_of
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(100)]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cells import the agents by the name that pytest gave their module."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
+
+
+async def test_the_ledger_of_a_chaos_run_comes_out_even(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10_000)
+    said: list[str] = []
+    wrong, ledger = await chaos(tmp_path, seconds=20.0, seed=seed, say=said.append)
+    story = "\n".join([f"seed {seed}", *said, *ledger, *wrong])
+    print(story)  # noqa: T201 - pytest shows it when it fails
+    assert not wrong, story
+
+
+async def test_without_the_verdict_on_silent_cells_nobody_mends_a_stopped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incarnation, "judge_cell", lambda *_args, **_limits: WELL)
+    async with fleet_of(tmp_path) as (fleet, _log):
+        run = Run(fleet, seed=0, say=lambda _: None)
+        await run.ask("ant")
+        [pid] = {row["pid"] for row in await run.rows() if row["actor"] == "ant"}
+        os.kill(pid, signal.SIGSTOP)
+        with anyio.move_on_after(4.0):
+            while await run.ask("ant") != "answered":  # noqa: ASYNC110 - asking is what is waited for
+                await anyio.sleep(0.1)
+        states = {row["actor"]: row["state"] for row in await run.rows()}
+        assert "ant is silent" in check_held(states)
+        assert check_asks(run.asked.values())
+        os.kill(pid, signal.SIGKILL)
