@@ -89,7 +89,7 @@ class Context(Speaker):
         envelope = letter.envelope
         return Cause(
             envelope.id,
-            envelope.correlation,
+            envelope.chain,
             envelope.hops,
             envelope.deadline,
             letter.trust,
@@ -170,7 +170,7 @@ class Context(Speaker):
     @property
     def correlation_id(self) -> str:
         """The id of the first message of the chain this one belongs to."""
-        return self._in_hand().envelope.correlation
+        return self._in_hand().envelope.chain
 
     @property
     def sender(self) -> str:

@@ -54,6 +54,7 @@ class Mailbox:
         self._taken = 0
         self._idle: deque[anyio.Event] = deque()
         self._paused = False
+        self._dismissed = False
         self.closed = False
 
     def put(self, letter: Letter) -> bool:
@@ -83,7 +84,7 @@ class Mailbox:
 
     def take_nowait(self) -> Letter | None:
         """Return the next letter, or None if there is none to be had now."""
-        if self._paused:
+        if self._paused or self._dismissed:
             return None
         if self._notices:
             letter = self._notices.popleft()
@@ -96,8 +97,8 @@ class Mailbox:
         return letter
 
     async def take(self) -> Letter | None:
-        """Return the next letter, waiting for one; None once the mailbox is closed."""
-        while (letter := self.take_nowait()) is None and not self.closed:
+        """Return the next letter, waiting for one; None to one who is dismissed, or once the mailbox is closed."""
+        while (letter := self.take_nowait()) is None and not (self.closed or self._dismissed):
             turn = anyio.Event()
             self._idle.append(turn)
             try:
@@ -146,6 +147,16 @@ class Mailbox:
         """End a pause."""
         self._paused = False
         self._wake_all()
+
+    def dismiss(self) -> None:
+        """Send away all who take letters, and who comes for one, until :meth:`recall`; letters are still taken in."""
+        self._dismissed = True
+        while self._idle:
+            self._idle.popleft().set()
+
+    def recall(self) -> None:
+        """End a dismissal: others will come for letters."""
+        self._dismissed = False
 
     def close(self) -> list[Letter]:
         """Take and give nothing more; return what still waited."""

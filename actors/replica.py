@@ -7,6 +7,7 @@ is counted against the actor. The replica itself ends, to be restarted by its su
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
@@ -35,19 +36,21 @@ class Crashed(Exception):
 
 
 class Replica:
-    """One actor object and its loop."""
+    """One actor object and its loop. `made` is called when the first object of its life has started."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, *, made: Callable[[], None] | None = None) -> None:
+        self._host, self._tell_made = host, made
         self._actor: Actor
         self._failed: set[str] = set()
 
     async def run(self) -> None:
-        """Serve until the mailbox is closed; raise :class:`Crashed` when this replica cannot go on."""
+        """Serve until the mailbox dismisses it or is closed; raise :class:`Crashed` when this replica cannot go on."""
         try:
             await self._make()
             if self._host.state in ("starting", "restarting"):
                 self._host.state = "running"
+            if self._tell_made is not None:
+                self._tell_made()
             async with anyio.create_task_group() as tasks:
                 for _ in range(self._host.spec.actor.concurrency - 1):
                     tasks.start_soon(self._loop)

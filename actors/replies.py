@@ -53,7 +53,7 @@ class Replies:
         if not asked.reply.startswith("_CB."):
             return  # an address of somebody else's making: whoever waits there did not ask us
         reply = Envelope(
-            VERSION, kind, tag, schema, new_id(), self._name, asked.id, asked.correlation, asked.hops, 0.0,
+            VERSION, kind, tag, schema, new_id(), self._name, asked.id, asked.chain, asked.hops, 0.0,
             asked.trace, Trust.INTERNAL, "", 0, body, self._endpoint.epoch,
         )  # fmt: skip
         self._endpoint.send(asked.reply, reply)

@@ -106,9 +106,8 @@ class Speaker:
         if cause.hops >= HOPS_MOST:
             raise MessageRefused(f"the chain {cause.correlation} is {cause.hops} messages long: the limit", path="$[8]")
         body, form = (encode(message), _MSGPACK) if isinstance(message, Message) else _written(message)
-        made = new_id()
         return Envelope(
-            VERSION, kind, course.tag, course.schema, made, self._name, cause.id, cause.correlation or made,
+            VERSION, kind, course.tag, course.schema, new_id(), self._name, cause.id, cause.correlation,
             cause.hops + 1, deadline, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
             self._endpoint.epoch,
         )  # fmt: skip
@@ -119,8 +118,8 @@ class Speaker:
         message: "Message | Json",
         *,
         timeout: float = TELL_WITHIN,
-    ) -> None:
-        """Send `message` and do not wait for it to be handled: at most once.
+    ) -> str:
+        """Send `message`, do not wait for it to be handled, and return its id: at most once.
 
         Waits up to `timeout` seconds while 1,024 messages or 4 MiB of this cell already wait there.
 
@@ -136,6 +135,7 @@ class Speaker:
         envelope = self._envelope(_TELL, course, message)
         if not self._endpoint.tell_nowait(course.name, envelope):
             await self._endpoint.tell(course.name, envelope, timeout=timeout)
+        return envelope.id
 
     @overload
     async def ask(self, target: Handler[M, R], message: M, *, timeout: float = ...) -> R: ...

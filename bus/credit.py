@@ -90,12 +90,15 @@ class Returns:
 
     def __init__(self) -> None:
         self._taken: dict[tuple[str, str], list[int]] = {}
+        self._address = self._actor = ""
+        self._latest = [0, 0]
 
     def add(self, address: str, actor: str, size: int) -> bool:
         """Count one message; return whether this sender should be given its credit now."""
-        taken = self._taken.get((address, actor))
-        if taken is None:
-            taken = self._taken[address, actor] = [0, 0]
+        taken = self._latest
+        if address != self._address or actor != self._actor:  # most often it is the same sender again
+            self._address, self._actor = address, actor
+            taken = self._latest = self._taken.setdefault((address, actor), [0, 0])
         taken[0] += 1
         taken[1] += size
         return taken[0] >= RETURN_AT or taken[1] >= _RETURN_BYTES
@@ -104,4 +107,5 @@ class Returns:
         """Return and forget all: address, actor, messages, bytes."""
         drained = [(address, actor, count, size) for (address, actor), (count, size) in self._taken.items()]
         self._taken.clear()
+        self._address = self._actor = ""
         return drained

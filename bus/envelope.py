@@ -59,6 +59,11 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body: msgspec.Raw = EMPTY
     epoch: int = 0
 
+    @property
+    def chain(self) -> str:
+        """The id of the first message of its chain: its own, if nothing else is said."""
+        return self.correlation or self.id
+
 
 class ErrorBody(msgspec.Struct, frozen=True):
     """An error as it travels."""
