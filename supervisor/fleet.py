@@ -20,6 +20,7 @@ from .cell import Cell
 from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
+from .loop_watch import watching
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
@@ -101,13 +102,15 @@ class Fleet(Speaker):
             reports = Reports(self.records.take, clock=clock)
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(reports.run)
+            patience = max((spec.health.silent_after for spec in self.specs), default=3.0)
+            await stack.enter_async_context(watching(reports.put, subject="main", silent_after=patience))
             epoch = await self.records.epochs.next("main")
             homes = {spec.name: "main" for spec in self.specs}
             cell = await stack.enter_async_context(
                 Cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put).running()
             )
-            for spec in self.specs:
-                await cell.add(spec)
+            await cell.open(self.specs)
+            cell.begin()
             await endpoint.answer_where(lambda actor: "up" if actor in cell.hosts else "unknown")
             await bus.flush()
             yield access
