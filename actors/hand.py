@@ -26,6 +26,8 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     since: float
     scope: anyio.CancelScope
     progressed: float
+    until: float = 0.0
+    """When nobody waits for it any more; 0.0: nobody said. Kept in monotonic seconds: the wall clock may jump."""
     handler: Any = None
     """The handler's coroutine: where it stands is the evidence if it comes no further."""
     waits: tuple[Wait, ...] = ()
@@ -46,6 +48,7 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     def allow(self, seconds: float) -> None:
         """Move all limits on: it could not come further while its process did not run."""
         self.progressed += seconds
+        self.until += seconds if self.until else 0.0
         self.stopped += seconds
         for wait in self.waits:
             wait.until += seconds

@@ -260,7 +260,9 @@ class Host:
     def take_in_hand(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
         """Note that a handler is about to run."""
         now = self.clock.monotonic()
-        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now)
+        deadline = letter.envelope.deadline
+        until = now + deadline - self.clock.now() if deadline else 0.0
+        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now, until)
         self.flight.taken(letter.slot)
         return hand
 
@@ -285,9 +287,9 @@ class Host:
         """Cancel what is in hand past its deadline: whoever asked is gone without a word."""
         if not self.in_hand:
             return
-        now = self.clock.now()
+        now = self.clock.monotonic()
         for hand in list(self.in_hand.values()):
-            if 0.0 < hand.letter.envelope.deadline < now and hand.letter.envelope.kind == Kind.ASK:
+            if 0.0 < hand.until < now and hand.letter.envelope.kind == Kind.ASK:
                 hand.scope.cancel()
 
     def allow(self, seconds: float) -> None:

@@ -220,7 +220,9 @@ class TestStage:
 
 
 def test_the_kit_exports_what_it_says() -> None:
-    assert sorted(callboard.testing.__all__) == ["Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage"]
+    assert sorted(callboard.testing.__all__) == [
+        "CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage",
+    ]  # fmt: skip
     assert all(getattr(callboard.testing, name).__name__ == name for name in callboard.testing.__all__)
     assert isinstance(MemoryBroker().faults, Faults)
     with pytest.raises(AttributeError, match=r"module 'callboard\.testing' has no attribute 'Mock'"):

@@ -10,6 +10,7 @@ from callboard import Actor, ActorSpec, BadActor, Context, Grant, Message, Stall
 from callboard.actors import Health
 from callboard.actors.evidence import stack_of
 from callboard.actors.host import STOP_WITHIN, Host
+from callboard.clock import SystemClock
 from callboard.testing import ManualClock, Probe, Stage
 
 HEALTH = Health(silent_after=3.0, stalled_after=60.0)
@@ -161,6 +162,38 @@ async def test_a_wait_has_a_sensible_limit(up_to: float) -> None:
 
     async with Stage([Odd]) as stage:
         assert await stage.ask(Odd.go, Go(how="")) == Done(made=1)
+
+
+class JumpingClock(SystemClock):
+    """The machine's clock, whose wall time somebody sets."""
+
+    jump = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.jump
+
+
+@pytest.mark.parametrize("jump", [-365 * 86_400.0, -3600.0, 3600.0, 365 * 86_400.0])
+async def test_a_jump_of_the_wall_clock_ends_no_handler_and_no_wait(jump: float) -> None:
+    never, clock = anyio.Event(), JumpingClock()
+    spec = ActorSpec(actor=Worker, name="worker", cell="main", options=never, health=HEALTH, may=Worker.may)
+    async with Stage([spec], clock=clock) as stage, anyio.create_task_group() as tasks:
+        answers: list[Done] = []
+
+        async def ask() -> None:
+            answers.append(await stage.ask(Worker.go, Go(how="wait"), timeout=30.0))
+
+        tasks.start_soon(ask)
+        await stage.wait_until(lambda: stage.row("worker").state == "waiting")
+        clock.jump = jump
+        host = stage.host("worker")
+        host.end_overdue()
+        assert not host.end_stalled()
+        await anyio.wait_all_tasks_blocked()
+        assert stage.row("worker").state == "waiting"
+        never.set()
+    assert len(answers) == 1
+    assert not stage.events
 
 
 async def test_a_stack_goes_down_to_what_is_awaited_and_ends() -> None:
