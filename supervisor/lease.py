@@ -77,7 +77,7 @@ async def hold_lease(
                 return
             try:
                 async with background() as tasks:
-                    tasks.start_soon(_keep, lease, records, clock, lost, expect)
+                    tasks.start_soon(_keep, lease, state.fleet, records, clock, lost, expect)
                     yield
             finally:
                 expect(0.0)
@@ -107,7 +107,7 @@ async def _take(
     return lease
 
 
-async def _keep(lease: Lease, records: Records, clock: Clock, lost: Lost, expect: Expect) -> None:
+async def _keep(lease: Lease, fleet: str, records: Records, clock: Clock, lost: Lost, expect: Expect) -> None:
     """Renew it again and again; say so once when that is over."""
     terms, why = Terms(lease.ttl), ""
     while not why:
@@ -115,7 +115,7 @@ async def _keep(lease: Lease, records: Records, clock: Clock, lost: Lost, expect
         await clock.sleep(min(terms.renew_every, max(0.0, lease.left - terms.margin)))
         why = await _try(lease, terms)
     expect(max(lease.left - GUARD_WITH_LEFT, _LEAST))
-    await records.add("lease-lost", "lease", why, {"left": round(lease.left, 3)})
+    await records.add("lease-lost", fleet, why, {"left": round(lease.left, 3)})
     await lost(why, max(0.0, lease.left - KILL_WITH_LEFT))
 
 

@@ -78,25 +78,20 @@ def test_a_server_killed_three_times_costs_no_process_and_no_budget(daemon: Daem
 
 
 @pytest.mark.chaos
-def test_a_server_paused_until_all_are_deaf_costs_no_process_and_no_budget(daemon: Daemon) -> None:
+def test_a_server_paused_until_all_are_deaf_costs_no_process_no_budget_and_no_answer(daemon: Daemon) -> None:
     before = workers(daemon)
-    pause(daemon, NOTICED)
-    serves(daemon)
-    assert workers(daemon) == before, "nobody is silent only because the server was away"
-    assert (starts(daemon), crashes_of(daemon)) == ([1, 1], [0, 0])
-    heard_of_gap(daemon, "daemon", *CELLS)
-
-
-@pytest.mark.chaos
-def test_a_question_in_hand_outlives_a_pause_of_the_server(daemon: Daemon) -> None:
     done: list[subprocess.CompletedProcess[str]] = []
-    thread = threading.Thread(target=lambda: done.append(ask(daemon, wait=NOTICED + 4.0)))
+    thread = threading.Thread(target=lambda: done.append(ask(daemon, wait=NOTICED + 2.0)))
     thread.start()
     daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
     pause(daemon, NOTICED)
+    serves(daemon)
     thread.join(timeout=40)
     assert done[0].returncode == 0, done[0].stderr
     assert json.loads(done[0].stdout)["text"] == "HI"
+    assert workers(daemon) == before, "nobody is silent only because the server was away"
+    assert (starts(daemon), crashes_of(daemon)) == ([1, 1], [0, 0])
+    heard_of_gap(daemon, "daemon", *CELLS)
 
 
 @pytest.mark.chaos

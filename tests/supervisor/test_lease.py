@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,6 +111,27 @@ def test_a_killed_daemon_takes_its_own_lease_at_once_and_another_only_after_its_
 
 
 @pytest.mark.chaos
+def test_a_daemon_that_comes_back_at_once_lets_the_old_cells_end_first(
+    jetstream: int, make_on: Callable[[str, int], Daemon]
+) -> None:
+    """On an outside NATS nothing else holds the new cells up while the old ones finish what they have in hand."""
+    daemon = make_on("one", jetstream).start()
+    long = '{"type": "Question", "text": "hi", "wait": 60.0}'
+    command = [sys.executable, "-m", "callboard.supervisor.cli", "ask", "desk", long, "--timeout", "60"]
+    with subprocess.Popen(command, cwd=daemon.folder, stderr=subprocess.DEVNULL) as asking:
+        daemon.wait(lambda: daemon.row("desk")["in_hand"] == ["Question"], "the question to be in hand")
+        old = daemon.running("callboard.supervisor.worker")
+        daemon.process.kill()
+        daemon.process.wait()
+        daemon.start()
+        new = daemon.running("callboard.supervisor.worker")
+        asking.kill()
+    assert len(new) == 2
+    assert not {*old} & {*new}
+    assert daemon.run(*HI).returncode == 0
+
+
+@pytest.mark.chaos
 def test_a_daemon_that_cannot_renew_stops_its_fleet_before_another_may_start_it(
     jetstream: int, make_on: Callable[[str, int], Daemon], tmp_path: Path
 ) -> None:
@@ -176,6 +198,25 @@ def test_a_daemon_on_anothers_embedded_server_is_refused(daemon: Daemon, tmp_pat
     second = Daemon(folder, bus + FLEET)
     assert f"process {daemon.process.pid} on" in refused(second).stderr
     assert json.loads(daemon.run(*HI, "--json").stdout)["text"] == "HI"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_an_outside_server_paused_for_half_a_minute_costs_neither_lease_nor_process(
+    run_server: Callable[[str], int], make_on: Callable[[str, int], Daemon], tmp_path: Path
+) -> None:
+    daemon = make_on("one", run_server(f'jetstream {{ store_dir: "{tmp_path / "stream"}" }}')).start()
+    before = sorted(daemon.running("callboard.supervisor.worker"))
+    [server] = _servers(tmp_path / "outside.conf")
+    end = time.monotonic() + 30.0
+    os.kill(server, signal.SIGSTOP)
+    try:
+        daemon.wait(lambda: time.monotonic() > end, "the pause to be over", within=31.0)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    daemon.wait(lambda: daemon.run(*HI).returncode == 0, "desk to answer")
+    assert sorted(daemon.running("callboard.supervisor.worker")) == before
+    assert daemon.json("events", "--kind", "lease-lost") == []
 
 
 def _servers(config: Path) -> list[int]:
