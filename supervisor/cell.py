@@ -1,17 +1,13 @@
-"""A cell: the actors that share one event loop, kept alive one by one.
+"""A cell: the actors that share one event loop, kept alive as its plan says, one by one where it says nothing.
 
-Each replica is a child of its own (one_for_one); the crashes of an actor's replicas count against one budget. A cell
-lives in a process of its own under the daemon, or inside a Python program under :class:`~callboard.Fleet`.
+A cell lives in a process of its own under the daemon, or inside a Python program under :class:`~callboard.Fleet`.
 """
 
-import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import (
@@ -19,21 +15,15 @@ from callboard.actors import (
     Actor,
     ActorSpec,
     ActorStopped,
-    BadActor,
-    Crashed,
     Discovery,
     Flight,
     Grant,
     Host,
     InHand,
     Letter,
-    PermissionDenied,
-    Replica,
     Row,
-    spec_of,
     stack_of,
 )
-from callboard.actors import VERBS as GRANT_VERBS
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
@@ -41,10 +31,14 @@ from callboard.errors import CallboardError, Detail
 from callboard.store import WorkingMemory
 
 from .beat import Beats
+from .family import Family
 from .files import Files, OpenFile
-from .reserved import is_reserved
-from .restart import decide_restart
+from .formation import CellTable
+from .keeper import Keeper
+from .plan import Begin, Held, Restarted, Revived
+from .pool import Life, end_within
 from .rounds import Rounds
+from .troupe import Troupe
 
 Report = Callable[[str, str, str, Detail], None]
 
@@ -64,10 +58,11 @@ class Upward(Protocol):
         """Say that the first real message since the start was handled."""
         ...
 
+    def escalate(self, why: str) -> None:
+        """Say that the actors are given up, all of them stopped: the process is to end."""
+        ...
 
-_CHILDREN_MOST = 10_000
-_END_WITHIN = 2.0
-"""Seconds that handlers have to clean up after they were cancelled."""
+
 _ENDS = frozenset({"down", "crashed", "held", "ended"})
 
 
@@ -88,16 +83,14 @@ class Cell:
     ) -> None:
         self.endpoint, self.clock, self.homes, self.flight = endpoint, clock, homes, flight
         self.hosts: dict[str, Host] = {}
+        self.node: Keeper
+        """Keeps the actors of the fleet file, from :meth:`open` on."""
         self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
-        self._rounds = Rounds(self.hosts, flight, self.beats, wedged=self._wedged, served=self._served)
+        self._family = Family(self.hosts, homes, endpoint.cell)
         self._tasks: TaskGroup
         self._files: Files
-        self._crashes: dict[str, tuple[float, ...]] = {}
-        self._scopes: dict[str, set[anyio.CancelScope]] = {}
-        self._pauses: dict[str, set[anyio.CancelScope]] = {}
-        self._turns: dict[str, object] = {}
-        self._ended = anyio.Event()
+        self._troupe: Troupe
         endpoint.on_notice(self._on_notice)
 
     # --- services to hosts
@@ -135,23 +128,34 @@ class Cell:
 
     async def spawn(self, parent: Host, actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of `parent`; the same again is no change."""
-        known = self.hosts.get(name)
-        if known is not None and known.parent == parent.name and known.spec.actor is actor:
-            return name
-        if known is not None or name in self.homes or is_reserved(name):
-            raise BadActor(f"{parent.name} cannot spawn {name!r}: the name is taken", actor=parent.name)
-        if len(self.hosts) >= _CHILDREN_MOST:
-            raise BadActor(f"cell {self.endpoint.cell} has {_CHILDREN_MOST} actors: the limit", cell=self.endpoint.cell)
-        granted = actor.may if may is None else may
-        _check_subset(parent, name, granted)
-        spec = msgspec.structs.replace(spec_of(actor, cell=self.endpoint.cell), name=name, may=granted)
-        await self.add(spec, parent=parent.name)
+        if self._troupe.ends:
+            raise ActorStopped(f"{parent.name} cannot spawn {name}: its cell stops", actor=parent.name)
+        spec = self._family.admit(parent, actor, name=name, may=may)
+        if spec is not None:
+            await self.add(spec, parent=parent.name)
         return name
 
     # --- keeping them alive
 
-    async def add(self, spec: ActorSpec, *, parent: str = "", handover: bool = False) -> Host:
-        """Open an actor's address and keep its replicas alive from now on."""
+    async def open(
+        self, specs: Sequence[ActorSpec], *, formation: CellTable | None = None, handover: bool = False
+    ) -> list[Host]:
+        """Open the addresses of the fleet file's actors, who live and die as `formation` says from :meth:`begin` on."""
+        hosts = [await self._open(spec, handover=handover) for spec in specs]
+        self.node = self._troupe.keep(hosts, formation)
+        return hosts
+
+    def begin(self) -> None:
+        """Start them."""
+        self.node.tell(Begin())
+
+    async def add(self, spec: ActorSpec, *, parent: str = "") -> Host:
+        """Open the address of an actor that belongs to no other, and keep it alive from now on."""
+        host = await self._open(spec, parent=parent)
+        self._troupe.keep([host], None).tell(Begin())
+        return host
+
+    async def _open(self, spec: ActorSpec, *, parent: str = "", handover: bool = False) -> Host:
         host = Host(spec, self, parent=parent)
         if handover:
             host.wait_for_handover()
@@ -161,85 +165,38 @@ class Cell:
         except BaseException:
             del self.hosts[spec.name]
             raise
-        self._begin(host)
         return host
 
-    def _begin(self, host: Host) -> None:
-        host.state = "starting"
-        turn = self._turns[host.name] = object()
-        for _ in range(host.spec.replicas):
-            self._tasks.start_soon(self._keep, host, turn)
-
-    async def _keep(self, host: Host, turn: object) -> None:
-        """Run one replica again and again, until it ended or the actor is held; a revival begins another turn."""
-        while self._goes_on(host, turn):
-            why = await self._run(host)
-            if not self._goes_on(host, turn):
-                if why is not None:
-                    self.report("actor-crashed", host.name, why)
-                break
-            if why is None:  # restarted by hand
-                host.restarts += 1
-                continue
-            decision = decide_restart(
-                host.spec.restart,
-                "crashed",
-                crashes=self._crashes.get(host.name, ()),
-                intensity=host.spec.intensity,
-                now=self.clock.monotonic(),
-                chance=random.random(),  # noqa: S311 - jitter
-            )
-            self._crashes[host.name] = decision.crashes
-            self._say_down(host, why)
-            if decision.do == "hold":
-                self.hold(
-                    host.name,
-                    why=f"{len(decision.crashes)} crashes within {host.spec.intensity.within:g} s: {why}",
-                )
-                break
-            if decision.do == "end":
-                self._end(host, why)
-                break
-            host.restarts += 1
-            host.state = "restarting"
-            await self._pause(host, decision.delay)
-
-    def _goes_on(self, host: Host, turn: object) -> bool:
-        """Return whether the replicas of this turn are to run: not once it is held, drained or ended."""
-        return not host.mailbox.closed and self._turns.get(host.name) is turn
-
-    async def _pause(self, host: Host, seconds: float) -> None:
-        """Wait before the next start; a person's hand cuts it short."""
-        pauses = self._pauses.setdefault(host.name, set())
-        with anyio.CancelScope() as scope:
-            pauses.add(scope)
-            try:
-                await self.clock.sleep(seconds)
-            finally:
-                pauses.discard(scope)
-
-    async def _run(self, host: Host) -> str | None:
-        """Run one replica to its end; return why it crashed, or None if it was told to end or to start again."""
-        scopes = self._scopes.setdefault(host.name, set())
-        with anyio.CancelScope() as scope:
-            scopes.add(scope)
-            try:
-                await Replica(host).run()
-            except Crashed as crash:
-                return str(crash)
-            finally:
-                scopes.discard(scope)
-                self._ended.set()
-        return None
-
-    def _interrupt(self, actor: str) -> None:
-        for scope in [*self._scopes.get(actor, ()), *self._pauses.get(actor, ())]:
-            scope.cancel()
-
-    def _say_down(self, host: Host, why: str) -> None:
+    def say_down(self, host: Host, why: str) -> None:
+        """Record a crash, end who was spawned, and tell all who care."""
         self.report("actor-crashed", host.name, why)
-        self._end_children(host, "crashed")
+        self.end_children(host, "crashed")
         self._notify(NoticeBody(host.name, "crashed", why[:500], self._epoch))
+
+    def put_down(self, host: Host, why: str) -> None:
+        """Refuse an actor's messages until :meth:`raise_up`."""
+        host.hold(why)
+        self.end_children(host, "is held")
+        self.report("actor-held", host.name, why)
+        self._notify(NoticeBody(host.name, "held", why[:500], self._epoch))
+
+    def raise_up(self, host: Host) -> None:
+        """Take an actor's messages again."""
+        host.revive()
+        self.report("actor-revived", host.name, "revived by hand")
+        self._notify(NoticeBody(host.name, "up", "", self._epoch))
+
+    def give_up(self, why: str) -> None:
+        """Pass on that the plan is at its end; where nobody is above, say so."""
+        if self.node.plan.top:
+            self.report("group-held", self.endpoint.cell, why)
+        elif self._upward is not None:
+            self._upward.escalate(why)
+        else:
+            self.report("cell-escalated", self.endpoint.cell, why)
+            for kid in self.node.state.kids:
+                if kid.name in self.hosts:
+                    self.put_down(self.hosts[kid.name], why)
 
     def _say_gap(self) -> None:
         """Tell all who speak to our actors that we were cut off: what they sent meanwhile may be lost."""
@@ -259,32 +216,27 @@ class Cell:
             for host in list(self.hosts.values()):
                 host.saw_down(notice.actor, notice.why)
 
-    def _end_children(self, parent: Host, what: str) -> None:
+    def end_children(self, parent: Host, what: str) -> None:
         """End the children before their parent starts again: it will spawn them anew, under the same names."""
-        for child in [host for host in self.hosts.values() if host.parent == parent.name]:
-            self._end(child, f"its parent {parent.name} {what}")
+        for child in self._family.children(parent.name):
+            self.take_away(child, f"its parent {parent.name} {what}")
 
-    def _end(self, host: Host, why: str) -> None:
+    def take_away(self, host: Host, why: str) -> None:
         """Take an actor away for good. Its name is free at once; what it owes is answered soon after."""
         if self.hosts.get(host.name) is host:
             del self.hosts[host.name]
-            self._turns.pop(host.name, None)
-            self._crashes.pop(host.name, None)
-            self._end_children(host, "ended")
-            runs, pauses = self._scopes.pop(host.name, set()), self._pauses.pop(host.name, set())
-            self._tasks.start_soon(self._close, host, runs, pauses, self._files.leave(host.name), why)
+            life = self._troupe.drop(host.name)
+            self.end_children(host, "ended")
+            self._tasks.start_soon(self._close, host, life, self._files.leave(host.name), why)
 
-    async def _close(
-        self, host: Host, runs: set[anyio.CancelScope], pauses: set[anyio.CancelScope], file: OpenFile | None, why: str
-    ) -> None:
+    async def _close(self, host: Host, life: Life, file: OpenFile | None, why: str) -> None:
         await host.close(why)
-        for scope in [*runs, *pauses]:
+        for scope in [*life.runs, *life.pauses]:
             scope.cancel()
         self.report("actor-ended", host.name, why)
         self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
         if file is not None:
-            with anyio.move_on_after(_END_WITHIN):
-                await self._wait_all_ended(runs)
+            await end_within(life, 0.0)
             await file.close()
 
     # --- a person's hand
@@ -303,28 +255,22 @@ class Cell:
             return
         self.report("actor-restarted", actor, "restarted by hand")
         self._notify(NoticeBody(actor, "crashed", "restarted by hand", self._epoch))
-        self._end_children(host, "was restarted")
-        self._interrupt(actor)
+        self.end_children(host, "was restarted")
+        self._troupe.tell(actor, Restarted(actor))
+        self._troupe.interrupt(actor)
 
     def hold(self, actor: str, *, why: str) -> None:
         """Stop `actor` and refuse its messages until it is revived."""
-        host = self._host(actor)
-        host.hold(why)
-        self._end_children(host, "is held")
-        self._interrupt(actor)
-        self.report("actor-held", actor, why)
-        self._notify(NoticeBody(actor, "held", why[:500], self._epoch))
+        self._host(actor)
+        self._troupe.tell(actor, Held(actor, why))
+        self._troupe.interrupt(actor)
 
     def revive(self, actor: str) -> None:
-        """End a hold, with a fresh budget."""
+        """End a hold, with a fresh budget; where the whole cell is held, of all."""
         host = self._host(actor)
-        if not host.held:
-            return
-        self._crashes.pop(actor, None)
-        host.revive()
-        self._begin(host)
-        self.report("actor-revived", actor, "revived by hand")
-        self._notify(NoticeBody(actor, "up", "", self._epoch))
+        if host.held:
+            self.raise_up(host)
+            self._troupe.tell(actor, Revived(actor))
 
     def pardon(self, actor: str, digest: str) -> None:
         """Refuse a message's content no longer."""
@@ -336,29 +282,12 @@ class Cell:
         return [host.row() for host in self.hosts.values()]
 
     async def drain(self) -> None:
-        """Leave all addresses, let what is in hand end within each actor's ``drain_for``, answer the rest."""
-        async with anyio.create_task_group() as tasks:
-            for host in reversed(list(self.hosts.values())):
-                tasks.start_soon(self._drain, host)
-
-    async def _drain(self, host: Host) -> None:
-        host.state = "draining"
-        await host.leave()
-        host.answer_all(ActorStopped(f"{host.name} did not come to this message: the fleet stops", actor=host.name))
-        runs = self._scopes.get(host.name, set())
-        with anyio.move_on_after(host.spec.health.drain_for):
-            await self._wait_all_ended(runs)
-        self._interrupt(host.name)
-        with anyio.move_on_after(_END_WITHIN):
-            await self._wait_all_ended(runs)
-        host.state = "stopped"
-
-    async def _wait_all_ended(self, runs: set[anyio.CancelScope]) -> None:
-        """Wait until each of the replicas has taken its scope out of `runs`."""
-        while runs:
-            if self._ended.is_set():  # never replace one that somebody waits for
-                self._ended = anyio.Event()
-            await self._ended.wait()
+        """Stop all, those of the fleet file in reverse order: what is in hand may end, the rest is answered."""
+        for host in self.hosts.values():
+            host.state = "draining"
+        await self._troupe.end()
+        for host in reversed(list(self.hosts.values())):
+            await host.close("its cell stops")
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Cell", None]:
@@ -367,17 +296,11 @@ class Cell:
             files = await stack.enter_async_context(background())
             self._files = Files(self._state, epoch=self._epoch, clock=self.clock, tasks=files)
             self._tasks = await stack.enter_async_context(background())
-            self._tasks.start_soon(self._rounds.run)
+            self._troupe = Troupe(self, self._tasks)
+            rounds = Rounds(
+                self.hosts, self.flight, self.beats, wedged=self._wedged, served=self._served, look=self._troupe.look
+            )
+            self._tasks.start_soon(rounds.run)
             self.endpoint.bus.on_gap(self._say_gap)
             await stack.enter_async_context(Discovery(self.endpoint, self.hosts))
             yield self
-
-
-def _check_subset(parent: Host, name: str, granted: Grant) -> None:
-    for verb in GRANT_VERBS:
-        for target in getattr(granted, verb):
-            if not parent.grant.allows(verb, target):
-                raise PermissionDenied(
-                    f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself",
-                    actor=parent.name,
-                )

@@ -1,6 +1,9 @@
-"""One cell in the daemon's care: its process kept alive, its actors' addresses never without an answer."""
+"""One cell in the daemon's care: one life of its process at a time, its actors' addresses never without an answer.
 
-import random
+When it is to live, to stop or to be held, its group says. At a death the order is: the understudies listen, the debts
+of the dead are answered, all hear of it, and then the group is told.
+"""
+
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +19,23 @@ from callboard.guardian import Guardian
 
 from .coroner import Coroner
 from .incarnation import KILL_AFTER, End, Incarnation, Limits
+from .plan import Event, Exited, Served
 from .process import CellOrder
 from .records import Records
-from .restart import Decision, Exit, decide_restart
 from .understudy import Understudy
 
 REAPED_WITHIN: Final = 5.0
 AGAIN_AFTER: Final = 0.5
 """Seconds until an understudy that found no bus tries again."""
+STAND_IN_WITHIN: Final = 2.0
+"""Seconds in which the understudies are at their places before a process is told to stop."""
 BY_HAND: Final = "held by hand"
 CellState = Literal["starting", "up", "restarting", "held", "ended"]
 MakeOrder = Callable[[str, int], CellOrder]
 
 
 class Charge:
-    """Keeps one cell. `keep` runs in a task of its own; the other methods are called by the daemon."""
+    """Has one cell live. `keep` runs in a task of its own; what it does, `start`, `end_life` and `hold` say."""
 
     def __init__(
         self, name: str, specs: list[ActorSpec], *, endpoint: Endpoint, records: Records, guardian: Guardian,
@@ -48,6 +53,8 @@ class Charge:
         """The latest row of each actor, as its cell's beat said."""
         self.settled = anyio.Event()
         """Set when the cell is up, or held, for the first time."""
+        self.tell: Callable[[Event], object] = _nobody
+        """Who is told what becomes of it: the keeper of its group."""
         homes = {spec.name: spec.cell for spec in specs}
         self.understudies = {
             spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs
@@ -61,20 +68,18 @@ class Charge:
         """Actors held by a person; a death of the process does not revive them."""
         self.why_held = ""
         """Why the whole cell is held; empty while it is not."""
-        self._crashes: tuple[float, ...] = ()
+        self._next: Literal["", "start", "hold"] = ""
+        self._called = anyio.Event()
+        self._told = anyio.Event()
         self._stop = anyio.Event()
-        self._revived = anyio.Event()
+        self._last = ""
+        """How its last process ended."""
+        self._served_by = ""
 
     @property
     def pid(self) -> int:
         """The process id, or 0 when there is none."""
         return self.life.pid if self.life else 0
-
-    @property
-    def crashes(self) -> int:
-        """Deaths that still count against the budget."""
-        now = self._clock.monotonic()
-        return sum(now - at < self.intensity.within for at in self._crashes)
 
     @property
     def restart_type(self) -> Restart:
@@ -103,35 +108,101 @@ class Charge:
             understudy.why_held = BY_HAND if name in self.held else ""
             await understudy.take_over()
 
+    # --- what its group orders
+
+    def start(self) -> None:
+        """Begin a life. Exited is told when it is over and answered for."""
+        self.why_held = ""
+        for name, understudy in self.understudies.items():
+            understudy.why_held = BY_HAND if name in self.held else ""
+        if self.state == "held":
+            self.state = "restarting"
+        self._told = anyio.Event()
+        self._call("start")
+
+    def end_life(self) -> None:
+        """Let its process finish what it has in hand, and end; the understudies keep what comes meanwhile."""
+        self._told.set()
+
+    def hold(self, why: str) -> None:
+        """Refuse all messages until the next start."""
+        self.state, self.why_held = "held", why
+        for understudy in self.understudies.values():
+            understudy.hold(why)
+        self.settled.set()
+        self._call("hold")
+
+    def leave_be(self) -> None:
+        """Take note that it will not come back by itself: it ended well, or is temporary."""
+        self.hold(f"{self._last}; restart = {self.restart_type!r}")
+
+    def _call(self, order: Literal["start", "hold"]) -> None:
+        self._next = order
+        self._called.set()
+
+    # --- what is done
+
     async def keep(self) -> None:
-        """Run the cell's process again and again until it is stopped; `ended` is set however this ends."""
+        """Do what is ordered until it is stopped; `ended` is set however this ends."""
         try:
-            while not self._stop.is_set():
-                end = await self._run_once()
-                if not self._stop.is_set():
-                    await self._after(end)
-                elif end.code != 0:  # killed at the end of its time: who still waits for it must hear
-                    await self._bury(end, blame=False)
-                    await self._notify("down", f"cell {self.name} {end.why}")
+            while order := await self._ordered():
+                if order == "start":
+                    await self._live()
+                elif not self._stop.is_set():
+                    await self._say_held()
         finally:
             self.state = "ended"
             self.ended.set()
 
-    async def _run_once(self) -> End:
+    async def _ordered(self) -> Literal["", "start", "hold"]:
+        while not self._next and not self._stop.is_set():
+            self._called = anyio.Event()
+            await self._called.wait()
+        order, self._next = self._next, ""
+        return order
+
+    async def _live(self) -> None:
+        """Live one life, from its start to the moment when the group is told of its end."""
+        if self._stop.is_set():
+            self.tell(Exited(self.name, "normal"))
+            return
         self.epoch = await self._records.epochs.next(self.name)
         self.started_at = self._clock.monotonic()
+        end = await self._run_once()
+        self._last = end.why
+        if not self._stop.is_set():
+            self.state = "held" if self.why_held else "restarting"
+            self.died_at = self._clock.monotonic()
+            await self._answer_for_dead(end)
+        elif end.code != 0:  # killed at the end of its time: who still waits for it must hear
+            await self._answer_once(end)
+        self.tell(Exited(self.name, end.how, end.why))
+        self.restarts += not self.why_held and not self._stop.is_set()
+
+    async def _run_once(self) -> End:
         order = self._make_order(self.name, self.epoch)
         self.life = life = Incarnation(
             order, log=self._log, guardian=self._guardian, limits=self.limits, clock=self._clock
         )
-        if self._stop.is_set():
-            life.process.send(signal.SIGTERM)
         detail: Detail = {"pid": life.pid, "epoch": self.epoch}
         await self._records.add("cell-started", self.name, f"started as process {life.pid}", detail)
         await self._fence()
-        end = await life.live()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_when_told, life)
+            end = await life.live()
+            tasks.cancel_scope.cancel()
         self.life = None
         return end
+
+    async def _end_when_told(self, life: Incarnation) -> None:
+        await self._told.wait()
+        if not self._stop.is_set():
+            try:
+                with anyio.move_on_after(STAND_IN_WITHIN):
+                    await self.stand_in()
+            except CallboardError as error:
+                await self._records.add("stand-in-failed", self.name, error.text, {"code": error.code})
+        life.end()
 
     async def _fence(self) -> None:
         """Tell all that from now on nothing is believed that an older process of this cell says."""
@@ -139,21 +210,6 @@ class Charge:
             self._endpoint.notify(NoticeBody(self.name, "fence", "", self.epoch, cell=self.name))
         except CallboardError as error:
             await self._records.add("notice-lost", self.name, f"fence: {error.text}", {"code": error.code})
-
-    async def _after(self, end: End) -> None:
-        """Answer for the dead, then decide."""
-        self.state, self.died_at = "restarting", self._clock.monotonic()
-        self._revived = anyio.Event()  # before anything is awaited: who revives from now on is heard
-        await self._answer_for_dead(end)
-        decision = self._decide(end.how)
-        if decision.do == "restart":
-            self.restarts += 1
-            with anyio.move_on_after(decision.delay):
-                await self._revived.wait()
-        elif decision.do == "hold":
-            await self._hold(f"{len(self._crashes)} crashes within {self.intensity.within:g} s, the last: {end.why}")
-        else:
-            await self._hold(f"{end.why}; restart = {self.restart_type!r}")
 
     async def _bury(self, end: End, *, blame: bool) -> None:
         """Answer what the dead process held, and record how it ended, with the evidence."""
@@ -167,17 +223,12 @@ class Charge:
         }  # fmt: skip
         await self._records.add("cell-exited", self.name, text, detail)
 
-    def _decide(self, exited: Exit) -> Decision:
-        decision = decide_restart(
-            self.restart_type,
-            exited,
-            crashes=self._crashes,
-            intensity=self.intensity,
-            now=self._clock.monotonic(),
-            chance=random.random(),  # noqa: S311 - jitter
-        )
-        self._crashes = decision.crashes
-        return decision
+    async def _answer_once(self, end: End) -> None:
+        try:
+            await self._bury(end, blame=False)
+        except CallboardError as error:
+            await self._records.add("notice-lost", self.name, f"down: {error.text}", {"code": error.code})
+        await self._notify("down", f"cell {self.name} {end.why}")
 
     async def _answer_for_dead(self, end: End) -> None:
         """First the understudies, then the dead one's debts, then the news; while the bus is away, again and again."""
@@ -198,17 +249,10 @@ class Charge:
             with anyio.move_on_after(AGAIN_AFTER):
                 await self._stop.wait()
 
-    async def _hold(self, why: str) -> None:
-        self.state, self.why_held = "held", why
-        for understudy in self.understudies.values():
-            understudy.hold(why)
-        self.settled.set()
+    async def _say_held(self) -> None:
+        why = self.why_held
         await self._notify("held", why)
         await self._records.add("cell-held", self.name, why)
-        await self._revived.wait()
-        self.state, self.why_held = "restarting", ""
-        for name, understudy in self.understudies.items():
-            understudy.why_held = BY_HAND if name in self.held else ""
 
     async def _notify(self, what: str, why: str) -> None:
         try:
@@ -219,11 +263,6 @@ class Charge:
     def _tell_all(self, what: str, why: str) -> None:
         for spec in self.specs:
             self._endpoint.notify(NoticeBody(spec.name, what, why[:500], self.epoch))
-
-    def revive(self) -> None:
-        """End a hold or a backoff, with a fresh budget."""
-        self._crashes = ()
-        self._revived.set()
 
     def release(self, actor: str) -> None:
         """End a person's hold on `actor` while there is no process that knows of it."""
@@ -244,23 +283,32 @@ class Charge:
                 understudy.lost = 0
                 text = f"{lost} told messages were refused while it was down: more than an understudy keeps"
                 await self._records.add("messages-lost", name, text, {"count": lost})
-        self.state = "up"
+        if not self.why_held:  # it is held as it starts, and about to be stopped
+            self.state = "up"
         if self.life is not None:
             self.life.ready.set()
         self.settled.set()
 
-    async def recovered(self, actor: str) -> None:
-        """Take note that the first real message since a death was served: only now the restart counts as done."""
-        if self.died_at is not None:
-            seconds, self.died_at = self._clock.monotonic() - self.died_at, None
-            text = f"serves again: {actor} has handled a message, {seconds:.2f} s after the death"
-            detail: Detail = {"seconds": round(seconds, 3), "epoch": self.epoch}
-            await self._records.add("cell-recovered", self.name, text, detail)
+    def serves_again(self, actor: str) -> None:
+        """Take note that the first real message since the start was served: only now a restart counts as done."""
+        self._served_by = actor
+        self.tell(Served(self.name))
+
+    def recovery(self) -> tuple[str, Detail]:
+        """Return the story of its last recovery."""
+        died_at = self._clock.monotonic() if self.died_at is None else self.died_at
+        seconds, self.died_at = self._clock.monotonic() - died_at, None
+        text = f"serves again: {self._served_by} has handled a message, {seconds:.2f} s after the death"
+        return text, {"seconds": round(seconds, 3), "epoch": self.epoch}
+
+    def close(self) -> None:
+        """Begin no other life, and owe the dead no more than a word: the daemon stops."""
+        self._stop.set()
+        self._called.set()
 
     async def stop(self) -> None:
         """TERM, then KILL one second after the longest ``drain_for``; returns when the process has ended."""
-        self._stop.set()
-        self._revived.set()
+        self.close()
         if self.life is not None:
             self.life.process.send(signal.SIGTERM)
         with anyio.move_on_after(max(spec.health.drain_for for spec in self.specs) + KILL_AFTER):
@@ -275,3 +323,7 @@ class Charge:
         if self.life is not None:  # the task that waited for it was cancelled
             await self.life.process.wait()
             self.life = None
+
+
+def _nobody(_event: Event) -> None:
+    """Hear what is told before a group listens."""

@@ -18,8 +18,9 @@ from callboard.errors import CallboardError
 from callboard.names import checked
 
 from .errors import BadFleet
+from .formation import CellTable, GroupTable, check_formation
 from .reserved import CELL_NAME_MOST, RESERVED, is_reserved, keeper_of
-from .toml_lines import explain
+from .toml_lines import Fault, explain
 
 SILENT_LEAST: Final = 1.0
 """Seconds: ten beats."""
@@ -65,11 +66,13 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fleet: FleetTable
     bus: BusTable = BusTable()
     actor: list[ActorTable]
+    cell: list[CellTable] = []
+    group: list[GroupTable] = []
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
-    "intensity": Intensity, "may": Grant,
+    "intensity": Intensity, "may": Grant, "cell": CellTable, "group": GroupTable,
 }  # fmt: skip
 
 
@@ -83,6 +86,9 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     """As written, with names and cells filled in; this is what is sent to a cell."""
     home: Path
     """The folder of the fleet file."""
+    groups: tuple[GroupTable, ...] = ()
+    formations: tuple[CellTable, ...] = ()
+    """Of those cells that have a table of their own."""
 
     @property
     def cells(self) -> dict[str, list[ActorTable]]:
@@ -91,6 +97,10 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
         for table in self.tables:
             grouped.setdefault(table.cell, []).append(table)
         return grouped
+
+    def formation_of(self, cell: str) -> CellTable | None:
+        """Return the ``[[cell]]`` table of a cell, if it has one."""
+        return next((table for table in self.formations if table.name == cell), None)
 
     @property
     def homes(self) -> dict[str, str]:
@@ -113,9 +123,12 @@ def load_fleet(path: Path) -> FleetConfig:
     look_beside(home)
     try:
         tables, specs = _check(file)
-    except _Fault as fault:
+    except Fault as fault:
         raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
-    return FleetConfig(name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home)
+    return FleetConfig(
+        name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home,
+        groups=tuple(file.group), formations=tuple(file.cell),
+    )  # fmt: skip
 
 
 def look_beside(home: Path) -> None:
@@ -125,26 +138,21 @@ def look_beside(home: Path) -> None:
             sys.path.append(folder)
 
 
-class _Fault(Exception):
-    def __init__(self, text: str, at: str) -> None:
-        super().__init__(text)
-        self.text, self.at = text, at
-
-
 def _check(file: FleetFile) -> tuple[list[ActorTable], list[ActorSpec]]:
     _name(file.fleet.name, "fleet", "$.fleet.name")
     if not file.actor:
-        raise _Fault("a fleet has at least one [[actor]]", "$.actor")
+        raise Fault("a fleet has at least one [[actor]]", "$.actor")
     tables: list[ActorTable] = []
     specs: list[ActorSpec] = []
     for index, table in enumerate(file.actor):
         at = f"$.actor[{index}]"
         spec = spec_from(table, at=at)
         if spec.name in {known.name for known in specs}:
-            raise _Fault(f"two actors are named {spec.name!r}; give one a 'name'", f"{at}.use")
+            raise Fault(f"two actors are named {spec.name!r}; give one a 'name'", f"{at}.use")
         specs.append(spec)
         tables.append(msgspec.structs.replace(table, name=spec.name, cell=spec.cell))
     _check_targets(specs, tables)
+    check_formation(file.group, file.cell, {spec.cell: spec for spec in specs})
     return tables, specs
 
 
@@ -157,20 +165,20 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
     _name(cell, "cell", f"{at}.cell")
     if is_reserved(name):
         kept = f"not {sorted(RESERVED)}, nor {keeper_of('…')!r}"
-        raise _Fault(f"{name!r} is kept for the runtime: {kept}", f"{at}.name")
+        raise Fault(f"{name!r} is kept for the runtime: {kept}", f"{at}.name")
     if cell in RESERVED or len(cell) > CELL_NAME_MOST:
-        raise _Fault(
+        raise Fault(
             f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
             f"{at}.cell",
         )
     health = table.health
     if health.stalled_after <= health.silent_after:
-        raise _Fault(
+        raise Fault(
             f"stalled_after = {health.stalled_after} must be longer than silent_after = {health.silent_after}",
             f"{at}.health.stalled_after",
         )
     if health.silent_after < SILENT_LEAST:
-        raise _Fault(
+        raise Fault(
             f"silent_after = {health.silent_after} is below {SILENT_LEAST}: a busy machine misses some beats",
             f"{at}.health.silent_after",
         )
@@ -195,7 +203,7 @@ def _options(actor: type[Actor], given: dict[str, Any], at: str) -> Any:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         legal = ", ".join(actor.Options.__struct_fields__) or "none"
-        raise _Fault(f"{text}; legal: {legal}", f"{at}.options{path.rstrip('`')}") from error
+        raise Fault(f"{text}; legal: {legal}", f"{at}.options{path.rstrip('`')}") from error
 
 
 def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> None:
@@ -206,7 +214,7 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
         for verb in ("tell", "ask"):
             unknown = [name for name in getattr(spec.may, verb) if name not in names and name != "*"]
             if unknown:
-                raise _Fault(
+                raise Fault(
                     f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}",
                     f"$.actor[{index}].may.{verb}",
                 )
@@ -216,19 +224,19 @@ def _name(name: str, kind: Any, at: str) -> None:
     try:
         checked(name, kind)
     except CallboardError as error:
-        raise _Fault(error.text, at) from error
+        raise Fault(error.text, at) from error
 
 
 def _import(use: str, at: str) -> type[Actor]:
     module_name, colon, attribute = use.partition(":")
     if not colon or not attribute.isidentifier():
-        raise _Fault(f"{use!r} is not 'package.module:Class'", at)
+        raise Fault(f"{use!r} is not 'package.module:Class'", at)
     try:
         found = getattr(importlib.import_module(module_name), attribute, None)
     except CallboardError as error:
-        raise _Fault(f"{use}: {error}", at) from error
+        raise Fault(f"{use}: {error}", at) from error
     except Exception as error:
-        raise _Fault(f"{module_name} cannot be imported: {type(error).__name__}: {error}", at) from error
+        raise Fault(f"{module_name} cannot be imported: {type(error).__name__}: {error}", at) from error
     if not (isinstance(found, type) and issubclass(found, Actor)):
-        raise _Fault(f"{use!r} is no Actor class", at)
+        raise Fault(f"{use!r} is no Actor class", at)
     return found

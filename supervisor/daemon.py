@@ -30,6 +30,7 @@ from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
 from .errors import NotUp
+from .group import Group, groups_of
 from .lease import hold_lease
 from .messages import (
     ActorHealth,
@@ -40,15 +41,18 @@ from .messages import (
     Confine,
     Dead,
     Done,
+    Escalated,
     Kept,
     ListRows,
     Order,
     Pardon,
     Rows,
     Serves,
+    Settled,
     Wedged,
     dead_row,
 )
+from .plan import Started
 from .process import CellOrder
 from .records import Records, open_records
 from .remains import end_remains, keep_ledger
@@ -74,6 +78,7 @@ class Daemon:
         self.access: Access
         self.whereabouts: Whereabouts
         self.charges: dict[str, Charge] = {}
+        self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
         self._endpoint: Endpoint
@@ -115,11 +120,11 @@ class Daemon:
         if order.verb == "hold":
             raise NotUp(f"{order.actor} is {charge.state}: it can be held when it is up", actor=order.actor)
         if charge.pid:  # that process was told who is held when it was started
-            raise NotUp(f"cell {charge.name} of {order.actor} is starting: try again", actor=order.actor)
+            doing = "stopping" if charge.why_held else "starting"
+            raise NotUp(f"cell {charge.name} of {order.actor} is {doing}: try again", actor=order.actor)
         charge.release(order.actor)
-        charge.revive()
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
-        return Done(text=f"{order.actor}: its cell {charge.name} starts again")
+        return Done(text=f"{order.actor}: {self._group_of(charge).revive(charge.name)} starts again")
 
     async def hand_over(self, request: CellUp) -> Kept:
         """Give a new incarnation what was kept for one of its actors."""
@@ -133,7 +138,17 @@ class Daemon:
 
     async def cell_serves(self, message: Serves) -> None:
         """Take note that a cell has handled its first message."""
-        await self._current(message.cell, message.epoch).recovered(message.actor)
+        self._current(message.cell, message.epoch).serves_again(message.actor)
+
+    def cell_settled(self, message: Settled) -> None:
+        """Take note that each actor of a cell has started, or is held."""
+        self._current(message.cell, message.epoch).tell(Started(message.cell))
+
+    def cell_escalated(self, message: Escalated) -> None:
+        """Take note why a cell is about to end itself."""
+        life = self._current(message.cell, message.epoch).life
+        if life is not None:
+            life.given_up = message.why
 
     def condemn(self, message: Wedged) -> None:
         """End a process whose handler cannot be stopped."""
@@ -163,7 +178,8 @@ class Daemon:
         return ActorHealth(
             row=next(row for row in rows[charge.name] if row.actor == actor),
             limits=next(spec.health for spec in charge.specs if spec.name == actor),
-            signs=charge.life.signs if charge.life else None, crashes=charge.crashes, most=charge.intensity.most,
+            signs=charge.life.signs if charge.life else None,
+            crashes=self._group_of(charge).crashes(charge.name), most=charge.intensity.most,
             events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
         )  # fmt: skip
 
@@ -198,6 +214,9 @@ class Daemon:
                 return charge
         names = ", ".join(sorted(spec.name for spec in self.config.actors))
         raise NoSuchActor(f"no actor named {actor!r} in fleet {self.config.name!r}: {names}", actor=actor)
+
+    def _group_of(self, charge: Charge) -> Group:
+        return next(group for group in self.groups if charge.name in group.charges)
 
     # --- where an actor is
 
@@ -315,8 +334,10 @@ class Daemon:
             )  # fmt: skip
             self.charges[name] = charge
             await charge.stand_in()
-        for charge in self.charges.values():
             tasks.start_soon(charge.keep)
+        self.groups = groups_of(self.config, self.charges, clock=self._clock, tasks=tasks, report=self._reports.put)
+        for group in self.groups:
+            group.begin()
         self.state.publish(self.whereabouts)
 
     def _make_order(self, cell: str, epoch: int) -> CellOrder:
@@ -324,6 +345,7 @@ class Daemon:
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch, access=self.access,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
+            formation=config.formation_of(cell),
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},
@@ -338,8 +360,8 @@ class Daemon:
     async def _stop_cells(self) -> None:
         self.stop("the daemon ends")
         with anyio.CancelScope(shield=True):  # bounded by stop() itself: TERM, drain_for, KILL
-            for charge in reversed(list(self.charges.values())):
-                await charge.stop()
+            for group in reversed(self.groups):
+                await group.end()
             await self.records.add("daemon-stopped", self.config.name, self.why_stopped)
 
 

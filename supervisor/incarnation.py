@@ -11,7 +11,7 @@ from callboard.actors import FlightReader, place_of
 from callboard.clock import Clock
 from callboard.guardian import Guardian
 
-from .process import BUS_LOST, CellOrder, CellProcess, describe
+from .process import BUS_LOST, ESCALATED, CellOrder, CellProcess, describe
 from .restart import Exit
 from .stack_dump import dump_of
 from .verdict import STOPPED, Signs, judge_cell
@@ -52,6 +52,9 @@ class Incarnation:
         self.signs: Signs | None = None
         """What was seen of it last."""
         self.process = CellProcess(order, log, guardian)
+        self.given_up = ""
+        """Why it gives its actors up, as it said itself."""
+        self._told = anyio.Event()
         self._verdict, self._why = "", ""
         self._stack: list[str] = []
 
@@ -65,9 +68,14 @@ class Incarnation:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._kill_if_not_ready)
             tasks.start_soon(self._watch)
+            tasks.start_soon(self._end_when_told)
             code = await self.process.wait()
             tasks.cancel_scope.cancel()
         return self._end(code)
+
+    def end(self) -> None:
+        """Let it finish what it has in hand and end: SIGTERM, then SIGKILL when its time is up."""
+        self._told.set()
 
     def condemn(self, verdict: str, why: str, *, stack: list[str] | None = None) -> None:
         """Kill it for a reason; the first one counts."""
@@ -83,6 +91,12 @@ class Incarnation:
             return End(
                 pid=self.pid, code=code, how="crashed", verdict=self._verdict, why=why, place=place, stack=self._stack
             )
+        if self._told.is_set() and code <= 0:
+            why = "told to stop" if code == 0 else f"told to stop, and {describe(code)}"
+            return End(pid=self.pid, code=code, how="normal", verdict="stopped", why=why)
+        if code == ESCALATED:
+            why = f"{describe(code)}: {self.given_up or 'it did not say why'}"
+            return End(pid=self.pid, code=code, how="crashed", verdict="escalated", why=why)
         how: Exit = "normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed"
         return End(pid=self.pid, code=code, how=how, why=describe(code))
 
@@ -114,6 +128,13 @@ class Incarnation:
     async def _drain(self, why: str) -> None:
         """Let it finish what it has in hand, then end it: it will not be well again by itself."""
         self._verdict, self._why = "bloated", why
+        await self._term_and_kill()
+
+    async def _end_when_told(self) -> None:
+        await self._told.wait()
+        await self._term_and_kill()
+
+    async def _term_and_kill(self) -> None:
         self.process.send(signal.SIGTERM)
         await anyio.sleep(self._limits.drain_for + KILL_AFTER)
         self.process.send(signal.SIGKILL)

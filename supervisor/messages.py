@@ -135,6 +135,21 @@ class Serves(Message):
     actor: str
 
 
+class Settled(Message):
+    """Each actor of this cell has started, or is held."""
+
+    cell: str
+    epoch: int
+
+
+class Escalated(Message):
+    """The actors of this cell are given up; its process is about to end."""
+
+    cell: str
+    epoch: int
+    why: str
+
+
 class ShowAutopsy(Message):
     """``callboard autopsy CELL``."""
 

@@ -19,10 +19,13 @@ from callboard.guardian import Guardian
 
 from .access import Access
 from .config import ActorTable
+from .formation import CellTable
 
 LOG_MOST: Final = 10 * 1024 * 1024
 BUS_LOST: Final = 75
 """Exit code of a cell that ended itself because its connection was gone (EX_TEMPFAIL)."""
+ESCALATED: Final = 70
+"""Exit code of a cell that ended itself because its actors were given up (EX_SOFTWARE)."""
 
 
 class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,7 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     homes: dict[str, str]
     actors: list[ActorTable]
+    formation: CellTable | None = None
     held: list[str] = []
     """Actors that a person holds: they take no messages until they are revived."""
     fences: dict[str, int] = {}
@@ -111,4 +115,8 @@ def describe(code: int) -> str:
     if code < 0:
         named = {number.value: number.name for number in signal.Signals}  # not all: most real-time ones have no name
         return f"killed by {named.get(-code, f'signal {-code}')}"
-    return {0: "ended", BUS_LOST: "ended itself: its connection to the bus was lost"}.get(code, f"exit code {code}")
+    words = {
+        0: "ended", BUS_LOST: "ended itself: its connection to the bus was lost",
+        ESCALATED: "ended itself: its actors were given up",
+    }  # fmt: skip
+    return words.get(code, f"exit code {code}")

@@ -35,9 +35,11 @@ class Rounds:
     """The rounds of one cell."""
 
     def __init__(
-        self, hosts: Mapping[str, Host], flight: Flight, beats: Beats, *, wedged: Wedged, served: Served
-    ) -> None:
+        self, hosts: Mapping[str, Host], flight: Flight, beats: Beats, *, wedged: Wedged, served: Served,
+        look: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._hosts, self._flight, self._beats, self._wedged, self._served = hosts, flight, beats, wedged, served
+        self._others_look = look
         self._serves = False
         self.lag = 0.0
         """By how many seconds the latest round was late."""
@@ -53,6 +55,7 @@ class Rounds:
             self._flight.sweep()
             number += 1
             self._look(stalls=number % _STALLS_EVERY == 0)
+            self._others_look()
             if number % _BEATS_EVERY == 0:
                 self._beats.say(self._hosts, lag=self.lag)
             if not self._serves and (actor := self._who_served()):

@@ -17,6 +17,7 @@ from .messages import (
     Confine,
     Dead,
     Done,
+    Escalated,
     EventList,
     Kept,
     ListActors,
@@ -29,6 +30,7 @@ from .messages import (
     Release,
     Rows,
     Serves,
+    Settled,
     ShowAutopsy,
     ShowHealth,
     Stop,
@@ -90,6 +92,17 @@ class Supervisor(Actor):
     async def serves(self, message: Serves, _ctx: Context) -> None:
         """Take note that a cell has handled its first message."""
         await self.options.cell_serves(message)
+
+    @receive
+    async def settled(self, message: Settled, _ctx: Context) -> None:
+        """Take note that each actor of a cell has started."""
+        self.options.cell_settled(message)
+
+    @receive
+    async def escalated(self, message: Escalated, _ctx: Context) -> Done:
+        """Take note why a cell is about to end itself."""
+        self.options.cell_escalated(message)
+        return Done()
 
     @receive
     async def wedged(self, message: Wedged, _ctx: Context) -> None:

@@ -20,6 +20,7 @@ from callboard.errors import Detail
 from callboard.ids import new_id
 
 from .cell import Cell
+from .formation import CellTable
 from .messages import Recorded
 
 _PAYLOAD: Final = 1024 * 1024
@@ -35,6 +36,7 @@ class Stage(Speaker):
         seed: of the faults and of the choice among those who listen; the same seed, the same run.
         clock: of cells and endpoints; default: the machine's.
         max_payload: bytes that one message may have.
+        cells: how the actors of a cell belong together, as in a fleet file; here a cell that escalates is held.
 
     What the actors reported is in ``events``, what they own in ``folder``, which is temporary. A clean end of the block
     drains the cells; an exception in the block does not wait for what is in hand.
@@ -43,7 +45,7 @@ class Stage(Speaker):
 
     def __init__(
         self, actors: Sequence[type[Actor] | ActorSpec | Probe], *, faults: Faults | None = None, seed: int = 0,
-        clock: Clock | None = None, max_payload: int = _PAYLOAD,
+        clock: Clock | None = None, max_payload: int = _PAYLOAD, cells: Sequence[CellTable] = (),
     ) -> None:  # fmt: skip
         self.specs = [_spec(actor) for actor in actors]
         self.broker = MemoryBroker(faults=faults, seed=seed, max_payload=max_payload)
@@ -51,6 +53,7 @@ class Stage(Speaker):
         self.events: list[Recorded] = []
         self.cells: dict[str, Cell] = {}
         self.buses: dict[str, MemoryBus] = {}
+        self._formations = {table.name: table for table in cells}
         self._homes = {spec.name: spec.cell for spec in self.specs}
         self._name = ""
         self._reported = anyio.Event()
@@ -60,11 +63,14 @@ class Stage(Speaker):
         self._stack = await AsyncExitStack().__aenter__()
         try:
             self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-stage-")))
-            for cell in dict.fromkeys(self._homes.values()):
-                await self._open(cell)
+            for name in dict.fromkeys(self._homes.values()):
+                await self._open(name)
             self._endpoint = await self._connect("stage-caller")
-            for spec in self.specs:
-                await self.cells[spec.cell].add(spec)
+            for name, cell in self.cells.items():
+                own = [spec for spec in self.specs if spec.cell == name]
+                await cell.open(own, formation=self._formations.get(name))
+            for cell in self.cells.values():
+                cell.begin()
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise

@@ -15,6 +15,14 @@ Tables = Mapping[str, type[msgspec.Struct]]
 """What each kind of table may hold; the file itself is ``""``."""
 
 
+class Fault(Exception):
+    """What is wrong, and the key that it is about, such as ``$.actor[1].cell``."""
+
+    def __init__(self, text: str, at: str) -> None:
+        super().__init__(text)
+        self.text, self.at = text, at
+
+
 def explain(path: Path, text: str, error: str, *, tables: Tables, at: str = "") -> str:
     """Return `error` with its place in `text`; the key is `at`, or stands at the end of what msgspec says."""
     what, _, place = error.partition(" - at `")

@@ -12,18 +12,23 @@ from callboard.actors import Host, InHand, Letter, Message, Speaker, stack_of
 from callboard.bus import encode
 from callboard.errors import CallboardError
 
-from .messages import Confine, Serves, Wedged
+from .messages import Confine, Escalated, Serves, Settled, Wedged
 from .service import Supervisor
 
 ENDED_WITHIN: Final = 5.0
 """Seconds in which the daemon ends a process that asked for it; after that it does so itself."""
+
+TOLD_WITHIN: Final = 5.0
+"""Seconds in which the daemon hears why a cell gives up; after that the process ends without a word."""
 
 
 class ToDaemon:
     """The :class:`~callboard.supervisor.cell.Upward` of a cell with a process of its own."""
 
     def __init__(self, voice: Speaker, cell: str, epoch: int, tasks: TaskGroup) -> None:
-        self._voice, self._cell, self._epoch, self._tasks = voice, cell, epoch, tasks
+        self.voice, self._cell, self._epoch, self._tasks = voice, cell, epoch, tasks
+        self.given_up = anyio.Event()
+        """Set when the daemon knows why the actors were given up, or cannot be told."""
 
     def confine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
         """Hand over a message that failed too often."""
@@ -36,6 +41,22 @@ class ToDaemon:
     def served(self, actor: str) -> None:
         """Say that the first real message was handled."""
         self._tasks.start_soon(self._tell, Serves(cell=self._cell, epoch=self._epoch, actor=actor))
+
+    async def say_settled(self, settled: anyio.Event) -> None:
+        """Say, once it is so, that each actor has started or is held."""
+        await settled.wait()
+        await self._tell(Settled(cell=self._cell, epoch=self._epoch))
+
+    def escalate(self, why: str) -> None:
+        """Say why the actors are given up; then the process is to end."""
+        self._tasks.start_soon(self._escalate, Escalated(cell=self._cell, epoch=self._epoch, why=why))
+
+    async def _escalate(self, message: Escalated) -> None:
+        try:
+            await self.voice.ask(Supervisor.escalated, message, timeout=TOLD_WITHIN)
+        except CallboardError as error:
+            print(f"given up, and not told to the daemon ({error}): {message.why}", file=sys.stderr)  # noqa: T201 - its log file
+        self.given_up.set()
 
     def wedged(self, host: Host, hand: InHand) -> None:
         """Ask to be ended."""
@@ -50,6 +71,6 @@ class ToDaemon:
 
     async def _tell(self, message: Message) -> None:
         try:
-            await self._voice.tell(Supervisor, message)
+            await self.voice.tell(Supervisor, message)
         except CallboardError as error:
             print(f"not told to the daemon ({error}): {message}", file=sys.stderr)  # noqa: T201 - its log file

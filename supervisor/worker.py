@@ -1,8 +1,9 @@
 """What runs inside a cell's process: load the actors, join the bus, serve until told to stop.
 
-It ends by itself in three cases: SIGTERM (drain, exit 0), the daemon's pipe at its end (finish what is in hand for a
-second, exit), or the bus connection gone for good (exit 75 at once: a deaf cell is no use). A thread makes sure that a
-blocked event loop cannot outlive the daemon by more than two seconds.
+It ends by itself in four cases: SIGTERM (drain, exit 0), the daemon's pipe at its end (finish what is in hand for a
+second, exit), the bus connection gone for good (exit 75 at once: a deaf cell is no use), or its actors given up where
+its plan says to escalate (exit 70). A thread makes sure that a blocked event loop cannot outlive the daemon by more
+than two seconds.
 """
 
 import os
@@ -29,7 +30,7 @@ from callboard.errors import CallboardError
 from .cell import Cell
 from .config import look_beside, spec_from
 from .messages import CellReady, CellUp, Kept, Recorded
-from .process import BUS_LOST, CellOrder
+from .process import BUS_LOST, ESCALATED, CellOrder
 from .reports import Reports
 from .reserved import keeper_of
 from .service import CellKeeper, Supervisor
@@ -102,12 +103,13 @@ async def _run(order: CellOrder) -> int:
         reports = Reports(partial(_deliver, voice), clock=clock)
         tasks.start_soon(reports.run)
         bus.on_gap(partial(_report_gap, bus, reports, order))
+        upward = ToDaemon(voice, order.cell, order.epoch, tasks)
         cell = Cell(
             endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put,
-            flight=flight, upward=ToDaemon(voice, order.cell, order.epoch, tasks),
+            flight=flight, upward=upward,
         )  # fmt: skip
         async with cell.running() as running:
-            code = await _serve(running, specs, order, voice, bus)
+            code = await _serve(running, specs, order, upward, bus)
     return code
 
 
@@ -123,21 +125,23 @@ async def _deliver(voice: Speaker, event: Recorded) -> None:
         print(f"not recorded ({error}): {event.kind} {event.subject} {event.text}", file=sys.stderr)  # noqa: T201 - its log file
 
 
-async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, voice: Speaker, bus: Connection) -> int:
+async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, upward: ToDaemon, bus: Connection) -> int:
     ending = _Ending()
     async with background() as tasks:
         tasks.start_soon(ending.watch_signals)
         tasks.start_soon(ending.watch_bus, bus)
+        tasks.start_soon(ending.watch_given_up, upward)
         ending.watch_daemon()
-        keeper = ActorSpec(actor=CellKeeper, name=keeper_of(order.cell), cell=order.cell, options=cell)
-        await cell.add(keeper)
-        hosts = [await cell.add(spec, handover=True) for spec in specs]
+        await cell.add(ActorSpec(actor=CellKeeper, name=keeper_of(order.cell), cell=order.cell, options=cell))
+        hosts = await cell.open(specs, formation=order.formation, handover=True)
         for host in hosts:
             host.quarantined.update(order.quarantined.get(host.name, {}))
         for actor in order.held:
             cell.hold(actor, why="held by hand, before this process")
+        cell.begin()
         await bus.flush()
-        await _join(hosts, order, voice, bus)
+        await _join(hosts, order, upward.voice, bus)
+        tasks.start_soon(upward.say_settled, cell.node.settled)
         await ending.event.wait()
         if ending.code == 0:
             with anyio.move_on_after(ending.drain):
@@ -184,6 +188,11 @@ class _Ending:
         why = await bus.wait_closed()
         print(f"the bus is gone: {why}", file=sys.stderr)  # noqa: T201 - its log file
         self.code = BUS_LOST
+        self.event.set()
+
+    async def watch_given_up(self, upward: ToDaemon) -> None:
+        await upward.given_up.wait()
+        self.code = ESCALATED
         self.event.set()
 
     def watch_daemon(self) -> None:

@@ -1,4 +1,4 @@
-"""The one name gate: what a fleet, actor, topic or cell may be called.
+"""The one name gate: what a fleet, actor, topic, cell or group may be called.
 
 Names become subject tokens and file names, so the gate is an allow list and its regular expression is used with
 ``fullmatch``: ``$`` would let a trailing newline through, and the server itself accepts ``*`` and ``>`` in a publish.
@@ -10,7 +10,7 @@ from typing import Final, Literal
 from .errors import InvalidName, kebab
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-Kind = Literal["fleet", "actor", "topic", "cell"]
+Kind = Literal["fleet", "actor", "topic", "cell", "group"]
 
 
 def checked(name: object, kind: Kind) -> str:

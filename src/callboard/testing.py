@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from callboard.actors.testing import Received as Received
     from callboard.bus import Faults as Faults
     from callboard.bus import MemoryBroker as MemoryBroker
+    from callboard.supervisor.formation import CellTable as CellTable
     from callboard.supervisor.testing import Stage as Stage
 
 _HOME = {
+    "CellTable": "callboard.supervisor.formation",
     "Faults": "callboard.bus",
     "ManualClock": "callboard.actors.testing",
     "MemoryBroker": "callboard.bus",
@@ -22,7 +24,7 @@ _HOME = {
     "Received": "callboard.actors.testing",
     "Stage": "callboard.supervisor.testing",
 }
-__all__ = ("Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage")
+__all__ = ("CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage")
 
 
 def __getattr__(name: str) -> Any:

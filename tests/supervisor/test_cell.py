@@ -1,5 +1,6 @@
 """A cell keeps its actors alive one by one, holds what fails too often, and answers for all of them."""
 
+from itertools import count
 from typing import Any
 
 import anyio
@@ -99,9 +100,13 @@ async def do(stage: Stage, what: str = "", name: str = "", *, actor: str = "cler
     return (await stage.ask(actor, Do(what=what, name=name), reply=Done)).text
 
 
+NUMBERS = count()
+
+
 async def crash(stage: Stage, actor: str = "clerk") -> None:
+    """Crash an actor, each time by another message: the same one would be quarantined."""
     with pytest.raises(HandlerFailed, match="SystemExit"):
-        await do(stage, "crash", actor=actor)
+        await do(stage, "crash", f"n-{next(NUMBERS)}", actor=actor)
 
 
 async def crash_and_wait(stage: Stage) -> None:

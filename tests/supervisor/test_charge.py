@@ -10,14 +10,17 @@ import pytest
 
 from callboard import Actor, ActorSpec, Context, Held, Message, receive
 from callboard.actors import Intensity, Speaker
+from callboard.background import background
 from callboard.bus import Endpoint, MemoryBroker, MemoryBus
 from callboard.clock import SystemClock
+from callboard.errors import Detail
 from callboard.guardian import Guardian
 from callboard.processes import began
 from callboard.store import Event
 from callboard.supervisor.access import Access
 from callboard.supervisor.charge import Charge
 from callboard.supervisor.config import ActorTable
+from callboard.supervisor.group import Group
 from callboard.supervisor.process import CellOrder
 from callboard.supervisor.records import open_records
 
@@ -37,8 +40,8 @@ class Desk(Actor):
 class Care:
     """A charge, its bus, and what was recorded of it."""
 
-    def __init__(self, charge: Charge, bus: MemoryBus, voice: Speaker) -> None:
-        self.charge, self.bus, self.voice = charge, bus, voice
+    def __init__(self, charge: Charge, group: Group, bus: MemoryBus, voice: Speaker) -> None:
+        self.charge, self.group, self.bus, self.voice = charge, group, bus, voice
         self.kinds: list[str] = []
         self._came = anyio.Event()
 
@@ -66,15 +69,22 @@ async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncG
         Endpoint(bus, fleet="shop", cell="daemon", clock=CLOCK) as endpoint,
         broker.bus() as other,
         Endpoint(other, fleet="shop", cell="other", clock=CLOCK) as asking,
+        background() as tasks,
     ):
         with Guardian.start() as guardian:
             charge = Charge(
                 "desk", [spec], endpoint=endpoint, records=records, guardian=guardian, folder=folder,
                 clock=CLOCK, make_order=partial(order, folder),
             )  # fmt: skip
-            care = Care(charge, bus, Speaker(asking))
+            group = Group(None, [charge], clock=CLOCK, tasks=tasks, report=ignore)
+            care = Care(charge, group, bus, Speaker(asking))
             records.listeners.append(care.take)
+            group.begin()
             yield care
+
+
+def ignore(kind: str, subject: str, text: str, detail: Detail) -> None:
+    """Record nothing: what these tests look for, the charge records itself."""
 
 
 def order(folder: Path, cell: str, epoch: int) -> CellOrder:
@@ -95,7 +105,7 @@ async def test_a_revival_in_the_moment_of_the_hold_is_heard(tmp_path: Path, memo
         tasks.start_soon(care.charge.keep)
         await care.charge.settled.wait()
         assert care.charge.state == "held"
-        care.charge.revive()
+        care.group.revive("desk")
         await care.wait("cell-started", 2)
         await stop(care.charge)
 
@@ -104,8 +114,8 @@ async def test_who_speaks_to_a_held_cell_hears_why_it_is_held(tmp_path: Path, me
     async with caring(tmp_path, memory_broker, most=0) as care, anyio.create_task_group() as tasks:
         tasks.start_soon(care.charge.keep)
         await care.wait("cell-held")
-        assert care.charge.why_held == "1 crashes within 30 s, the last: exit code 1"
-        with pytest.raises(Held, match="desk is held: 1 crashes within 30 s, the last: exit code 1; 'callboard revive"):
+        assert care.charge.why_held == "1 crashes within 30 s: exit code 1"
+        with pytest.raises(Held, match="desk is held: 1 crashes within 30 s: exit code 1; 'callboard revive"):
             await care.voice.ask(Desk.ask, Ask(), timeout=5.0)
         await stop(care.charge)
 

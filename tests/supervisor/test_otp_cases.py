@@ -306,7 +306,7 @@ async def test_a_temporary_child_that_ended_leaves_nothing_behind() -> None:
         await die(stage, "brief")
         await stage.wait_event("actor-ended", "brief")
         assert [row.actor for row in stage.rows()] == ["worker"]
-        assert "brief" not in stage.cells["main"]._crashes
+        assert "brief" not in stage.cells["main"]._troupe.pools
 
 
 # --- the strategies
