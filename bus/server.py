@@ -134,6 +134,19 @@ class NatsServer:
         """Wait until the process of the latest start has ended; return its exit code, or minus its signal."""
         return await self._started().wait()
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process of the latest start has not ended."""
+        return self._started().code is None
+
+    async def answers(self) -> bool:
+        """Return whether it says anything at all within a second."""
+        return bool(await _talk(self._ports.monitor, _HEALTH))
+
+    def kill(self) -> None:
+        """End it at once: for one that hears nothing else."""
+        self._started().kill()
+
     async def stop(self) -> None:
         """End the server: SIGTERM, and SIGKILL after 5 s; done when it has been reaped. Not cancellable.
 

@@ -56,6 +56,11 @@ class Process:
                 return True
         return False
 
+    def kill(self) -> None:
+        """SIGKILL; nothing if it has ended."""
+        if self.code is None:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
         self.code = _exit_code(self._pidfd)

@@ -14,6 +14,7 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
 
+from .pulse import STUCK_AFTER, kill_if_stuck
 from .records import Records
 from .restart import decide_restart
 
@@ -48,7 +49,7 @@ async def _keep_guardian(guardian: Guardian, records: Records, clock: Clock) -> 
 @asynccontextmanager
 async def open_server(
     directory: Path, *, fleet: str, binary: Path | None = None, guardian: Guardian, records: Records, clock: Clock,
-    give_up: Callable[[str], None],
+    give_up: Callable[[str], None], stuck_after: float = STUCK_AFTER,
 ) -> AsyncGenerator[NatsServer, None]:  # fmt: skip
     """Run a nats-server for the time of the block, started again when it ends by itself.
 
@@ -59,6 +60,7 @@ async def open_server(
         background() as tasks,
     ):
         tasks.start_soon(partial(keep_server, server, records=records, clock=clock, give_up=give_up))
+        tasks.start_soon(partial(kill_if_stuck, server, records=records, clock=clock, stuck_after=stuck_after))
         yield server
 
 
