@@ -5,6 +5,7 @@ why; the supervisor's room above decides.
 """
 
 from .actor import Actor as Actor
+from .confinement import Confinement as Confinement
 from .context import Context as Context
 from .context import Down as Down
 from .discovery import Discovery as Discovery

@@ -29,6 +29,7 @@ from callboard.bus import (
 from callboard.errors import CallboardError
 from callboard.ids import new_id
 
+from .confinement import Confinement
 from .flight import Flight
 from .mailbox import Letter, Mailbox
 
@@ -45,19 +46,11 @@ class Doorkeeper(Protocol):
     why_held: str
     flight: Flight
     fences: Mapping[str, int]
-
-    @property
-    def quarantined(self) -> Mapping[str, float]:
-        """The contents that are refused, by digest."""
-        ...
+    confinement: Confinement
 
     @property
     def held(self) -> bool:
         """Whether it takes no messages now."""
-        ...
-
-    def poisonous(self, letter: Letter) -> CallboardError | None:
-        """Return why this content is refused, if it is in quarantine."""
         ...
 
     def takes(self, tag: str, topic: str) -> bool:
@@ -144,8 +137,8 @@ class Door:
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
             house.refuse(letter, held_error(house.name, house.why_held))
-        elif house.quarantined and (poisonous := house.poisonous(letter)):
-            house.refuse(letter, poisonous)
+        elif (objection := house.confinement.objection(letter)) is not None:
+            house.refuse(letter, objection)
         elif not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
             house.refuse(letter, MessageRefused(error, path="$.type"))

@@ -29,6 +29,7 @@ from callboard.ids import new_id
 from callboard.store import WorkingMemory
 
 from .actor import Actor
+from .confinement import Confinement
 from .context import Down
 from .door import Door
 from .errors import ActorStopped, BadActor
@@ -40,7 +41,6 @@ from .mailbox import Letter, Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
-from .suspects import CRASHES_MOST, FAILURES_MOST, PAROLE, Poisonous, Record, Suspects, digest_of
 from .verdict import judge_hand
 
 State = Literal[
@@ -107,9 +107,7 @@ class Host:
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
         self.why_held = ""
-        self.suspects, self.killers = Suspects(most=FAILURES_MOST), Suspects(most=CRASHES_MOST)
-        self.quarantined: dict[str, float] = {}
-        """Contents that are refused, and until when (Unix seconds)."""
+        self.confinement = Confinement(spec.name, clock=cell.clock, confine=cell.quarantine)
         self.in_hand: dict[str, InHand] = {}
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
@@ -176,16 +174,19 @@ class Host:
 
     def answer_all(self, error: CallboardError, *, last: bool = False) -> None:
         """Close the mailbox and answer everything that waits in it with `error`; `last`: the process ends with it."""
-        for letter in self.mailbox.close():
+        self._answer(self.mailbox.close(), error, last=last)
+
+    def _answer(self, letters: list[Letter], error: CallboardError, *, last: bool = False) -> None:
+        for letter in letters:
             self.settle_credit(letter)
             self.replies.fail(letter, error)
             if not (last and letter.envelope.kind == _TELL):
                 self.flight.done(letter.slot)  # else its process ends, and the autopsy names it
 
     def hold(self, why: str = "") -> None:
-        """Take no messages until :meth:`revive`; what waits is answered with Held."""
+        """Take no messages until :meth:`revive`; what waits is answered with Held. What is in hand goes on."""
         self.state, self.why_held = "held", why
-        self.answer_all(held_error(self.name, why))
+        self._answer(self.mailbox.clear(), held_error(self.name, why))
 
     def revive(self) -> None:
         """Take messages again."""
@@ -202,41 +203,6 @@ class Host:
         """Return what this actor takes."""
         routes = self.table.topics.get(topic, {}) if topic else self.table.direct
         return ", ".join(sorted(routes)) or "no messages"
-
-    def poisonous(self, letter: Letter) -> CallboardError | None:
-        """Return why this content is refused, if it is in quarantine."""
-        digest = digest_of(self.name, letter)
-        until = self.quarantined.get(digest, 0.0)
-        if until <= self.clock.now():
-            self.quarantined.pop(digest, None)
-            return None
-        return Poisonous(
-            f"this {letter.envelope.type} has crashed or failed {self.name} again and again and is in quarantine; "
-            f"'callboard dead show {digest[:12]}' says why",
-            actor=self.name, digest=digest,
-        )  # fmt: skip
-
-    def blame(self, letter: Letter, why: str) -> None:
-        """Count a failure against a message's content; once too often, and it is quarantined."""
-        digest = digest_of(self.name, letter)
-        record = self.suspects.failed(digest, why, now=self.clock.monotonic(), served=self.handled)
-        self._confine(letter, digest, record)
-
-    def blame_crash(self, letter: Letter, why: str) -> None:
-        """Count a crash of the actor against the content of the message that it had in hand."""
-        digest = digest_of(self.name, letter)
-        record = self.killers.failed(digest, why, now=self.clock.monotonic(), served=self.restarts)
-        self._confine(letter, digest, record)
-
-    def _confine(self, letter: Letter, digest: str, record: Record | None) -> None:
-        if record is not None:
-            self.quarantined[digest] = self.clock.now() + PAROLE
-            self.cell.quarantine(self.name, letter, digest, list(record.whys))
-
-    def forgive(self, letter: Letter) -> None:
-        """Forget what was held against a message's content: it has been handled well."""
-        if self.suspects:
-            self.suspects.succeeded(digest_of(self.name, letter))
 
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer and record a message that does not come in, or does not fit its type."""
@@ -371,17 +337,11 @@ class Host:
         now = self.clock.monotonic()
         hands = sorted(self.in_hand.values(), key=lambda hand: hand.since)
         return Row(
-            actor=self.name,
-            state=self._shown_state(hands, now),
-            depth=len(self.mailbox),
-            in_hand=[hand.letter.envelope.type for hand in hands],
-            in_hand_for=now - hands[0].since if hands else 0.0,
-            doing=hands[0].activity() if hands else "",
-            handled=self.handled,
-            failed=self.failed,
-            refused=self.refused,
-            restarts=self.restarts,
-        )
+            actor=self.name, state=self._shown_state(hands, now), depth=len(self.mailbox),
+            in_hand=[hand.letter.envelope.type for hand in hands], in_hand_for=now - hands[0].since if hands else 0.0,
+            doing=hands[0].activity() if hands else "", handled=self.handled, failed=self.failed,
+            refused=self.refused, restarts=self.restarts,
+        )  # fmt: skip
 
     def _shown_state(self, hands: list[InHand], now: float) -> State:
         if self.state != "running" or not hands:

@@ -158,14 +158,18 @@ class Mailbox:
         """End a dismissal: others will come for letters."""
         self._dismissed = False
 
-    def close(self) -> list[Letter]:
-        """Take and give nothing more; return what still waited."""
-        self.closed = True
+    def clear(self) -> list[Letter]:
+        """Return what waited, and keep none of it."""
         left = list(self._letters)
         self._letters.clear()
         self._notices.clear()
         self._bytes = 0
-        self._paused = False
+        return left
+
+    def close(self) -> list[Letter]:
+        """Take and give nothing more; return what still waited."""
+        self.closed, self._paused = True, False
+        left = self.clear()
         self._wake_all()
         return left
 

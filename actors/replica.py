@@ -140,7 +140,7 @@ class Replica:
             raise
         except BaseException as error:
             host.replies.fail(letter, _failure(host.name, error))
-            host.blame_crash(letter, _short(error))
+            host.confinement.crashed(letter, _short(error), lives=host.restarts)
             raise Crashed(f"a handler raised {_short(error)}") from error
         finally:
             host.let_go(hand)
@@ -172,7 +172,7 @@ class Replica:
 
     def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1
-        self._host.forgive(letter)
+        self._host.confinement.forgive(letter)
         self._failed.clear()
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
@@ -199,7 +199,7 @@ class Replica:
             "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
             sender=letter.envelope.sender or letter.cell,
         )  # fmt: skip
-        host.blame(letter, _short(error))
+        host.confinement.failed(letter, _short(error), handled=host.handled)
         self._failed.add(letter.envelope.id)
         if len(self._failed) >= FAILURES_IN_A_ROW:
             raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error

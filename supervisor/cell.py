@@ -275,7 +275,7 @@ class Cell:
     def pardon(self, actor: str, digest: str) -> None:
         """Refuse a message's content no longer."""
         if (host := self.hosts.get(actor)) is not None:
-            host.quarantined.pop(digest, None)
+            host.confinement.pardon(digest)
 
     def rows(self) -> list[Row]:
         """Return how it stands with each actor."""

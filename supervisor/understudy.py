@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from callboard.actors import NO_FLIGHT, QUEUE, Door, Flight, Letter, Mailbox, Replies
+from callboard.actors import NO_FLIGHT, QUEUE, Confinement, Door, Flight, Letter, Mailbox, Replies
 from callboard.bus import Endpoint, Kind, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
@@ -27,7 +27,8 @@ class Understudy:
         self.why_held = ""
         """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
         self.flight: Flight = NO_FLIGHT
-        self.quarantined: Mapping[str, float] = {}
+        self.confinement = Confinement(name, clock=endpoint.clock, confine=lambda *_: None)
+        """Empty: what a message is, the next incarnation will judge."""
         self.fences: Mapping[str, int] = endpoint.fences
         self.lost = 0
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
@@ -84,9 +85,6 @@ class Understudy:
             Door(self).admit(letter)
 
     # --- as a door sees its house
-
-    def poisonous(self, letter: Letter) -> None:
-        """Refuse no content: what it is, the next incarnation will judge."""
 
     def takes(self, tag: str, topic: str) -> bool:  # noqa: ARG002 - the next incarnation will judge
         """Take everything: what it is, the next incarnation will judge."""

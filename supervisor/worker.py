@@ -135,7 +135,7 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, upward: T
         await cell.add(ActorSpec(actor=CellKeeper, name=keeper_of(order.cell), cell=order.cell, options=cell))
         hosts = await cell.open(specs, formation=order.formation, handover=True)
         for host in hosts:
-            host.quarantined.update(order.quarantined.get(host.name, {}))
+            host.confinement.put(order.quarantined.get(host.name, {}))
         for actor in order.held:
             cell.hold(actor, why="held by hand, before this process")
         cell.begin()

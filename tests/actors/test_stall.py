@@ -177,8 +177,8 @@ class JumpingClock(SystemClock):
 async def test_a_jump_of_the_wall_clock_ends_no_handler_and_no_wait(jump: float) -> None:
     never, clock = anyio.Event(), JumpingClock()
     spec = ActorSpec(actor=Worker, name="worker", cell="main", options=never, health=HEALTH, may=Worker.may)
+    answers: list[Done] = []
     async with Stage([spec], clock=clock) as stage, anyio.create_task_group() as tasks:
-        answers: list[Done] = []
 
         async def ask() -> None:
             answers.append(await stage.ask(Worker.go, Go(how="wait"), timeout=30.0))
