@@ -105,8 +105,11 @@ class Charge:
     async def stand_in(self) -> None:
         """Let the understudies answer."""
         for name, understudy in self.understudies.items():
-            understudy.why_held = BY_HAND if name in self.held else ""
+            understudy.why_held = self._why_refused(name)
             await understudy.take_over()
+
+    def _why_refused(self, actor: str) -> str:
+        return self.why_held or (BY_HAND if actor in self.held else "")
 
     # --- what its group orders
 
@@ -114,7 +117,7 @@ class Charge:
         """Begin a life. Exited is told when it is over and answered for."""
         self.why_held = ""
         for name, understudy in self.understudies.items():
-            understudy.why_held = BY_HAND if name in self.held else ""
+            understudy.why_held = self._why_refused(name)
         if self.state == "held":
             self.state = "restarting"
         self._told = anyio.Event()
@@ -176,6 +179,8 @@ class Charge:
             await self._answer_for_dead(end)
         elif end.code != 0:  # killed at the end of its time: who still waits for it must hear
             await self._answer_once(end)
+        else:
+            await self._records.add("cell-exited", self.name, end.why, {"code": end.code, "pid": end.pid})
         self.tell(Exited(self.name, end.how, end.why))
         self.restarts += not self.why_held and not self._stop.is_set()
 

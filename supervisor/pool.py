@@ -99,7 +99,8 @@ class Pool:
         if leave:
             await self.host.leave()
             name = self.host.name
-            self.host.answer_all(ActorStopped(f"{name} did not come to this message: its cell stops", actor=name))
+            gone = ActorStopped(f"{name} did not come to this message: its cell stops", actor=name)
+            self.host.answer_all(gone, last=True)
         await end_within(life, limit)
         self._exit(life)
 
