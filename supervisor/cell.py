@@ -30,6 +30,7 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.store import WorkingMemory
 
+from .autopsy import NAMED_MOST
 from .beat import Beats
 from .family import Family
 from .files import Files, OpenFile
@@ -92,6 +93,7 @@ class Cell:
         self._files: Files
         self._troupe: Troupe
         endpoint.on_notice(self._on_notice)
+        endpoint.on_uncertain(self._on_uncertain)
 
     # --- services to hosts
 
@@ -210,6 +212,11 @@ class Cell:
             self.endpoint.notify(notice)
         except CallboardError as error:  # without a bus nobody hears it; the actors go on all the same
             self.report("notice-lost", notice.actor, f"{notice.what}: {error.text}", code=error.code)
+
+    def _on_uncertain(self, actor: str, ids: list[str], why: str) -> None:
+        """Record what we told an actor that died, and that it never acknowledged."""
+        text = f"{len(ids)} messages that cell {self.endpoint.cell} told it may be lost: {why}"
+        self.report("tells-uncertain", actor, text, count=len(ids), ids=" ".join(ids[:NAMED_MOST]))
 
     def _on_notice(self, notice: NoticeBody) -> None:
         if notice.what in _ENDS:
