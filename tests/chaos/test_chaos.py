@@ -26,7 +26,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_ledger_of_a_chaos_run_comes_out_even(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10_000)
     said: list[str] = []
-    wrong, ledger = await chaos(tmp_path, seconds=20.0, seed=seed, say=said.append)
+    wrong, ledger = await chaos(tmp_path, seconds=12.0, seed=seed, say=said.append)
     story = "\n".join([f"seed {seed}", *said, *ledger, *wrong])
     print(story)  # noqa: T201 - pytest shows it when it fails
     assert not wrong, story

@@ -94,7 +94,7 @@ def test_a_server_paused_until_all_are_deaf_costs_no_process_no_budget_and_no_an
     heard_of_gap(daemon, "daemon", *CELLS)
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_a_cell_that_dies_while_the_server_is_paused_is_replaced_once_it_goes_on(daemon: Daemon) -> None:
     killed, neighbour = daemon.row("desk")["pid"], daemon.row("clerk")["pid"]
     os.kill(server_of(daemon), signal.SIGSTOP)

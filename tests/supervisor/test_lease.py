@@ -92,7 +92,7 @@ def test_after_an_orderly_end_another_may_start_at_once(jetstream: int, make_on:
     assert second.run(*HI).returncode == 0
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_a_killed_daemon_takes_its_own_lease_at_once_and_another_only_after_its_time(
     jetstream: int, make_on: Callable[[str, int], Daemon]
 ) -> None:
@@ -110,7 +110,6 @@ def test_a_killed_daemon_takes_its_own_lease_at_once_and_another_only_after_its_
     assert TTL * 0.5 < time.monotonic() - killed < TTL + 6.0
 
 
-@pytest.mark.chaos
 def test_a_daemon_that_comes_back_at_once_lets_the_old_cells_end_first(
     jetstream: int, make_on: Callable[[str, int], Daemon]
 ) -> None:
@@ -131,7 +130,6 @@ def test_a_daemon_that_comes_back_at_once_lets_the_old_cells_end_first(
     assert daemon.run(*HI).returncode == 0
 
 
-@pytest.mark.chaos
 def test_a_daemon_that_cannot_renew_stops_its_fleet_before_another_may_start_it(
     jetstream: int, make_on: Callable[[str, int], Daemon], tmp_path: Path
 ) -> None:
@@ -151,7 +149,7 @@ def test_a_daemon_that_cannot_renew_stops_its_fleet_before_another_may_start_it(
     assert daemon.run(*HI).returncode == 0
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_a_stopped_daemon_is_ended_with_its_cells_before_another_may_start(
     jetstream: int, make_on: Callable[[str, int], Daemon]
 ) -> None:
@@ -164,7 +162,6 @@ def test_a_stopped_daemon_is_ended_with_its_cells_before_another_may_start(
     second.wait(lambda: second.run("up", str(second.file), "--for", "0.5").returncode == 0, "the lease to end")
 
 
-@pytest.mark.chaos
 def test_a_daemon_whose_lease_was_taken_from_it_ends(jetstream: int, make_on: Callable[[str, int], Daemon]) -> None:
     """As if its clock had stood still: what the server says is what counts."""
     first = make_on("one", jetstream).start()

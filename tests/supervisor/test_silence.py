@@ -199,7 +199,7 @@ def test_a_handler_that_hangs_is_stopped_and_its_cell_lives_on(fleet: Fleet) -> 
 
 def test_a_declared_wait_is_left_alone(fleet: Fleet) -> None:
     first = fleet.pid()
-    assert json.loads(fleet.ask("wait", seconds=5.0).stdout)["pid"] == first
+    assert json.loads(fleet.ask("wait", seconds=3.5).stdout)["pid"] == first
     assert not fleet.events("handler-stalled")
 
 
@@ -281,7 +281,7 @@ def test_health_tells_the_story_in_words(fleet: Fleet) -> None:
 
 
 def test_who_waits_long_is_told_where_the_question_is(fleet: Fleet) -> None:
-    with fleet.asking("wait", seconds=6.0) as first:
+    with fleet.asking("wait", seconds=5.0) as first:
         fleet.wait(lambda: fleet.row("odd")["state"] == "waiting", "the first question to be in hand")
         with fleet.asking("") as second:
             _, said_second = second.communicate(timeout=SERVED)
