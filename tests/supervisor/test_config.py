@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callboard.actors import Intensity
 from callboard.supervisor import BadFleet, load_fleet
+from callboard.supervisor.formation import CellTable
 from callboard.supervisor.toml_lines import line_of
 
 from .conftest import AGENTS
@@ -85,6 +87,59 @@ def test_a_wrong_key_is_named_with_its_line_and_what_is_legal(
     write: object, old: str, new: str, said: tuple[str, ...]
 ) -> None:
     text = complaint(write, GOOD.replace(old, new, 1))
+    for part in said:
+        assert part in text
+
+
+TABLES = """
+[[group]]
+name = "front"
+strategy = "one_for_all"
+cells = ["desk", "clerk"]
+[group.intensity]
+most = 3
+
+[[cell]]
+name = "desk"
+strategy = "rest_for_one"
+escalate = true
+"""
+
+
+def test_groups_and_cells_say_who_belongs_together(write: object) -> None:
+    config = load_fleet(write(GOOD + TABLES))  # type: ignore[operator]  # the fixture above
+    [group] = config.groups
+    assert (group.strategy, group.cells, group.intensity) == ("one_for_all", ["desk", "clerk"], Intensity(most=3))
+    assert config.formation_of("desk") == CellTable(name="desk", strategy="rest_for_one", escalate=True)
+    assert config.formation_of("clerk") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "front"', 'name = "Front"', ("16: group[0].name:", "not a group name", "a-z")),
+        ('name = "front"', 'nam = "front"', ("16: group[0].nam:", "legal: name, cells, strategy, intensity")),
+        ("one_for_all", "all_for_one", ("17: group[0].strategy:", "all_for_one")),
+        ('cells = ["desk", "clerk"]', "cells = []", ("18: group[0].cells:", "length >= 1")),
+        ('"clerk"]', '"clrk"]', ("18: group[0].cells:", "no cell is named 'clrk'", "clerk, desk")),
+        ('"clerk"]', '"desk"]', ("18: group[0].cells:", "twice in this group")),
+        ('["desk", "clerk"]', '["desk"]', ("17: group[0].strategy:", "at least two, or use 'one_for_one'")),
+        ("most = 3", "most = -1", ("20: group[0].intensity.most:", ">= 0")),
+        ("[[cell]]", '[[group]]\nname = "back"\ncells = ["desk"]\n[[cell]]', (
+            "24: group[1].cells:", "'desk' is in group 'front' already")),
+        ("[[cell]]", '[[group]]\nname = "front"\ncells = ["desk"]\n[[cell]]', (
+            "23: group[1].name:", "two groups are named 'front'")),
+        ('name = "desk"', 'name = "dsk"', ("23: cell[0].name:", "no cell is named 'dsk'", "clerk, desk")),
+        ("escalate = true", 'escalate = "yes"', ("25: cell[0].escalate:", "bool")),
+        ("escalate = true", "escalates = true", ("25: cell[0].escalates:", "legal: name, strategy, intensity, escal")),
+        ("escalate = true", 'escalate = true\n[[cell]]\nname = "desk"', (
+            "27: cell[1].name:", "two [[cell]] tables are named 'desk'")),
+    ],
+)  # fmt: skip
+def test_a_faulty_group_or_cell_is_named_with_its_line_and_what_is_legal(
+    write: object, old: str, new: str, said: tuple[str, ...]
+) -> None:
+    text = complaint(write, GOOD + TABLES.replace(old, new, 1))
     for part in said:
         assert part in text
 
