@@ -1,4 +1,4 @@
-"""The contents that one actor refuses, and how they came there: what it was blamed for by its own failures."""
+"""The contents that one actor refuses, and how they came there: by its own failures, or from before."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,28 +12,27 @@ Confine = Callable[[str, Letter, str, list[str]], None]
 
 
 class Confinement:
-    """For one actor. Empty, it costs a look at an empty dictionary for each message."""
+    """For one actor. Who meets each message looks at `refused` first, which is empty as a rule."""
 
     def __init__(self, actor: str, *, clock: Clock, confine: Confine) -> None:
         self._actor, self._clock, self._confine = actor, clock, confine
         self._suspects, self._killers = Suspects(most=FAILURES_MOST), Suspects(most=CRASHES_MOST)
-        self._until: dict[str, float] = {}
+        self.refused: dict[str, float] = {}
+        """By digest, until when (Unix seconds)."""
 
     def put(self, digests: Mapping[str, float]) -> None:
         """Refuse contents until the given times (Unix seconds): what is known from before."""
-        self._until.update(digests)
+        self.refused.update(digests)
 
     def pardon(self, digest: str) -> None:
         """Refuse a content no longer."""
-        self._until.pop(digest, None)
+        self.refused.pop(digest, None)
 
     def objection(self, letter: Letter) -> Poisonous | None:
         """Return why this content is refused, if it is."""
-        if not self._until:
-            return None
         digest = digest_of(self._actor, letter)
-        if self._until.get(digest, 0.0) <= self._clock.now():
-            self._until.pop(digest, None)
+        if self.refused.get(digest, 0.0) <= self._clock.now():
+            self.refused.pop(digest, None)
             return None
         return Poisonous(
             f"this {letter.envelope.type} has crashed or failed {self._actor} again and again and is in quarantine; "
@@ -58,5 +57,5 @@ class Confinement:
 
     def _judge(self, letter: Letter, digest: str, record: Record | None) -> None:
         if record is not None:
-            self._until[digest] = self._clock.now() + PAROLE
+            self.refused[digest] = self._clock.now() + PAROLE
             self._confine(self._actor, letter, digest, list(record.whys))

@@ -137,7 +137,7 @@ class Door:
             house.refuse(letter, MessageRefused(error, path="$[5]"))
         elif house.held:
             house.refuse(letter, held_error(house.name, house.why_held))
-        elif (objection := house.confinement.objection(letter)) is not None:
+        elif house.confinement.refused and (objection := house.confinement.objection(letter)):
             house.refuse(letter, objection)
         elif not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"

@@ -172,7 +172,8 @@ class Replica:
 
     def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1
-        self._host.confinement.forgive(letter)
+        if self._host.failed:  # nothing is held against any message before the first failure
+            self._host.confinement.forgive(letter)
         self._failed.clear()
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
