@@ -174,9 +174,10 @@ class Host:
 
     def answer_all(self, error: CallboardError, *, last: bool = False) -> None:
         """Close the mailbox and answer everything that waits in it with `error`; `last`: the process ends with it."""
-        self._answer(self.mailbox.close(), error, last=last)
+        self.answer(self.mailbox.close(), error, last=last)
 
-    def _answer(self, letters: list[Letter], error: CallboardError, *, last: bool = False) -> None:
+    def answer(self, letters: list[Letter], error: CallboardError, *, last: bool = False) -> None:
+        """Answer letters that were taken out of the mailbox with `error`."""
         for letter in letters:
             self.settle_credit(letter)
             self.replies.fail(letter, error)
@@ -186,7 +187,7 @@ class Host:
     def hold(self, why: str = "") -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held. What is in hand goes on."""
         self.state, self.why_held = "held", why
-        self._answer(self.mailbox.clear(), held_error(self.name, why))
+        self.answer(self.mailbox.clear(), held_error(self.name, why))
 
     def revive(self) -> None:
         """Take messages again."""

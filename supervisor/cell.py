@@ -59,6 +59,10 @@ class Upward(Protocol):
         """Say that the first real message since the start was handled."""
         ...
 
+    async def keep(self, actor: str, letters: list[Letter]) -> int:
+        """Give the oldest letters of an actor that stops back for its next life; return how many were taken."""
+        ...
+
     def escalate(self, why: str) -> None:
         """Say that the actors are given up, all of them stopped: the process is to end."""
         ...
@@ -187,6 +191,17 @@ class Cell:
         host.revive()
         self.report("actor-revived", host.name, "revived by hand")
         self._notify(NoticeBody(host.name, "up", "", self._epoch))
+
+    async def hand_back(self, host: Host) -> None:
+        """Give what an actor that stops will not come to back to who keeps it, and answer what nobody keeps."""
+        letters = host.mailbox.close()
+        if letters and self._upward is not None:
+            kept = letters[: await self._upward.keep(host.name, letters)]
+            for letter in kept:
+                self.flight.done(letter.slot)
+            letters = letters[len(kept) :]
+        gone = ActorStopped(f"{host.name} did not come to this message: its cell stops", actor=host.name)
+        host.answer(letters, gone, last=True)
 
     def give_up(self, why: str) -> None:
         """Pass on that the plan is at its end; where nobody is above, say so."""

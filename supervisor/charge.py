@@ -18,6 +18,7 @@ from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
 
 from .coroner import Coroner
+from .errors import NotUp
 from .incarnation import KILL_AFTER, End, Incarnation, Limits
 from .plan import Event, Exited, Served
 from .process import CellOrder
@@ -126,6 +127,8 @@ class Charge:
     def end_life(self) -> None:
         """Let its process finish what it has in hand, and end; the understudies keep what comes meanwhile."""
         self._told.set()
+        if self.state == "up":
+            self.state = "restarting"
 
     def hold(self, why: str) -> None:
         """Refuse all messages until the next start."""
@@ -280,6 +283,12 @@ class Charge:
         if begin:
             await understudy.give_back()
         return understudy.page()
+
+    def take_back(self, actor: str, letters: list[Letter]) -> None:
+        """Keep what an actor did not come to before its process was told to stop; raise NotUp if it stays down."""
+        if self._stop.is_set() or self.why_held or not self._told.is_set():
+            raise NotUp(f"cell {self.name} is not to start again", cell=self.name)
+        self.understudies[actor].take_back(letters)
 
     async def serves(self) -> None:
         """Take note that everything was handed over."""

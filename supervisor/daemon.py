@@ -43,6 +43,7 @@ from .messages import (
     Done,
     Escalated,
     Kept,
+    Left,
     ListRows,
     Order,
     Pardon,
@@ -67,6 +68,7 @@ EVENTS_SHOWN: Final = 12
 RENEWALS: Final = 5
 """More than a cell's, which can be replaced: when the daemon gives its connection up, the whole fleet stops."""
 _letter: Final = msgspec.msgpack.Decoder(Letter)
+_letters: Final = msgspec.msgpack.Decoder(list[Letter])
 
 
 class Daemon:
@@ -139,6 +141,12 @@ class Daemon:
     async def cell_serves(self, message: Serves) -> None:
         """Take note that a cell has handled its first message."""
         self._current(message.cell, message.epoch).serves_again(message.actor)
+
+    def take_back(self, message: Left) -> Done:
+        """Keep what a cell that stops with its group did not come to."""
+        charge = self._current(message.cell, message.epoch)
+        charge.take_back(message.actor, _letters.decode(message.letters))
+        return Done()
 
     def cell_settled(self, message: Settled) -> None:
         """Take note that each actor of a cell has started, or is held."""
@@ -369,16 +377,9 @@ def _absent(spec: ActorSpec, charge: Charge) -> Row:
     state: State = "held" if charge.state == "held" else "starting" if charge.state == "starting" else "restarting"
     depth = len(charge.understudies[spec.name].mailbox)
     return Row(
-        actor=spec.name,
-        state=state,
-        depth=depth,
-        in_hand=[],
-        in_hand_for=0.0,
-        handled=0,
-        failed=0,
-        refused=0,
+        actor=spec.name, state=state, depth=depth, in_hand=[], in_hand_for=0.0, handled=0, failed=0, refused=0,
         restarts=0,
-    )
+    )  # fmt: skip
 
 
 def run_daemon(

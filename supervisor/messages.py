@@ -135,6 +135,15 @@ class Serves(Message):
     actor: str
 
 
+class Left(Message):
+    """What an actor of a cell that was told to stop did not come to: packed letters, to be kept for its next life."""
+
+    cell: str
+    epoch: int
+    actor: str
+    letters: bytes
+
+
 class Settled(Message):
     """Each actor of this cell has started, or is held."""
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from callboard.actors import ActorStopped, Crashed, Host, Replica
+from callboard.actors import Crashed, Host, Replica
 
 END_WITHIN: Final = 2.0
 """Seconds that handlers have to clean up after they were cancelled; who takes longer is left behind."""
@@ -47,6 +47,10 @@ class Audience(Protocol):
 
     def crashed(self, host: Host, why: str, *, told: bool) -> None:
         """Take note that a replica crashed; the life goes on to its end. `told`: it was to end anyway."""
+        ...
+
+    async def left(self, host: Host) -> None:
+        """Take what waits in the mailbox: the address is left for good."""
         ...
 
     def exited(self, host: Host, life: Life) -> None:
@@ -98,9 +102,7 @@ class Pool:
             scope.cancel()
         if leave:
             await self.host.leave()
-            name = self.host.name
-            gone = ActorStopped(f"{name} did not come to this message: its cell stops", actor=name)
-            self.host.answer_all(gone, last=True)
+            await self._audience.left(self.host)
         await end_within(life, limit)
         self._exit(life)
 

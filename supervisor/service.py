@@ -20,6 +20,7 @@ from .messages import (
     Escalated,
     EventList,
     Kept,
+    Left,
     ListActors,
     ListDead,
     ListEvents,
@@ -92,6 +93,11 @@ class Supervisor(Actor):
     async def serves(self, message: Serves, _ctx: Context) -> None:
         """Take note that a cell has handled its first message."""
         await self.options.cell_serves(message)
+
+    @receive
+    async def left(self, message: Left, _ctx: Context) -> Done:
+        """Keep what a cell did not come to."""
+        return self.options.take_back(message)
 
     @receive
     async def settled(self, message: Settled, _ctx: Context) -> None:

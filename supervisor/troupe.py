@@ -148,6 +148,10 @@ class Troupe:
         else:
             self._cell.say_down(host, why)
 
+    async def left(self, host: Host) -> None:
+        """An actor has left its address for good."""
+        await self._cell.hand_back(host)
+
     def exited(self, host: Host, life: Life) -> None:
         """A life is over."""
         name = host.name

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from callboard.actors import NO_FLIGHT, QUEUE, Confinement, Door, Flight, Letter, Mailbox, Replies
-from callboard.bus import Endpoint, Kind, StatusBody, Subscription, decode_body, encode, subjects
+from callboard.bus import Endpoint, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
 KEEP: Final = 1000
@@ -62,6 +62,16 @@ class Understudy:
         for subscription in subscriptions:
             await subscription.unsubscribe()
         await self._endpoint.bus.flush()
+
+    def take_back(self, letters: list[Letter]) -> None:
+        """Keep older letters, before those that came here meanwhile; those that are too many are refused."""
+        newer = len(self.mailbox)
+        full = MailboxFull(f"{self.name} is down, and {KEEP} messages wait for it already", actor=self.name)
+        for letter in letters:
+            letter.slot = 0
+            if not self.mailbox.put(letter):
+                self.refuse(letter, full)
+        self.mailbox.rotate(newer)
 
     def page(self) -> tuple[list[Letter], bool]:
         """Take out the oldest letters, as many as one reply can carry; and whether more are left."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 import anyio
@@ -12,8 +13,9 @@ from callboard.actors import Host, InHand, Letter, Message, Speaker, stack_of
 from callboard.bus import encode
 from callboard.errors import CallboardError
 
-from .messages import Confine, Escalated, Serves, Settled, Wedged
+from .messages import Confine, Escalated, Left, Serves, Settled, Wedged
 from .service import Supervisor
+from .understudy import PAGE_BYTES
 
 ENDED_WITHIN: Final = 5.0
 """Seconds in which the daemon ends a process that asked for it; after that it does so itself."""
@@ -21,12 +23,17 @@ ENDED_WITHIN: Final = 5.0
 TOLD_WITHIN: Final = 5.0
 """Seconds in which the daemon hears why a cell gives up; after that the process ends without a word."""
 
+KEPT_WITHIN: Final = 1.0
+"""Seconds in which the daemon takes a page of letters back."""
+
 
 class ToDaemon:
     """The :class:`~callboard.supervisor.cell.Upward` of a cell with a process of its own."""
 
     def __init__(self, voice: Speaker, cell: str, epoch: int, tasks: TaskGroup) -> None:
         self.voice, self._cell, self._epoch, self._tasks = voice, cell, epoch, tasks
+        self.alone = False
+        """The daemon is gone: nobody keeps anything for us."""
         self.given_up = anyio.Event()
         """Set when the daemon knows why the actors were given up, or cannot be told."""
 
@@ -41,6 +48,18 @@ class ToDaemon:
     def served(self, actor: str) -> None:
         """Say that the first real message was handled."""
         self._tasks.start_soon(self._tell, Serves(cell=self._cell, epoch=self._epoch, actor=actor))
+
+    async def keep(self, actor: str, letters: list[Letter]) -> int:
+        """Give the oldest letters back for the next life; return how many were taken: none if there is to be none."""
+        taken = 0
+        for page in [] if self.alone else _pages(letters):
+            left = Left(cell=self._cell, epoch=self._epoch, actor=actor, letters=encode(page))
+            try:
+                await self.voice.ask(Supervisor.left, left, timeout=KEPT_WITHIN)
+            except CallboardError:
+                return taken
+            taken += len(page)
+        return taken
 
     async def say_settled(self, settled: anyio.Event) -> None:
         """Say, once it is so, that each actor has started or is held."""
@@ -74,3 +93,17 @@ class ToDaemon:
             await self.voice.tell(Supervisor, message)
         except CallboardError as error:
             print(f"not told to the daemon ({error}): {message}", file=sys.stderr)  # noqa: T201 - its log file
+
+
+def _pages(letters: list[Letter]) -> Iterator[list[Letter]]:
+    """Yield the letters in order, as many at once as one message can carry."""
+    page: list[Letter] = []
+    size = 0
+    for letter in letters:
+        size += len(encode(letter))
+        if page and size > PAGE_BYTES:
+            yield page
+            page, size = [], len(encode(letter))
+        page.append(letter)
+    if page:
+        yield page

@@ -143,6 +143,7 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, upward: T
         await _join(hosts, order, upward.voice, bus)
         tasks.start_soon(upward.say_settled, cell.node.settled)
         await ending.event.wait()
+        upward.alone = ending.orphaned
         if ending.code == 0:
             with anyio.move_on_after(ending.drain):
                 await cell.drain()
@@ -178,6 +179,7 @@ class _Ending:
         self.event = anyio.Event()
         self.code = 0
         self.drain = float("inf")
+        self.orphaned = False
 
     async def watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -210,7 +212,7 @@ class _Ending:
         os._exit(BUS_LOST)
 
     def _orphaned(self) -> None:
-        self.drain = ORPHAN_DRAIN
+        self.drain, self.orphaned = ORPHAN_DRAIN, True
         self.event.set()
 
 

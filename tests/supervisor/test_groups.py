@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -33,6 +34,9 @@ class Member(Actor):
 
     @receive
     async def do(self, message: Do, ctx: Context) -> Done:
+        if message.what == "wait for the test":
+            while not os.path.exists("go"):
+                await anyio.sleep(0.01)
         if message.what.startswith("die"):
             raise SystemExit(message.what)
         return Done(pid=os.getpid())
@@ -129,6 +133,29 @@ def test_one_for_all_a_killed_cell_takes_its_group_along_in_reverse_and_all_star
     assert all(fleet.ask(name).returncode == 0 for name in "abc")
     assert {row["actor"]: row["restarts"] for row in fleet.json("ps")} == {"a": 1, "b": 1, "c": 1, "other": 0}
     assert fleet.stop() == 0
+
+
+def test_what_waits_at_a_cell_that_stops_with_its_group_is_served_by_its_next_life(
+    make: Callable[[str], Fleet],
+) -> None:
+    fleet = make(fleet_file("a", "b", tables=group("one_for_all", "ab")))
+    before, done = fleet.pids(), dict[str, Any]()
+    words = ("wait for the test", "after")
+    threads = [Thread(target=lambda what=what: done.update({what: fleet.ask("b", what)})) for what in words]
+    for depth, thread in enumerate(threads):
+        thread.start()
+        fleet.wait(lambda: fleet.row("b")["in_hand"] == ["Do"] and fleet.row("b")["depth"] == depth, "it to be there")  # noqa: B023
+    fleet.kill("a")
+    fleet.wait(lambda: (fleet.row("b")["state"], fleet.row("b")["depth"]) == ("restarting", 1), "it to be given back")
+    (fleet.folder / "go").touch()
+    for thread in threads:
+        thread.join(timeout=20)
+    pids = [json.loads(done[what].stdout)["pid"] for what in words]
+    fleet.wait_running("b")
+    assert pids == [before["b"], fleet.pids()["b"]], "what was in hand is finished, what waited is for the next life"
+    assert pids[0] != pids[1]
+    [stopped] = [each for each in fleet.json("events", "--kind", "cell-exited") if each["subject"] == "b"]
+    assert stopped["text"].startswith("told to stop; nothing in hand; its log")
 
 
 def test_rest_for_one_a_killed_cell_takes_along_those_behind_it(make: Callable[[str], Fleet]) -> None:
