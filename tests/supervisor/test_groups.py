@@ -140,20 +140,22 @@ def test_what_waits_at_a_cell_that_stops_with_its_group_is_served_by_its_next_li
 ) -> None:
     fleet = make(fleet_file("a", "b", tables=group("one_for_all", "ab")))
     before, done = fleet.pids(), dict[str, Any]()
-    words = ("wait for the test", "after")
+    words = ("wait for the test", "after", "meanwhile")
     threads = [Thread(target=lambda what=what: done.update({what: fleet.ask("b", what)})) for what in words]
-    for depth, thread in enumerate(threads):
+    for depth, thread in enumerate(threads[:2]):
         thread.start()
         fleet.wait(lambda: fleet.row("b")["in_hand"] == ["Do"] and fleet.row("b")["depth"] == depth, "it to be there")  # noqa: B023
     fleet.kill("a")
     fleet.wait(lambda: (fleet.row("b")["state"], fleet.row("b")["depth"]) == ("restarting", 1), "it to be given back")
+    threads[2].start()
+    fleet.wait(lambda: fleet.row("b")["depth"] == 2, "what comes while it drains to be kept")
     (fleet.folder / "go").touch()
     for thread in threads:
         thread.join(timeout=20)
     pids = [json.loads(done[what].stdout)["pid"] for what in words]
     fleet.wait_running("b")
-    assert pids == [before["b"], fleet.pids()["b"]], "what was in hand is finished, what waited is for the next life"
-    assert pids[0] != pids[1]
+    assert pids[0] == before["b"], "what was in hand is finished"
+    assert pids[1] == pids[2] == fleet.pids()["b"] != before["b"]
     [stopped] = [each for each in fleet.json("events", "--kind", "cell-exited") if each["subject"] == "b"]
     assert stopped["text"].startswith("told to stop; nothing in hand; its log")
 
