@@ -110,5 +110,6 @@ async def _full_machine(guardian: Guardian) -> AsyncIterator[None]:
         for _ in range(BUSY):
             process = await anyio.open_process([sys.executable, "-c", _SPIN], stdin=None, stdout=None, stderr=None)
             guardian.add(process.pid, stage=CELLS_STAGE)
+            stack.push_async_callback(process.wait)
             stack.callback(process.kill)
         yield

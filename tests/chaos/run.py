@@ -205,6 +205,7 @@ async def _spin(seconds: float) -> None:
         for _ in range(4):
             command = [sys.executable, "-c", "while True: pass"]
             process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None)
+            stack.push_async_callback(process.wait)  # or its remains would look like an orphan
             stack.callback(process.kill)
         await anyio.sleep(seconds)
 
