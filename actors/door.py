@@ -99,6 +99,7 @@ class Door:
         house, cell = self._house, subject.rpartition(".")[2]
         envelopes = split(data)
         slot = house.flight.frame(house.name, cell, data, len(envelopes))
+        step = 1 if slot else 0  # a record without room has no slots
         fence = house.fences.get(cell, 0)
         for envelope in envelopes:
             if isinstance(envelope, MessageRefused):
@@ -109,7 +110,7 @@ class Door:
                 trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
                 letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)
                 (self.admit if envelope.kind in _ORDINARY else self._control)(letter)
-            slot += 1
+            slot += step
 
     def _refuse_replaced(self, envelope: Envelope, cell: str, slot: int, fence: int) -> None:
         error = f"process {envelope.epoch} of cell {cell!r} was replaced by process {fence}: it may say nothing"

@@ -63,7 +63,7 @@ class FlightRecorder:
 
     def __init__(self, path: Path, *, epoch: int) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.ftruncate(self._file, HEAD)
+        os.posix_fallocate(self._file, 0, HEAD)  # or a full disk would end the process in the middle of a store
         self._page = mmap.mmap(self._file, HEAD)
         self._segments: list[mmap.mmap] = []
         self._left: list[int] = []
@@ -71,6 +71,8 @@ class FlightRecorder:
         self._answered: list[int] = []
         self._leaving: list[int] = []
         self._beats = 0
+        self.unwritten = 0
+        """Messages that it had no room for: a full disk. Their slot is 0, and says nothing."""
         self._at = SEGMENT
         self._current = -1
         self.beat(time.monotonic())
@@ -98,8 +100,9 @@ class FlightRecorder:
         size = _record.size + len(names) + count + len(data)
         if size + _size.size > SEGMENT:  # a frame of so many that not even their heads fit: they are counted only
             data, size = b"", size - len(data)
-        if self._at + size + _size.size > SEGMENT:
-            self._turn_page()
+        if self._at + size + _size.size > SEGMENT and not self._turn_page():
+            self.unwritten += count
+            return 0
         at, segment = self._at, self._segments[self._current]
         _size.pack_into(segment, at + size, 0)  # whatever an older record left behind this one
         _record.pack_into(segment, at, 0, count, form, time.time())
@@ -110,17 +113,20 @@ class FlightRecorder:
         self._left[self._current] += count
         return self._current << 20 | body + len(names)
 
-    def _turn_page(self) -> None:
+    def _turn_page(self) -> bool:
+        """Begin a segment in which nothing is owed; return False when the disk has no room for another."""
         if self._current >= 0 and not self._left[self._current]:
             self._at = 0
-            return
+            return True
         if not self._free:
             end = HEAD + SEGMENT * (len(self._segments) + 1)
-            os.ftruncate(self._file, end)
+            if not _reserve(self._file, end - SEGMENT):
+                return False
             self._segments.append(mmap.mmap(self._file, SEGMENT, offset=end - SEGMENT))
             self._left.append(0)
             self._free.append(len(self._segments) - 1)
         self._current, self._at = self._free.pop(), 0
+        return True
 
     def taken(self, slot: int) -> None:
         """Say that a handler is about to run on the message in `slot`."""
@@ -158,6 +164,14 @@ class FlightRecorder:
         for mapped in (*self._segments, self._page):
             mapped.close()
         os.close(self._file)
+
+
+def _reserve(file: int, begin: int) -> bool:
+    try:
+        os.posix_fallocate(file, begin, SEGMENT)
+    except OSError:
+        return False
+    return True
 
 
 _ALL_QUEUED: Final = bytes((QUEUED,)) * 65536

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from callboard.bus import EMPTY, VERSION, Endpoint, Envelope, Kind, Trust, encode, error_body
+from callboard.bus import EMPTY, VERSION, Endpoint, Envelope, Kind, Trust, encode, error_body, is_inbox
 from callboard.errors import CallboardError, WorldError
 from callboard.ids import new_id
 
@@ -50,7 +50,7 @@ class Replies:
 
     def _send(self, letter: Letter, kind: Kind, tag: str, schema: int, body: msgspec.Raw) -> None:
         asked = letter.envelope
-        if not asked.reply.startswith("_CB."):
+        if not is_inbox(asked.reply):
             return  # an address of somebody else's making: whoever waits there did not ask us
         reply = Envelope(
             VERSION, kind, tag, schema, new_id(), self._name, asked.id, asked.chain, asked.hops, 0.0,

@@ -48,6 +48,7 @@ from .interface import Bus as Bus
 from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
 from .interface import Subscription as Subscription
+from .interface import is_inbox as is_inbox
 from .lease import Holder as Holder
 from .lease import Lease as Lease
 from .memory import Faults as Faults

@@ -31,12 +31,13 @@ from .errors import (
     ActorDied,
     BusClosed,
     BusUnavailable,
+    DeadlineExceeded,
     MailboxFull,
     MessageRefused,
     NoSuchActor,
 )
 from .homeless import Homeless
-from .interface import INBOX_ROOT, Bus, Subscription
+from .interface import Bus, Subscription, is_inbox
 from .outbox import Outbox
 from .questions import Questions
 
@@ -44,7 +45,6 @@ HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
 """Tells without a pause before other tasks get a turn: four full frames. One frame a turn costs a tenth of them."""
-_INBOXES: Final = f"{INBOX_ROOT}."
 _QUESTION: Final = 2.0
 
 _credit: Final = msgspec.msgpack.Decoder(CreditBody)
@@ -52,11 +52,6 @@ _notice: Final = msgspec.msgpack.Decoder(NoticeBody)
 _held: Final = msgspec.msgpack.Decoder(list[str])
 _where: Final = msgspec.msgpack.Decoder(str)
 _status: Final = msgspec.msgpack.Decoder(list[StatusBody])
-
-
-def _is_inbox(address: str) -> bool:
-    """Return whether `address` is an endpoint's: anything else could be a mailbox, spoken to in our name."""
-    return address.startswith(_INBOXES)
 
 
 class Endpoint:
@@ -262,7 +257,7 @@ class Endpoint:
 
     def give_credit(self, address: str, actor: str, size: int) -> None:
         """Count a told message as taken; its sender gets its credit back soon, in company."""
-        if not _is_inbox(address):
+        if not is_inbox(address):
             return  # an address of somebody else's making: no credit was taken there
         if self._returns.add(address, actor, size):
             self._return_credit()
@@ -373,6 +368,8 @@ class Endpoint:
             return str(codec.decode_body(_where, (await answer).body))
         except NoSuchActor:
             return "restarting" if self._supervised else "unknown"
+        except DeadlineExceeded:
+            return "restarting"  # a daemon that is slow to answer knows no less for it
         except CallboardError:
             return "unknown"
         finally:
@@ -383,7 +380,7 @@ class Endpoint:
 
         def answer(_subject: str, data: bytes, _reply: str) -> None:
             for envelope in codec.split(data):
-                if isinstance(envelope, Envelope) and _is_inbox(envelope.reply):
+                if isinstance(envelope, Envelope) and is_inbox(envelope.reply):
                     state = where(codec.decode_body(_where, envelope.body))
                     self.send(envelope.reply, self._make(Kind.REPLY, causation=envelope.id, body=state))
 

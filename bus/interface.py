@@ -16,6 +16,14 @@ from typing import Final, Protocol
 import msgspec
 
 INBOX_ROOT: Final = "_CB"
+_INBOXES: Final = f"{INBOX_ROOT}."
+
+
+def is_inbox(address: str) -> bool:
+    """Return whether `address` is an endpoint's: anything else could be a mailbox, spoken to in our name."""
+    return address.startswith(_INBOXES)
+
+
 Receiver = Callable[[str, bytes, str], None]
 """Takes subject, data and reply address of one message."""
 

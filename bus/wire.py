@@ -18,8 +18,10 @@ Five things are changed, each for a measured or observed reason:
 
 import asyncio
 import logging
+import os
 import re
 from typing import Any, Final
+from weakref import WeakSet
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription as NatsSubscription
@@ -39,11 +41,15 @@ parser.HMSG_RE = re.compile(
 )
 
 
+_connected: Final["WeakSet[Wire]"] = WeakSet()
+
+
 class Wire(Client):
     """A nats-py client with sync delivery and sync publishing."""
 
     def __init__(self) -> None:
         super().__init__()
+        _connected.add(self)
         self.receivers: dict[int, Receiver] = {}
         self.refused = 0
 
@@ -102,6 +108,15 @@ class Wire(Client):
         if queue is not None and self.is_connected and queue.empty():
             queue.put_nowait(asyncio.get_running_loop().create_future())
 
+    def let_go(self) -> None:
+        """Give the socket up without a word to the server: in a forked child, which holds its parent's."""
+        writer = getattr(self._transport, "_io_writer", None)
+        found = writer.get_extra_info("socket") if writer is not None else None
+        if found is not None and found.fileno() >= 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, found.fileno())
+            os.close(null)
+
     async def round_trip(self) -> None:
         """Wait for the answer to a ping; the client's own flush also returns without one when its reader has ended."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -126,3 +141,15 @@ class Wire(Client):
     async def settle(self) -> None:
         """Wait until the flusher has written what is pending."""
         await self._flush_pending(force_flush=True)
+
+
+def _let_go_of_all() -> None:
+    """Close what a child has inherited.
+
+    A connection lives as long as one process holds it: the server would go on giving messages to one that is dead.
+    """
+    for wire in list(_connected):
+        wire.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_of_all)

@@ -47,6 +47,8 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
     """Questions answered with ActorDied."""
     lost: int = 0
     """Tells that nobody will handle."""
+    known: bool = True
+    """Whether there was a flight record of that process."""
     items: list[Item] = []
     """At most 100 of them, those in hand first."""
 
@@ -60,6 +62,8 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
 
     def story(self) -> str:
         """Return in one line what was held and what became of it."""
+        if not self.known:
+            return "it has left no flight record: it had not begun to serve, or the file was taken away"
         hand = ", ".join(f"{item.type} …{item.id[-8:]} of {item.actor}" for item in self.in_hand()[:5])
         told = ", ".join(f"{item.type} {item.id}" for item in self.lost_tells()[:5])
         parts = [

@@ -16,6 +16,7 @@ from callboard.bus import Endpoint, NoticeBody
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
+from callboard.store import StoreError
 
 from .coroner import Coroner
 from .errors import NotUp
@@ -90,8 +91,8 @@ class Charge:
 
     @property
     def intensity(self) -> Intensity:
-        """The strictest of its actors'."""
-        return min((spec.intensity for spec in self.specs), key=lambda intensity: intensity.most)
+        """The strictest of its actors': the fewest crashes in the longest time."""
+        return min((spec.intensity for spec in self.specs), key=lambda each: each.most / each.within)
 
     @property
     def limits(self) -> Limits:
@@ -114,13 +115,17 @@ class Charge:
 
     # --- what its group orders
 
-    def start(self) -> None:
-        """Begin a life. Exited is told when it is over and answered for."""
+    def forgive(self) -> None:
+        """Refuse no messages any more, but those of actors that a person holds; what comes waits for the next life."""
         self.why_held = ""
         for name, understudy in self.understudies.items():
             understudy.why_held = self._why_refused(name)
         if self.state == "held":
             self.state = "restarting"
+
+    def start(self) -> None:
+        """Begin a life. Exited is told when it is over and answered for."""
+        self.forgive()
         self._told = anyio.Event()
         self._call("start")
 
@@ -172,7 +177,10 @@ class Charge:
         if self._stop.is_set():
             self.tell(Exited(self.name, "normal"))
             return
-        self.epoch = await self._records.epochs.next(self.name)
+        if not (epoch := await self._next_epoch()):
+            self.tell(Exited(self.name, "normal"))
+            return
+        self.epoch = epoch
         self.started_at = self._clock.monotonic()
         end = await self._run_once()
         self._last = end.why
@@ -186,6 +194,17 @@ class Charge:
             await self._records.add("cell-exited", self.name, end.why, {"code": end.code, "pid": end.pid})
         self.tell(Exited(self.name, end.how, end.why))
         self.restarts += not self.why_held and not self._stop.is_set()
+
+    async def _next_epoch(self) -> int:
+        """Return the next life's epoch once it is on the disk, however long that takes; 0 if it is stopped before."""
+        while not self._stop.is_set():
+            try:
+                return await self._records.epochs.next(self.name)
+            except StoreError as error:
+                await self._records.add("not-started", self.name, error.text, {"code": error.code})
+            with anyio.move_on_after(AGAIN_AFTER):
+                await self._stop.wait()
+        return 0
 
     async def _run_once(self) -> End:
         order = self._make_order(self.name, self.epoch)

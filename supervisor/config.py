@@ -235,7 +235,7 @@ def _import(use: str, at: str) -> type[Actor]:
         found = getattr(importlib.import_module(module_name), attribute, None)
     except CallboardError as error:
         raise Fault(f"{use}: {error}", at) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Fault(f"{module_name} cannot be imported: {type(error).__name__}: {error}", at) from error
     if not (isinstance(found, type) and issubclass(found, Actor)):
         raise Fault(f"{use!r} is no Actor class", at)

@@ -30,15 +30,21 @@ class Coroner:
 
         Raises BusUnavailable or BusClosed when nobody can be answered now; once more is then no harm.
         """
-        owed = await anyio.to_thread.run_sync(FlightReader(self.flight).owed)
+        reader = FlightReader(self.flight)
+        head, owed = reader.head(), await anyio.to_thread.run_sync(reader.owed)
+        if head is None or head.epoch != epoch:
+            owed = []  # of an older process, answered long ago
         answered, lost = settle_death(owed, self._endpoint, why=end.why)
         await self._endpoint.flush()
         found = Autopsy(
             cell=self._cell, epoch=epoch, pid=end.pid, at=self._clock.now(), why=end.why, place=end.place,
             stack=end.stack,
-            answered=answered, lost=lost, items=items_of(owed),
+            answered=answered, lost=lost, items=items_of(owed), known=head is not None and head.epoch == epoch,
         )  # fmt: skip
-        await anyio.to_thread.run_sync(write_private, self._file, msgspec.json.encode(found))
+        try:
+            await anyio.to_thread.run_sync(write_private, self._file, msgspec.json.encode(found))
+        except OSError as error:  # a full disk: the event tells the story, without the bodies
+            await self._records.add("autopsy-not-kept", self._cell, f"{self._file.name}: {error}")
         for each in owed if blame else ():
             if each.status == "in hand":
                 await self._blame(each, end.why, epoch)

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Row, Speaker, State
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode, subjects
+from callboard.bus import Connection, Endpoint, MessageRefused, NoSuchActor, connect, encode, subjects
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -323,7 +323,10 @@ class Daemon:
         await self._endpoint.bus.subscribe(subjects.system(self.config.name, "beat"), self._on_beat)
 
     def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
-        beat = beat_in(data)
+        try:
+            beat = beat_in(data)
+        except MessageRefused:
+            return  # nobody's life hangs on it
         charge = self.charges.get(beat.cell)
         if charge is not None and charge.epoch == beat.epoch:
             charge.rows.update({row.actor: row for row in beat.rows})

@@ -44,6 +44,9 @@ class Group:
     def revive(self, cell: str) -> str:
         """End a cell's hold or backoff, or that of the whole group; return in words what starts again."""
         whole = self.keeper.state.mode == "held"
+        if whole:
+            for charge in self.charges.values():
+                charge.forgive()  # what is sent to those behind it waits for their turn
         self.keeper.tell(Revived(cell) if self.charges[cell].why_held else Restarted(cell))
         return f"all of group {self.name}" if whole else f"its cell {cell}"
 

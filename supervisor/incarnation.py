@@ -11,7 +11,7 @@ from callboard.actors import FlightReader, place_of
 from callboard.clock import Clock
 from callboard.guardian import Guardian
 
-from .process import BUS_LOST, ESCALATED, CellOrder, CellProcess, describe
+from .process import BUS_LOST, ESCALATED, CellOrder, CellProcess, describe, last_line
 from .restart import Exit
 from .stack_dump import dump_of
 from .verdict import STOPPED, Signs, judge_cell
@@ -51,7 +51,7 @@ class Incarnation:
         self.ready = anyio.Event()
         self.signs: Signs | None = None
         """What was seen of it last."""
-        self.process = CellProcess(order, log, guardian)
+        self.process, self._log = CellProcess(order, log, guardian), log
         self.given_up = ""
         """Why it gives its actors up, as it said itself."""
         self._told = anyio.Event()
@@ -98,7 +98,8 @@ class Incarnation:
             why = f"{describe(code)}: {self.given_up or 'it did not say why'}"
             return End(pid=self.pid, code=code, how="crashed", verdict="escalated", why=why)
         how: Exit = "normal" if code == 0 else "bus-lost" if code == BUS_LOST else "crashed"
-        return End(pid=self.pid, code=code, how=how, why=describe(code))
+        said = f": {last_line(self._log)}" if code > 0 and not self.ready.is_set() else ""
+        return End(pid=self.pid, code=code, how=how, why=f"{describe(code)}{said}")
 
     async def _kill_if_not_ready(self) -> None:
         with anyio.move_on_after(READY_WITHIN):

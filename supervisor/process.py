@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -82,6 +83,8 @@ class CellProcess:
     async def wait(self) -> int:
         """Wait for the end and return the exit code; negative is the signal that killed it."""
         await anyio.wait_readable(self.pidfd)
+        with suppress(OSError):  # its group is empty, as a rule
+            os.killpg(self.pid, signal.SIGKILL)  # what it has forked; before it is reaped, the number is surely its own
         code = self._popen.wait()  # it has ended: this only reaps
         self._guardian.remove(self.pid)
         pidfd, self.pidfd = self.pidfd, -1  # the number may be another file's at once
@@ -120,3 +123,14 @@ def describe(code: int) -> str:
         ESCALATED: "ended itself: its actors were given up",
     }  # fmt: skip
     return words.get(code, f"exit code {code}")
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that a process wrote to its log, at most 300 characters; blocks on the disk."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return "nothing is in its log"
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "nothing is in its log")

@@ -1,13 +1,14 @@
 """What the supervisor remembers: events, epochs and the quarantine, in ``daemon.db``."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from callboard.actors import PAROLE, Letter
 from callboard.clock import Clock
 from callboard.errors import Detail
-from callboard.store import DAEMON, Database, Epochs, Event, Events, Quarantine, Quarantined
+from callboard.store import DAEMON, Database, Epochs, Event, Events, Quarantine, Quarantined, StoreError
 
 from .messages import EventList, ListEvents, Recorded
 
@@ -27,7 +28,11 @@ class Records:
 
     async def add(self, kind: str, subject: str, text: str, detail: Detail | None = None) -> None:
         """Record an event and tell those who listen."""
-        event = await self._events.append(kind, subject, text, detail)
+        try:
+            event = await self._events.append(kind, subject, text, detail)
+        except StoreError as error:  # a full disk must not end the fleet: who reads the log sees it
+            print(f"not recorded ({error}): {kind} {subject}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+            return
         for listener in self.listeners:
             listener(event)
 
@@ -43,7 +48,8 @@ class Records:
             digest=digest, actor=actor, type=envelope.type, sender=sender, body=bytes(envelope.body), reason=reason,
             history=history, at=now, until=now + PAROLE,
         )  # fmt: skip
-        await self.quarantine.put(row)
+        with suppress(StoreError):  # then it is refused until this daemon ends
+            await self.quarantine.put(row)
         self.confined.setdefault(actor, {})[digest] = row.until
         text = f"{row.type} {row.reason} and is refused for {PAROLE / 60:g} minutes; the last time: {history[-1]}"
         await self.add("message-quarantined", actor, text, {"digest": digest, "id": envelope.id, "type": row.type})

@@ -14,6 +14,8 @@ from typing import IO, Final
 
 import anyio
 
+_CUT: Final = "\n  ..."
+"""How a stack ends that is deeper than the interpreter dumps."""
 SIGNAL: Final = signal.SIGUSR2
 WITHIN: Final = 0.3
 _STEP: Final = 0.01
@@ -48,7 +50,8 @@ def parse_dump(text: str) -> list[str]:
     """Return ``file:line in function`` of the main thread, outermost first; empty while it is not whole."""
     for thread in text.split("\n\n"):
         frames = [f"{m['file']}:{m['line']} in {m['name']}" for m in map(_LINE.match, thread.splitlines()) if m]
-        if frames and frames[-1].endswith(_OUTERMOST):
+        cut = thread.startswith("Current") and thread.rstrip().endswith(_CUT)
+        if frames and (cut or frames[-1].endswith(_OUTERMOST)):
             return frames[::-1]
     return []
 

@@ -37,6 +37,8 @@ class Understudy:
         self._endpoint, self._open_door = endpoint, open_door
         self._replies = Replies(endpoint, name)
         self._subscriptions: list[Subscription] = []
+        self._credit: list[tuple[str, int]] = []
+        """Of tells that were refused while it was down; bounded by what their senders had."""
 
     @property
     def held(self) -> bool:
@@ -61,6 +63,7 @@ class Understudy:
         subscriptions, self._subscriptions = self._subscriptions, []
         for subscription in subscriptions:
             await subscription.unsubscribe()
+        self._return_credit()
         await self._endpoint.bus.flush()
 
     def take_back(self, letters: list[Letter]) -> None:
@@ -105,12 +108,19 @@ class Understudy:
         return "everything"
 
     def refuse(self, letter: Letter, error: CallboardError) -> None:
-        """Answer, and give credit back."""
+        """Answer. Who is held gives credit back at once; who is down, when it is up: a fast sender shall wait."""
         envelope = letter.envelope
         self.lost += envelope.kind == Kind.TELL and not self.held
         if envelope.kind == Kind.TELL and envelope.reply and not letter.bare:
-            self._endpoint.give_credit(envelope.reply, self.name, letter.size)
+            self._credit.append((envelope.reply, letter.size))
+            if self.held:
+                self._return_credit()
         self._replies.fail(letter, error)
+
+    def _return_credit(self) -> None:
+        credit, self._credit = self._credit, []
+        for address, size in credit:
+            self._endpoint.give_credit(address, self.name, size)
 
     def cancel(self, message_id: str) -> None:
         """Forget a question whose asker has gone."""

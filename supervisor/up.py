@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,11 +29,15 @@ async def run_up(fleet_file: Path, *, state: Path | None, seconds: float | None,
     config = load_fleet(fleet_file)
     directory = StateDirectory(root_of(state, config.home), config.name)
     manager = ServiceManager.from_environment()
-    async with background() as keeping, run_daemon(config, directory, binary=binary) as daemon:
+    async with (
+        background() as keeping,
+        _signals() as signals,
+        run_daemon(config, directory, binary=binary) as daemon,
+    ):
         keeping.start_soon(manager.feed, SystemClock())  # until the last process has ended
+        keeping.start_soon(_obey, signals, daemon)  # the same: a second signal must not end it in the middle
         daemon.records.listeners.append(_print_event)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch_signals, daemon)
             if seconds is not None:
                 tasks.start_soon(_stop_after, daemon, seconds)
             tasks.start_soon(_say_ready, daemon, manager)
@@ -60,10 +66,17 @@ def _open(daemon: Daemon) -> list[str]:
     return [spec.name for spec in daemon.config.actors if spec.open]
 
 
-async def _watch_signals(daemon: Daemon) -> None:
+@asynccontextmanager
+async def _signals() -> AsyncGenerator[AsyncIterator[signal.Signals]]:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            daemon.stop(f"told to by {signal.Signals(number).name}")
+        yield signals
+
+
+async def _obey(signals: AsyncIterator[signal.Signals], daemon: Daemon) -> None:
+    async for number in signals:
+        if daemon.stopped.is_set():
+            _say("stopping already: what is in hand may end, within its drain_for")
+        daemon.stop(f"told to by {signal.Signals(number).name}")
 
 
 async def _stop_after(daemon: Daemon, seconds: float) -> None:

@@ -35,6 +35,7 @@ from .reports import Reports
 from .reserved import keeper_of
 from .service import CellKeeper, Supervisor
 from .stack_dump import allow_dump
+from .toml_lines import Fault
 from .upward import ToDaemon
 
 ORPHAN_DRAIN: Final = 1.0
@@ -47,12 +48,15 @@ def main() -> None:
     """Run one cell as its order on standard input says."""
     order = msgspec.json.decode(_first_line(), type=CellOrder)
     dump = allow_dump(Path(order.dump))
+    daemon = os.getppid()
     code = _exit_code(order)
     dump.flush()
     if threading.active_count() > 1:  # one waits at the pipe for ever, and a handler may have left others
         with suppress(OSError):  # a full disk must not change how we end
             sys.stdout.flush()
             sys.stderr.flush()
+        if os.getppid() != daemon:
+            os.killpg(0, signal.SIGKILL)  # what this process has forked: nobody is left to end that
         os._exit(code)
     else:
         sys.exit(code)
@@ -64,6 +68,9 @@ def _exit_code(order: CellOrder) -> int:
     except CallboardError as error:
         print(f"cell {order.cell}: {error}", file=sys.stderr)  # noqa: T201 - its log file
         return BUS_LOST if isinstance(error, BusClosed | BusUnavailable) else 1
+    except Fault as fault:
+        print(f"cell {order.cell}: {fault.text}", file=sys.stderr)  # noqa: T201 - its log file
+        return 1
 
 
 def _first_line() -> bytes:
@@ -209,7 +216,7 @@ class _Ending:
         except RuntimeError:
             return  # the loop has ended before us
         time.sleep(ORPHAN_END)
-        os._exit(BUS_LOST)
+        os.killpg(0, signal.SIGKILL)  # and what it has forked: nobody is left to end that
 
     def _orphaned(self) -> None:
         self.drain, self.orphaned = ORPHAN_DRAIN, True

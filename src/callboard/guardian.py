@@ -343,10 +343,14 @@ def _add(wards: _Wards, pid: int, stage: int) -> None:
 
 
 def _end(wards: _Wards, stage: int, *, first: signal.Signals | None, grace: float) -> None:
-    left = {pidfd for of, pidfd in wards.values() if of == stage}
+    left = {pidfd: pid for pid, (of, pidfd) in wards.items() if of == stage}
     if first is not None:
         _send(left, first)
-    left.difference_update(_wait_gone(left, seconds=grace))
+    for pidfd in _wait_gone(left, seconds=grace):
+        del left[pidfd]
+    for pid in left.values():  # they live, so the number is theirs: what they have forked ends with them
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
     _send(left, signal.SIGKILL)
     _wait_gone(left, seconds=_KILL_CONFIRM)
 

@@ -18,8 +18,9 @@ def checked(name: object, kind: Kind) -> str:
     if isinstance(name, str) and NAME.fullmatch(name):
         return name
     shown = repr(name) if len(repr(name)) <= 80 else repr(name)[:77] + "..."
+    article = "an" if kind == "actor" else "a"
     raise InvalidName(
-        f"{shown} is not a {kind} name: use 1 to 63 of a-z, 0-9 and '-', starting with a letter",
+        f"{shown} is not {article} {kind} name: use 1 to 63 of a-z, 0-9 and '-', starting with a letter",
         kind=kind,
     )
 

@@ -63,8 +63,13 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
+def plain(text: str) -> str:
+    """Return what an agent or a peer said without what would command a terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def fail(error: object) -> NoReturn:
     """Print a typed error and end with its exit code."""
     code = str(getattr(error, "code", ""))
-    print(f"callboard: {code}: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+    print(f"callboard: {code}: {plain(str(error))}", file=sys.stderr)  # noqa: T201 - a command's output
     sys.exit(exit_code(code))

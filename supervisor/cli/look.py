@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .exits import run
+from .exits import plain, run
 from .main import as_json, where
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def ps(fleet: str, state: Path | None, *, as_json: bool) -> None:
 
 def _print_actors(found: "Actors") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"fleet {found.fleet}", title_justify="left", box=None, pad_edge=False)
@@ -67,7 +68,7 @@ def _print_actors(found: "Actors") -> None:
         colour = _COLOURS.get(row.state, "default")
         table.add_row(
             row.actor, f"[{colour}]{row.state}[/]", row.cell, str(row.pid or ""), f"{row.up_for:.0f} s",
-            str(row.depth), hand, str(row.handled), str(row.failed), str(row.restarts),
+            str(row.depth), escape(plain(hand)), str(row.handled), str(row.failed), str(row.restarts),
         )  # fmt: skip
     Console().print(table)
 

@@ -1,12 +1,13 @@
 """``health``, ``autopsy`` and ``dead``: why something is as it is, in words for who was woken at night."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .exits import run
+from .exits import Exit, plain, run
 from .main import as_json, where
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def health(actor: str, fleet: str, state: Path | None, *, as_json: bool) -> None
             return await client.ask(Supervisor.health, ShowHealth(actor=actor), timeout=10.0)
 
     found = run(work)
-    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_health_lines(found)))
+    click.echo(msgspec.json.encode(found).decode() if as_json else plain("\n".join(_health_lines(found))))
 
 
 def _health_lines(found: "ActorHealth") -> list[str]:
@@ -73,7 +74,7 @@ def autopsy(cell: str, fleet: str, state: Path | None, *, as_json: bool) -> None
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
-        click.echo("\n".join(_autopsy_lines(found)) if found else f"cell {cell} has not died since it is known")
+        click.echo(plain("\n".join(_autopsy_lines(found))) if found else f"cell {cell} has not died since it is known")
 
 
 def _autopsy_lines(found: "Autopsy") -> list[str]:
@@ -115,12 +116,13 @@ def dead_ls(fleet: str, state: Path | None, *, as_json: bool) -> None:
 @where
 def dead_show(digest: str, fleet: str, state: Path | None) -> None:
     """Show the messages whose ID begins so, whole, and what they did each time."""
-    for row in run(lambda: _dead(fleet, state)).rows:
-        if row.digest.startswith(digest):
-            click.echo(f"{row.kind} of {row.actor}, from {row.sender}: {row.reason}, refused until {_clock(row.until)}")
-            click.echo(f"  body   {row.body}")
-            for line in row.history:
-                click.echo(f"  then   {line}")
+    found = [row for row in run(lambda: _dead(fleet, state)).rows if row.digest.startswith(digest)]
+    for row in found:
+        click.echo(f"{row.kind} of {row.actor}, from {row.sender}: {row.reason}, refused until {_clock(row.until)}")
+        click.echo(plain("\n".join([f"  body   {row.body}", *(f"  then   {line}" for line in row.history)])))
+    if not found:
+        click.echo(f"callboard: nothing in quarantine begins with {digest!r}: see 'callboard dead ls'", err=True)
+        sys.exit(Exit.USAGE)
 
 
 @dead.command("drop")

@@ -21,7 +21,7 @@ def test_the_gate_says_what_the_rule_says(text: str) -> None:
     if _is_name(text):
         assert checked(text, "actor") is text
     else:
-        with pytest.raises(InvalidName, match="is not a actor name"):
+        with pytest.raises(InvalidName, match="is not an actor name"):
             checked(text, "actor")
 
 
