@@ -10,6 +10,8 @@ from typing import Final
 
 import anyio
 
+from .interface import is_inbox
+
 MESSAGES: Final = 1024
 BYTES: Final = 4 * 1024 * 1024
 RETURN_AT: Final = 256
@@ -97,6 +99,8 @@ class Returns:
         """Count one message; return whether this sender should be given its credit now."""
         taken = self._latest
         if address != self._address or actor != self._actor:  # most often it is the same sender again
+            if not is_inbox(address):
+                return False  # an address of somebody else's making: no credit was taken there
             self._address, self._actor = address, actor
             taken = self._latest = self._taken.setdefault((address, actor), [0, 0])
         taken[0] += 1

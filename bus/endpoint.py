@@ -257,8 +257,6 @@ class Endpoint:
 
     def give_credit(self, address: str, actor: str, size: int) -> None:
         """Count a told message as taken; its sender gets its credit back soon, in company."""
-        if not is_inbox(address):
-            return  # an address of somebody else's making: no credit was taken there
         if self._returns.add(address, actor, size):
             self._return_credit()
         elif not self._returning:
