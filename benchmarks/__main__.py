@@ -1,4 +1,4 @@
-"""The whole comparison: ``python -m benchmarks``, or ``make bench``. Takes about three minutes."""
+"""The whole comparison: ``python -m benchmarks``, or ``make bench``. Takes about seven minutes."""
 
 import argparse
 import sys

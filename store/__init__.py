@@ -33,6 +33,7 @@ from .errors import (
     WrongValueType,
 )
 from .events import Event, Events
+from .holds import Holds
 from .lock import OwnerLock
 from .migrations import ACTOR, DAEMON, Migrations
 from .opening import Synchronous
@@ -53,6 +54,7 @@ __all__ = [
     "Event",
     "Events",
     "Fenced",
+    "Holds",
     "InvalidLimit",
     "InvalidMemoryKey",
     "Migrations",

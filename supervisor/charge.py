@@ -66,8 +66,8 @@ class Charge:
         self.coroner = Coroner(name, endpoint=endpoint, records=records, folder=folder / "flight", clock=clock)
         self.died_at: float | None = None
         """When its last process ended (monotonic seconds), until the next one has served a message."""
-        self.held: set[str] = set()
-        """Actors held by a person; a death of the process does not revive them."""
+        self.held = {spec.name for spec in specs} & records.held
+        """Actors held by a person; neither a death of the process nor one of the daemon revives them."""
         self.why_held = ""
         """Why the whole cell is held; empty while it is not."""
         self._next: Literal["", "start", "hold"] = ""
@@ -291,10 +291,16 @@ class Charge:
         for spec in self.specs:
             self._endpoint.notify(NoticeBody(spec.name, what, why[:500], self.epoch))
 
-    def release(self, actor: str) -> None:
-        """End a person's hold on `actor` while there is no process that knows of it."""
+    async def hold_by_hand(self, actor: str) -> None:
+        """Remember that a person holds `actor`, also for the next daemon."""
+        self.held.add(actor)
+        await self._records.holds.add(actor)
+
+    async def release(self, actor: str) -> None:
+        """End a person's hold on `actor`."""
         self.held.discard(actor)
-        self.understudies[actor].why_held = ""
+        self.understudies[actor].why_held = self._why_refused(actor)
+        await self._records.holds.discard(actor)
 
     async def page(self, actor: str, *, begin: bool) -> tuple[list[Letter], bool]:
         """Hand over what was kept for an actor; with `begin`, the understudy leaves the address first."""

@@ -117,14 +117,14 @@ class Daemon:
         charge = self._charge_of(order.actor)
         if charge.state == "up":
             done = await self._voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
-            (charge.held.add if order.verb == "hold" else charge.held.discard)(order.actor)
+            await (charge.hold_by_hand if order.verb == "hold" else charge.release)(order.actor)
             return done
         if order.verb == "hold":
             raise NotUp(f"{order.actor} is {charge.state}: it can be held when it is up", actor=order.actor)
         if charge.pid:  # that process was told who is held when it was started
             doing = "stopping" if charge.why_held else "starting"
             raise NotUp(f"cell {charge.name} of {order.actor} is {doing}: try again", actor=order.actor)
-        charge.release(order.actor)
+        await charge.release(order.actor)
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
         return Done(text=f"{order.actor}: {self._group_of(charge).revive(charge.name)} starts again")
 

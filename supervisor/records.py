@@ -8,7 +8,7 @@ from pathlib import Path
 from callboard.actors import PAROLE, Letter
 from callboard.clock import Clock
 from callboard.errors import Detail
-from callboard.store import DAEMON, Database, Epochs, Event, Events, Quarantine, Quarantined, StoreError
+from callboard.store import DAEMON, Database, Epochs, Event, Events, Holds, Quarantine, Quarantined, StoreError
 
 from .messages import EventList, ListEvents, Recorded
 
@@ -22,6 +22,9 @@ class Records:
         self._events, self._clock = Events(db, clock=clock), clock
         self.epochs = Epochs(db)
         self.quarantine = Quarantine(db, clock=clock)
+        self.holds = Holds(db, clock=clock)
+        self.held: set[str] = set()
+        """Who was held by a person when these records were opened."""
         self.confined: dict[str, dict[str, float]] = {}
         """The same for who must be told: for each actor the digests, and until when (Unix seconds)."""
         self.listeners: list[Listener] = []
@@ -65,7 +68,8 @@ class Records:
         return found[0]
 
     async def recall(self) -> None:
-        """Read who is in quarantine from before."""
+        """Read who is held and what is in quarantine from before."""
+        self.held = await self.holds.all()
         for row in await self.quarantine.all():
             self.confined.setdefault(row.actor, {})[row.digest] = row.until
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from callboard.supervisor.access import Access
+from callboard.supervisor.cli.exits import Exit
 from callboard.supervisor.process import BUS_LOST, CellOrder
 
 from .conftest import FLEET, Daemon
@@ -299,3 +300,16 @@ def test_a_stale_note_of_a_reused_pid_is_seen_through(daemon: Daemon) -> None:
     done = daemon.run("ps", "--state", str(daemon.folder / "other"))
     assert done.returncode == 3
     assert "no daemon" in done.stderr
+
+
+def test_a_hold_by_hand_outlives_the_daemon(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon().start()
+    assert daemon.run("hold", "desk").returncode == 0
+    assert daemon.stop() == 0
+    daemon.start()
+    assert ask(daemon).returncode == Exit.REFUSED
+    assert daemon.row("desk")["state"] == "held"
+    assert daemon.run("revive", "desk").returncode == 0
+    assert daemon.stop() == 0
+    daemon.start()
+    assert ask(daemon).returncode == 0
