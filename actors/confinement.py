@@ -19,6 +19,7 @@ class Confinement:
         self._suspects, self._killers = Suspects(most=FAILURES_MOST), Suspects(most=CRASHES_MOST)
         self.refused: dict[str, float] = {}
         """By digest, until when (Unix seconds)."""
+        self._pruned = 0.0
 
     def put(self, digests: Mapping[str, float]) -> None:
         """Refuse contents until the given times (Unix seconds): what is known from before."""
@@ -31,8 +32,11 @@ class Confinement:
     def objection(self, letter: Letter) -> Poisonous | None:
         """Return why this content is refused, if it is."""
         digest = digest_of(self._actor, letter)
-        if self.refused.get(digest, 0.0) <= self._clock.now():
-            self.refused.pop(digest, None)
+        now = self._clock.now()
+        if self.refused.get(digest, 0.0) <= now:
+            if now > self._pruned + 60.0:
+                self._pruned = now
+                self.refused = {known: until for known, until in self.refused.items() if until > now}
             return None
         return Poisonous(
             f"this {letter.envelope.type} has crashed or failed {self._actor} again and again and is in quarantine; "
@@ -52,8 +56,10 @@ class Confinement:
 
     def forgive(self, letter: Letter) -> None:
         """Forget what was held against a content: it has been handled well."""
-        if self._suspects:
-            self._suspects.succeeded(digest_of(self._actor, letter))
+        if self._suspects or self._killers:
+            digest = digest_of(self._actor, letter)
+            self._suspects.succeeded(digest)
+            self._killers.succeeded(digest)
 
     def _judge(self, letter: Letter, digest: str, record: Record | None) -> None:
         if record is not None:

@@ -118,6 +118,12 @@ class Door:
         self._house.refuse(letter, MessageRefused(error, path="$[15]"))
 
     def _control(self, letter: Letter) -> None:
+        try:
+            self._obey(letter)
+        except MessageRefused as error:  # it costs itself alone, not the rest of its frame
+            self._house.refuse(letter, error)
+
+    def _obey(self, letter: Letter) -> None:
         house, kind = self._house, letter.envelope.kind
         if kind == Kind.CANCEL:
             house.cancel(letter.envelope.causation)

@@ -292,11 +292,11 @@ class Host:
         if self.held:
             self.replies.fail(letter, held_error(self.name, self.why_held))
             return
+        asked: list[str] = decode_body(_names, letter.envelope.body)
         if not self._handed_over:
             self._holds_waiting.append(letter)
             return
         here = self.mailbox.ids() | self.in_hand.keys()
-        asked: list[str] = decode_body(_names, letter.envelope.body)
         self.replies.plain(letter, [name for name in asked if name in here])
 
     def answer_status(self, letter: Letter) -> None:

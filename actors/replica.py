@@ -94,6 +94,8 @@ class Replica:
                 host.settle_credit(letter)
                 if (opened := self._open(letter)) is not None:
                     await self._call(*opened, letter, scope)
+                    if scope.cancel_called:
+                        return False  # a stalled handler ended well after all: the next one must not pay for it
                 served += 1
                 if served % _LOOK_EVERY == 0 and time.perf_counter() > turn_ends:
                     await anyio.lowlevel.checkpoint()
@@ -172,7 +174,7 @@ class Replica:
 
     def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1
-        if self._host.failed:  # nothing is held against any message before the first failure
+        if self._host.failed or self._host.restarts:  # before the first failure nothing is held against any message
             self._host.confinement.forgive(letter)
         self._failed.clear()
 

@@ -2,8 +2,9 @@
 
 A message is known by its *content* (actor, type, body): whoever retries it gives it a new id. Blame must not fall on
 what was merely there. So a failure counts against a content only if the actor has done well with something else since
-the content's last failure: when everything fails, it is not the message. And blame fades: what did not happen within
-ten minutes is forgotten, and a quarantine ends after an hour.
+the content's last failure: when everything fails, it is not the message. A death of the process or of the actor counts
+each time: nothing goes well in between where the first message kills. And blame fades: what did not happen within ten
+minutes is forgotten, and a quarantine ends after an hour.
 """
 
 import hashlib

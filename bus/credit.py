@@ -59,7 +59,7 @@ class Account:
             await turn.wait()
         except BaseException:
             if turn.is_set():
-                self.give(1, size)
+                self._release(1, size)
             else:
                 self._waiting.remove((turn, size))
                 self._serve()  # those behind may be smaller
@@ -73,10 +73,13 @@ class Account:
 
     def give(self, messages: int, size: int) -> None:
         """Return credit for `messages` of `size` bytes together."""
+        for _ in range(min(messages, len(self._names))):
+            self._names.popleft()  # in the order in which it was taken, but for what a door refused
+        self._release(messages, size)
+
+    def _release(self, messages: int, size: int) -> None:
         self.messages = max(0, self.messages - messages)
         self.bytes = max(0, self.bytes - size) if self.messages else 0
-        for _ in range(min(messages, len(self._names))):
-            self._names.popleft()  # credit comes back in the order in which it was taken
         self._serve()
 
     def reset(self) -> list[str]:

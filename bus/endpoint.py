@@ -310,7 +310,7 @@ class Endpoint:
 
     def _on_own_gap(self) -> None:
         lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
-        for actor in self._questions.actors() | self._accounts.keys():
+        for actor in (self._questions.actors() | self._accounts.keys()) - {""}:
             self._reckon(actor, lost)
 
     def _reckon(self, actor: str, otherwise: CallboardError) -> None:
@@ -366,8 +366,8 @@ class Endpoint:
             return str(codec.decode_body(_where, (await answer).body))
         except NoSuchActor:
             return "restarting" if self._supervised else "unknown"
-        except DeadlineExceeded:
-            return "restarting"  # a daemon that is slow to answer knows no less for it
+        except (DeadlineExceeded, BusUnavailable):
+            return "restarting"  # a daemon that is slow to answer, or cut off from us, knows no less for it
         except CallboardError:
             return "unknown"
         finally:

@@ -2,8 +2,8 @@
 
 Order holds, because the server says "nobody" to a frame before it passes on anything that this connection said later.
 So when the daemon's word on where the actor is comes back, every earlier frame to that address has come back too; what
-was spoken to the address meanwhile waits behind them. Nothing is polled, and an unknown name is known to be unknown in
-one round trip.
+was spoken to the address meanwhile waits behind them. An unknown name is known to be unknown in one round trip; while
+an actor that should be there is not, the frames go and come every few milliseconds, for five seconds at most.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,6 +22,9 @@ from .errors import NoSuchActor, held_error
 _RETRY_PAUSE: Final = 0.01
 _WITHIN: Final = 5.0
 """Seconds for which an actor may have no home, though the daemon says that it has one."""
+
+_QUIET: Final = 3.0
+"""Longer than the daemon may take to say where an actor is."""
 
 Where = Callable[[str], Awaitable[str]]
 """Says how it stands with an actor: up, restarting, held or unknown."""
@@ -92,9 +95,9 @@ class Homeless:
         return waiting.returned + waiting.newer
 
     def _homeless_for(self, actor: str) -> float:
-        """Return for how many seconds `actor` has had no home; a quiet second ends the count."""
+        """Return for how many seconds `actor` has had no home; three quiet ones end the count."""
         now = self._clock.monotonic()
         since, last = self._since.get(actor, (now, now))
-        since = now if now - last > 1.0 else since
+        since = now if now - last > _QUIET else since
         self._since[actor] = (since, now)
         return now - since

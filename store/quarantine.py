@@ -46,6 +46,7 @@ class Quarantine:
 
     def _insert(self, conn: sqlite3.Connection, values: tuple[Any, ...]) -> None:
         conn.execute(f"INSERT OR REPLACE INTO quarantine ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - fixed names
+        conn.execute("DELETE FROM quarantine WHERE until < ?", (self._clock.now(),))
         conn.execute(
             "DELETE FROM quarantine WHERE digest IN (SELECT digest FROM quarantine ORDER BY at DESC LIMIT -1 OFFSET ?)",
             (self._keep,),

@@ -13,6 +13,7 @@ from callboard.actors import Letter, Owed, Replies
 from callboard.bus import ActorDied, Endpoint, Kind
 
 NAMED_MOST: Final = 100
+_KINDS: Final = {int(kind): kind.name.lower() for kind in Kind}
 BODY_MOST: Final = 500
 
 
@@ -101,8 +102,8 @@ def _item(owed: Owed) -> Item:
     letter: Letter = owed.letter
     envelope = letter.envelope
     return Item(
-        actor=owed.actor, status=owed.status, kind=Kind(envelope.kind).name.lower(), type=envelope.type, id=envelope.id,
-        sender=envelope.sender or letter.cell or "outside", received=owed.at, bytes=letter.size,
+        actor=owed.actor, status=owed.status, kind=_KINDS.get(envelope.kind, "other"), type=envelope.type,
+        id=envelope.id, sender=envelope.sender or letter.cell or "outside", received=owed.at, bytes=letter.size,
         body=shown(letter.envelope.body),
     )  # fmt: skip
 

@@ -40,9 +40,16 @@ class Beats:
         self._marks: dict[str, _Mark] = {}
         self.missed = 0
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether nothing waits to be written to the bus."""
+        return self._bus.statistics().pending_bytes == 0
+
     def say(self, hosts: Mapping[str, Host], *, lag: float) -> None:
         """Publish the rows that changed since the last beat; a beat that cannot be sent is not missed."""
         changed = [host for host in list(hosts.values()) if self._changed(host)]
+        if len(self._marks) > 2 * len(hosts) + 64:  # of children that have ended
+            self._marks = {name: mark for name, mark in self._marks.items() if name in hosts}
         beat = Beat(cell=self._cell, epoch=self._epoch, lag=lag, rows=[host.row() for host in changed])
         try:
             self._bus.publish(self._subject, encode(beat))

@@ -141,6 +141,8 @@ class Charge:
         for understudy in self.understudies.values():
             understudy.hold(why)
         self.settled.set()
+        if self._next == "start":  # that life is over before it began: its group waits for the word
+            self.tell(Exited(self.name, "normal"))
         self._call("hold")
 
     def leave_be(self) -> None:
@@ -208,9 +210,13 @@ class Charge:
 
     async def _run_once(self) -> End:
         order = self._make_order(self.name, self.epoch)
-        self.life = life = Incarnation(
-            order, log=self._log, guardian=self._guardian, limits=self.limits, clock=self._clock
-        )
+        try:
+            self.life = life = Incarnation(
+                order, log=self._log, guardian=self._guardian, limits=self.limits, clock=self._clock,
+                drain=self._told.set,
+            )  # fmt: skip
+        except (OSError, CallboardError) as error:  # no room for another process: a start that fails is a crash
+            return End(pid=0, code=1, how="crashed", verdict="not started", why=f"it cannot be started: {error}")
         detail: Detail = {"pid": life.pid, "epoch": self.epoch}
         await self._records.add("cell-started", self.name, f"started as process {life.pid}", detail)
         await self._fence()

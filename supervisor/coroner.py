@@ -1,19 +1,23 @@
 """What is done for the dead: what a cell held is read, answered, told and kept, and what killed it is counted."""
 
+import signal
 from pathlib import Path
+from typing import Final
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from callboard.actors import CRASHES_MOST, FlightReader, Owed, Suspects, digest_of
-from callboard.bus import Endpoint
+from callboard.bus import EMPTY, Endpoint
 from callboard.clock import Clock
 
 from .autopsy import Autopsy, items_of, settle_death
 from .incarnation import End
 from .records import Records
 from .state import write_private
+
+_FROM_OUTSIDE: Final = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 
 class Coroner:
@@ -27,6 +31,8 @@ class Coroner:
 
     async def examine(self, end: End, *, epoch: int, blame: bool) -> Autopsy:
         """Answer and record what a dead process held; with `blame`, count its end against what was in hand.
+
+        A death by a signal from outside is held against no message, and none that is too large to be kept whole.
 
         Raises BusUnavailable or BusClosed when nobody can be answered now; once more is then no harm.
         """
@@ -45,8 +51,9 @@ class Coroner:
             await anyio.to_thread.run_sync(write_private, self._file, msgspec.json.encode(found))
         except OSError as error:  # a full disk: the event tells the story, without the bodies
             await self._records.add("autopsy-not-kept", self._cell, f"{self._file.name}: {error}")
-        for each in owed if blame else ():
-            if each.status == "in hand":
+        from_outside = end.verdict == "crashed" and end.code in _FROM_OUTSIDE
+        for each in owed if blame and not from_outside else ():
+            if each.status == "in hand" and each.letter.envelope.body != EMPTY:  # a large one is kept without its body
                 await self._blame(each, end.why, epoch)
         return found
 

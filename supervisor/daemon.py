@@ -329,7 +329,7 @@ class Daemon:
             return  # nobody's life hangs on it
         charge = self.charges.get(beat.cell)
         if charge is not None and charge.epoch == beat.epoch:
-            charge.rows.update({row.actor: row for row in beat.rows})
+            charge.rows.update({row.actor: row for row in beat.rows if row.actor in charge.understudies})
 
     def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self._reports.put(kind, subject, text, detail)
@@ -360,7 +360,7 @@ class Daemon:
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},
-            quarantined={spec.name: self.records.confined.get(spec.name, {}) for spec in self.charges[cell].specs},
+            quarantined={spec.name: self.records.confined_of(spec.name) for spec in self.charges[cell].specs},
         )  # fmt: skip
 
     async def wait_ready(self) -> None:

@@ -1,6 +1,7 @@
 """One life of a cell's process: started, watched from outside, condemned if it must be, and how it ended."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,11 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 class Incarnation:
     """A cell's process from its start to its end; `live` is called once."""
 
-    def __init__(self, order: CellOrder, *, log: Path, guardian: Guardian, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, order: CellOrder, *, log: Path, guardian: Guardian, limits: Limits, clock: Clock,
+        drain: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._drain_it = drain
         self.epoch, self._order, self._limits, self._clock = order.epoch, order, limits, clock
         self.began = clock.monotonic()
         self.ready = anyio.Event()
@@ -124,12 +129,13 @@ class Incarnation:
                 stack = [] if stopped else await dump_of(self.process.pidfd, Path(self._order.dump))
                 self.condemn("silent", f"{verdict.why} (machine: {pressure()})", stack=stack)
             elif verdict.kind == "bloated":
-                await self._drain(verdict.why)
+                self._drain(verdict.why)
 
-    async def _drain(self, why: str) -> None:
-        """Let it finish what it has in hand, then end it: it will not be well again by itself."""
-        self._verdict, self._why = "bloated", why
-        await self._term_and_kill()
+    def _drain(self, why: str) -> None:
+        """Have it finish what it has in hand, hand back the rest and end: it will not be well again by itself."""
+        if not self._verdict:
+            self._verdict, self._why = "bloated", why
+            self._drain_it()
 
     async def _end_when_told(self) -> None:
         await self._told.wait()

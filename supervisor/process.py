@@ -67,9 +67,14 @@ class CellProcess:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        guardian.add(self.pid, stage=0, name=f"cell {order.cell} (epoch {order.epoch})")
-        self.pidfd = os.pidfd_open(self.pid)
-        """Of the process until it was reaped, then -1."""
+        try:
+            guardian.add(self.pid, stage=0, name=f"cell {order.cell} (epoch {order.epoch})")
+            self.pidfd = os.pidfd_open(self.pid)
+            """Of the process until it was reaped, then -1."""
+        except BaseException:
+            self._popen.kill()  # nobody would watch it, nor end it with us
+            self._popen.wait()
+            raise
         self._send(msgspec.json.encode(order) + b"\n")
 
     def _send(self, line: bytes) -> None:

@@ -57,6 +57,12 @@ class Records:
         text = f"{row.type} {row.reason} and is refused for {PAROLE / 60:g} minutes; the last time: {history[-1]}"
         await self.add("message-quarantined", actor, text, {"digest": digest, "id": envelope.id, "type": row.type})
 
+    def confined_of(self, actor: str) -> dict[str, float]:
+        """Return what `actor` must not meet, and until when; what is over is forgotten."""
+        now = self._clock.now()
+        self.confined[actor] = {known: until for known, until in self.confined.get(actor, {}).items() if until > now}
+        return self.confined[actor]
+
     async def release(self, digest: str) -> Quarantined | None:
         """Take a message out of quarantine; return it if it was there. The beginning of its digest is enough."""
         found = [row for row in await self.quarantine.all() if row.digest.startswith(digest)]

@@ -52,7 +52,8 @@ class Rounds:
             now = time.monotonic()
             self.lag, last = max(0.0, now - last - EVERY), now
             self._flight.beat(now)
-            self._flight.sweep()
+            if self._beats.all_sent:  # else replies still lie in the connection's buffer
+                self._flight.sweep()
             number += 1
             self._look(stalls=number % _STALLS_EVERY == 0)
             self._others_look()

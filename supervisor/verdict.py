@@ -1,6 +1,6 @@
 """Whether a cell's process is well, judged from outside. Pure: what was seen in, a verdict out.
 
-The loop of a cell stores a beat four times a second. A beat that is too old means that the loop does not turn; it does
+The loop of a cell stores a beat ten times a second. A beat that is too old means that the loop does not turn; it does
 not yet mean that the cell is to blame. Time in which the daemon itself was late, and time in which the process was
 ready to run but was not given a processor, is granted on top: a machine at its limit must not kill what lives on it.
 A stopped process is granted nothing. The grant is bounded, so that a loop that spins on a full machine is found too.

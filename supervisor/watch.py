@@ -12,7 +12,7 @@ from callboard.clock import Clock
 from .verdict import Signs
 
 _CLOSER: Final = 0.6
-"""Seconds without a beat after which the process itself is looked at: two beats are missing."""
+"""Seconds without a beat after which the process itself is looked at: five beats are missing."""
 _LATE: Final = 0.1
 """Seconds by which the watcher may be late without noting it."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")

@@ -260,6 +260,7 @@ async def fleet_of(folder: Path) -> AsyncGenerator[tuple[Fleet, Path]]:
 
 async def chaos(folder: Path, *, seconds: float, seed: int, say: Say) -> tuple[list[str], list[str]]:
     """Do one run; return what is wrong, and the ledger in words."""
+    others = set(_children(os.getpid()))  # of tests before this one
     async with fleet_of(folder) as (fleet, log):
         run = Run(fleet, seed=seed, say=say)
         for actor in CELLS:
@@ -267,4 +268,4 @@ async def chaos(folder: Path, *, seconds: float, seed: int, say: Say) -> tuple[l
         before = baseline()
         await run.run(seconds)
         wrong, ledger = await reckon(run, log, before)
-    return [*wrong, *check_orphans(_children(os.getpid()))], ledger
+    return [*wrong, *check_orphans(set(_children(os.getpid())) - others)], ledger
