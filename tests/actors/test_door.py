@@ -8,7 +8,8 @@ import pytest
 from callboard import Actor, ActorSpec, Context, Held, MailboxFull, Message, MessageRefused, Untrusted, receive
 from callboard.actors import Speaker
 from callboard.actors.door import BARE_MOST
-from callboard.bus import Endpoint, NoticeBody, Trust
+from callboard.bus import VERSION, Endpoint, Envelope, Kind, NoticeBody, Trust, encode, join
+from callboard.ids import new_id
 from callboard.testing import Probe, Stage
 
 
@@ -182,3 +183,16 @@ async def test_a_process_that_was_replaced_may_say_nothing_any_more() -> None:
             await Speaker(new, "writer").tell("probe", News(text="from the next"))
             assert await probe.expect(News) == News(text="from the next")
     assert [message for message in probe.messages if message == News(text="after")] == []
+
+
+@pytest.mark.parametrize("kind", [Kind.HOLDS, Kind.STATUS, 99])
+async def test_a_bad_control_message_costs_itself_alone_in_its_frame(kind: int) -> None:
+    probe = Probe("probe", News)
+    async with Stage([probe]) as stage:
+        endpoint = stage.cells["main"].endpoint
+        raw = msgspec.Raw(encode(7))
+        bad = Envelope(VERSION, kind, "", 0, new_id(), "", reply=endpoint.inbox, body=raw)
+        good = Envelope(VERSION, Kind.TELL, "News", 0, new_id(), "", body=msgspec.Raw(encode(News(text="after it"))))
+        endpoint.bus.publish(endpoint.address("probe"), join([encode(bad), encode(good)]))
+        assert await probe.expect(News) == News(text="after it")
+        assert await stage.wait_event("message-refused", "probe")

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from callboard import Actor, ActorSpec, BadActor, Context, Grant, Message, Stalled, receive
@@ -202,3 +203,31 @@ async def test_a_stack_goes_down_to_what_is_awaited_and_ends() -> None:
     assert [line.rpartition(" in ")[2] for line in stack_of(handler)] == ["_upstream"]
     handler.close()
     assert stack_of(None) == []
+
+
+class Swallower(Actor):
+    """Ends well although it was told to stop."""
+
+    @receive
+    async def go(self, message: Go, ctx: Context) -> Done:
+        if message.how == "swallow":
+            with anyio.CancelScope(shield=True):
+                await self.options.wait()
+        else:
+            await anyio.lowlevel.checkpoint()
+        return Done(made=1)
+
+
+async def test_a_stalled_tell_that_ends_well_costs_the_next_message_nothing() -> None:
+    clock, go_on = ManualClock(), anyio.Event()
+    spec = ActorSpec(actor=Swallower, name="swallower", cell="main", options=go_on, health=HEALTH)
+    async with Stage([spec], clock=clock) as stage:
+        await stage.tell("swallower", Go(how="swallow"))
+        await stage.wait_until(lambda: len(stage.row("swallower").in_hand) == 1)
+        for _ in range(3):
+            await stage.tell("swallower", Go(how=""))
+        await clock.advance(61.0)
+        stage.host("swallower").end_stalled()
+        go_on.set()
+        assert await stage.ask(Swallower.go, Go(how=""), timeout=5.0) == Done(made=1)
+        assert stage.row("swallower").handled == 5
