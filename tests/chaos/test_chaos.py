@@ -8,10 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from callboard.supervisor import incarnation
+from callboard.supervisor import coroner, incarnation
 from callboard.supervisor.verdict import WELL
 
-from .ledger import check_asks, check_held
+from .agents import Job
+from .ledger import Sent, check_asks, check_held, check_tells, lines_of
 from .run import Run, chaos, fleet_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(100)]
@@ -48,3 +49,28 @@ async def test_without_the_verdict_on_silent_cells_nobody_mends_a_stopped_one(
         assert "ant is silent" in check_held(states)
         assert check_asks(run.asked.values())
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_tell_that_a_dead_cell_held_is_named_by_its_flight_record_and_by_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept:
+        monkeypatch.setattr(coroner, "items_of", lambda _owed: [])
+    async with fleet_of(tmp_path) as (fleet, log):
+        run = Run(fleet, seed=0, say=lambda _: None)
+        await run.ask("ant")
+        [pid] = {row["pid"] for row in await run.rows() if row["actor"] == "ant"}
+        told = [
+            Sent(f"ant:{number}", await fleet.tell("ant", Job(name=f"ant:{number}", seconds=20.0)), "sent")
+            for number in range(1001, 1005)
+        ]
+        with anyio.fail_after(10.0):
+            while not [row for row in await run.rows() if row["actor"] == "ant" and row["depth"] == 3]:
+                pass  # asking is what is waited for
+            os.kill(pid, signal.SIGKILL)
+            while not (exits := [event for event in await run.events() if event["kind"] == "cell-exited"]):
+                pass  # the same
+        named = exits[0]["detail"]["lost_ids"].split()
+        wrong = check_tells(told, lines_of(await anyio.Path(log).read_text(encoding="ascii")), named, [])
+    assert len(wrong) == (0 if kept else 4)
