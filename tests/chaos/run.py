@@ -197,7 +197,7 @@ async def _harm_server(number: signal.Signals) -> None:
         os.kill(pid, number)
         if number == signal.SIGSTOP:
             await anyio.sleep(PAUSE)
-            os.kill(pid, signal.SIGCONT)
+            _go_on(pid)
 
 
 async def _spin(seconds: float) -> None:
