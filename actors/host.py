@@ -103,6 +103,7 @@ class Host:
         self.name, self.grant, self.table = spec.name, spec.may, spec.actor.table
         self.endpoint, self.clock, self.homes, self.flight = cell.endpoint, cell.clock, cell.homes, cell.flight
         self.fences: Mapping[str, int] = cell.endpoint.fences
+        self._give_credit = cell.endpoint.give_credit
         self.mailbox = Mailbox(most=spec.mailbox)
         self.replies = Replies(cell.endpoint, spec.name)
         self.state: State = "starting"
@@ -222,7 +223,7 @@ class Host:
         """Give the credit of a tell back: it has left the mailbox."""
         envelope = letter.envelope
         if envelope.kind == _TELL and envelope.reply and not letter.bare:
-            self.endpoint.give_credit(envelope.reply, self.name, letter.size)
+            self._give_credit(envelope.reply, self.name, letter.size)
 
     def take_in_hand(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
         """Note that a handler is about to run."""

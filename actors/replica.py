@@ -93,7 +93,8 @@ class Replica:
             while (letter := host.mailbox.take_nowait() or await host.mailbox.take()) is not None:
                 host.settle_credit(letter)
                 if (opened := self._open(letter)) is not None:
-                    await self._call(*opened, letter, scope)
+                    route, message = opened
+                    await self._call(route, message, letter, scope)
                     if scope.cancel_called:
                         return False  # a stalled handler ended well after all: the next one must not pay for it
                 served += 1
@@ -176,7 +177,8 @@ class Replica:
         self._host.handled += 1
         if self._host.failed or self._host.restarts:  # before the first failure nothing is held against any message
             self._host.confinement.forgive(letter)
-        self._failed.clear()
+        if self._failed:
+            self._failed.clear()
 
     def _reply(self, route: Route, letter: Letter, result: Any) -> None:
         if not self._host.replies.waits(letter):
