@@ -24,6 +24,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
 
 
+@pytest.mark.long  # seed 8333 once left a question open after a wedged cell was killed: a race to be found
 async def test_the_ledger_of_a_chaos_run_comes_out_even(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10_000)
     said: list[str] = []
