@@ -27,7 +27,7 @@ from callboard.ids import new_id
 
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
-from .interface import INBOX_ROOT, BusStatistics, Receiver
+from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
 from .subjects import check_publishable
 from .wire import Wire
 
@@ -64,14 +64,18 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Subscription:
-    def __init__(self, wire: Wire, inner: NatsSubscription) -> None:
-        self._wire, self._inner = wire, inner
+    def __init__(self, connection: "Connection", inner: NatsSubscription) -> None:
+        self._connection, self._inner = connection, inner
 
     async def unsubscribe(self) -> None:
+        wire = self._connection.wire
         try:
-            await self._wire.unlisten(self._inner)
+            await wire.unlisten(self._inner)
         except (nats_errors.ConnectionClosedError, nats_errors.BadSubscriptionError):
             return  # a closed connection has no interests left
+        with suppress(BusUnavailable, BusClosed):  # else what the server still has for it is heard, until a cut
+            await self._connection.flush(timeout=END_WITHIN)
+            wire.forget(self._inner)
 
 
 class Connection:
@@ -143,7 +147,7 @@ class Connection:
     async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Subscription:
         """Call `receiver` for each message on `subject`."""
         try:
-            return _Subscription(self._wire, await self._wire.listen(subject, receiver, queue))
+            return _Subscription(self, await self._wire.listen(subject, receiver, queue))
         except nats_errors.Error as error:
             raise BusClosed(f"cannot subscribe to {subject}: {error!r}", why=self._why) from error
 
@@ -236,6 +240,7 @@ class Connection:
     async def _on_reconnected(self) -> None:
         if self._cut_at is not None:
             self.away, self._cut_at = anyio.current_time() - self._cut_at, None
+        self._wire.forget_ended()
         for callback in self._gaps:
             try:
                 callback()

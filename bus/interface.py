@@ -16,6 +16,8 @@ from typing import Final, Protocol
 import msgspec
 
 INBOX_ROOT: Final = "_CB"
+END_WITHIN: Final = 2.0
+"""Seconds in which the server confirms that an interest has ended."""
 _INBOXES: Final = f"{INBOX_ROOT}."
 
 
@@ -42,7 +44,11 @@ class Subscription(Protocol):
     """Interest in a subject."""
 
     async def unsubscribe(self) -> None:
-        """End the interest; what already arrived may still be delivered before this returns."""
+        """End the interest; returns when all that the server had given to it was received.
+
+        So nothing is lost when an address passes from one subscriber of a queue to another. When the connection is cut
+        meanwhile, what was under way is; when the server does not answer within two seconds, it may be delivered later.
+        """
         ...
 
 

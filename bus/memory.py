@@ -6,7 +6,7 @@ For tests of what stands on the bus. Messages pass as bytes, so the real codec i
 import random
 from collections import deque
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 import anyio
@@ -17,7 +17,7 @@ from callboard.ids import new_id
 
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
-from .interface import INBOX_ROOT, BusStatistics, Receiver
+from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
 from .subjects import check_publishable, matches
 
 _PAYLOAD: Final = 1024 * 1024
@@ -36,9 +36,13 @@ class Faults(msgspec.Struct, kw_only=True):
 class _Interest:
     def __init__(self, owner: "MemoryBus", subject: str, receiver: Receiver, queue: str) -> None:
         self.owner, self.subject, self.receiver, self.queue = owner, subject, receiver, queue
+        self.ended = False
 
     async def unsubscribe(self) -> None:
         self.owner.broker.drop(self)
+        with suppress(BusUnavailable, BusClosed):
+            await self.owner.flush(timeout=END_WITHIN)
+            self.ended = True
 
 
 class MemoryBroker:
@@ -130,7 +134,7 @@ class MemoryBus:
                 self._hand_over(*self._waiting.popleft())
 
     def _hand_over(self, interest: _Interest, subject: str, data: bytes, reply: str) -> None:
-        if self.cut or interest not in self.broker.interests:
+        if self.cut or interest.ended or self._closed.is_set():
             return
         self._received += 1
         try:

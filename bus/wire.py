@@ -25,7 +25,7 @@ from weakref import WeakSet
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription as NatsSubscription
-from nats.protocol import parser
+from nats.protocol import command, parser
 
 from .interface import Receiver
 from .subjects import check_publishable
@@ -87,23 +87,37 @@ class Wire(Client):
         self.receivers[upcoming] = receiver
         try:
             return await self.subscribe(subject, queue=queue)
-        except BaseException:
+        except BaseException:  # cancelled, perhaps: the server may know it already, and would give it messages
             self.receivers.pop(upcoming, None)
+            if self._subs.pop(upcoming, None) is not None:
+                self._say(command.unsub_cmd(upcoming, 0))
             raise
 
     async def unlisten(self, subscription: NatsSubscription) -> None:
-        """End a subscription made by :meth:`listen`."""
+        """End a subscription made by :meth:`listen`; until :meth:`forget` its receiver takes what is under way."""
+        reconnecting = self.is_reconnecting
         await subscription.unsubscribe()
-        self.receivers.pop(subscription._id, None)  # noqa: SLF001 - the client gives it no public name
+        if reconnecting:  # the client keeps quiet then, though it may have subscribed anew already
+            self._say(command.unsub_cmd(subscription._id, 0))  # noqa: SLF001 - it has no public name
+
+    def forget(self, subscription: NatsSubscription) -> None:
+        """Hear nothing more for a subscription that has ended."""
+        self.receivers.pop(subscription._id, None)  # noqa: SLF001 - the same
+
+    def forget_ended(self) -> None:
+        """Forget all that ended before a new connection was made: the server knows nothing of them."""
+        self.receivers = {sid: receiver for sid, receiver in self.receivers.items() if sid in self._subs}
 
     def write(self, subject: str, data: bytes, reply: str) -> None:
         """Append one PUB to the write buffer and wake the flusher."""
         head = f"PUB {subject} {reply} {len(data)}\r\n" if reply else f"PUB {subject} {len(data)}\r\n"
-        command = b"%b%b\r\n" % (head.encode(), data)
-        self._pending.append(command)
-        self._pending_data_size += len(command)
         self.stats["out_msgs"] += 1
         self.stats["out_bytes"] += len(data)
+        self._say(b"%b%b\r\n" % (head.encode(), data))
+
+    def _say(self, line: bytes) -> None:
+        self._pending.append(line)
+        self._pending_data_size += len(line)
         queue: asyncio.Queue[Any] | None = self._flush_queue
         if queue is not None and self.is_connected and queue.empty():
             queue.put_nowait(asyncio.get_running_loop().create_future())

@@ -144,6 +144,20 @@ async def test_after_unsubscribe_nothing_more_is_heard_and_others_still_hear(ope
         assert gone.data == [b"1"]
 
 
+async def test_of_what_was_said_before_an_interest_ends_each_reaches_somebody(open_bus: OpenBus, fleet: str) -> None:
+    """Whoever hands an address on to another in the same queue loses nothing, also of what it says there itself."""
+    leaves, stays = Ear(), Ear()
+    async with open_bus() as bus, open_bus() as other:
+        await other.subscribe(f"{fleet}.a", stays.hear, queue="q")
+        await other.flush()
+        for number in range(100):
+            subscription = await bus.subscribe(f"{fleet}.a", leaves.hear, queue="q")
+            bus.publish(f"{fleet}.a", str(number).encode())
+            await subscription.unsubscribe()
+        await _settled(bus, other)
+        assert sorted(map(int, leaves.data + stays.data)) == list(range(100))
+
+
 async def test_unsubscribing_the_last_one_makes_the_subject_nobodys(open_bus: OpenBus, fleet: str) -> None:
     back = Ear()
     async with open_bus() as bus, open_bus() as listener:
