@@ -83,18 +83,11 @@ class Context(Speaker):
         self._services.grant.check(self._name, verb, name)
 
     def _cause(self) -> Cause:
-        letter = self._letter
-        if letter is None:
+        hand = self._hand
+        if hand is None:
             return _OWN_CAUSE
-        envelope = letter.envelope
-        return Cause(
-            envelope.id,
-            envelope.chain,
-            envelope.hops,
-            envelope.deadline,
-            letter.trust,
-            envelope.trace,
-        )
+        envelope = hand.letter.envelope
+        return Cause(envelope.id, envelope.chain, envelope.hops, hand.until, hand.letter.trust, envelope.trace)
 
     def _begin_wait(self, on: str, up_to: float) -> Wait | None:
         if self._hand is None:

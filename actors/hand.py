@@ -27,7 +27,7 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     scope: anyio.CancelScope
     progressed: float
     until: float = 0.0
-    """When nobody waits for it any more; 0.0: nobody said. Kept in monotonic seconds: the wall clock may jump."""
+    """As its letter says, and what the process was granted since."""
     handler: Any = None
     """The handler's coroutine: where it stands is the evidence if it comes no further."""
     waits: tuple[Wait, ...] = ()

@@ -228,9 +228,7 @@ class Host:
     def take_in_hand(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
         """Note that a handler is about to run."""
         now = self.clock.monotonic()
-        deadline = letter.envelope.deadline
-        until = now + deadline - self.clock.now() if deadline else 0.0
-        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now, until)
+        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now, letter.until)
         self.flight.taken(letter.slot)
         return hand
 

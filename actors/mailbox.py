@@ -31,6 +31,8 @@ class Letter(msgspec.Struct, gc=False):
     """``json`` or ``msgpack`` for a bare message; its reply is bare too."""
     slot: int = 0
     """Where the flight record of this process has it; means nothing to another."""
+    until: float = 0.0
+    """When nobody waits for it any more; 0.0: nobody said. Monotonic seconds of this machine: the wall clock jumps."""
 
 
 class MailboxStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,7 +107,7 @@ class Replica:
     def _open(self, letter: Letter) -> tuple[Route, Message] | None:
         """Return the handler and the message in `letter`; None if it has been answered: too late, or not its type."""
         host, envelope = self._host, letter.envelope
-        if envelope.deadline and envelope.deadline < host.clock.now():
+        if 0.0 < letter.until < host.clock.monotonic():
             host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
             host.flight.done(letter.slot)
             return None

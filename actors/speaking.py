@@ -58,7 +58,8 @@ class Cause(msgspec.Struct, frozen=True):
     id: str = ""
     correlation: str = ""
     hops: int = 0
-    deadline: float = 0.0
+    until: float = 0.0
+    """When nobody waits for it any more (monotonic seconds); 0.0: nobody said."""
     trust: int = Trust.OWNER
     trace: str = ""
 
@@ -186,11 +187,11 @@ class Speaker:
 
     def _time_left(self, timeout: float) -> float:
         cause = self._cause()
-        if not cause.deadline:
+        if not cause.until:
             return timeout
-        left = min(timeout, cause.deadline - self._endpoint.clock.now())
+        left = min(timeout, cause.until - self._endpoint.clock.monotonic())
         if left <= 0:
-            raise DeadlineExceeded("the message in hand has no time left", deadline=cause.deadline)
+            raise DeadlineExceeded("the message in hand has no time left")
         return left
 
     async def publish(self, topic: str, message: "Message | Json") -> None:

@@ -30,6 +30,7 @@ class Understudy:
         self.confinement = Confinement(name, clock=endpoint.clock, confine=lambda *_: None)
         """Empty: what a message is, the next incarnation will judge."""
         self.fences: Mapping[str, int] = endpoint.fences
+        self.clock = endpoint.clock
         self.lost = 0
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
