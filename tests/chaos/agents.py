@@ -1,9 +1,13 @@
-"""The agents of a chaos run: they write down what they handle, and do whatever harm they are told."""
+"""The agents of a chaos run: they write down what they handle, and do whatever harm they are told.
+
+All processes of the run import this and so read the same wall clock, which the run can have jump.
+"""
 
 import ctypes
 import os
 import random
 import time
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -11,12 +15,21 @@ import msgspec
 from callboard import Actor, Context, Message, receive
 from callboard.actors import Grant
 
+from . import wall
+
+wall.join()
+
 
 class Book(msgspec.Struct, frozen=True):
-    """Where they write, and whom they pass work to."""
+    """Where they write, and under which name."""
 
     log: str
-    next: str = ""
+    name: str
+
+    @property
+    def bad_starts(self) -> Path:
+        """The file that says how many starts are to fail."""
+        return Path(f"{self.log}.{self.name}")
 
 
 class Job(Message):
@@ -35,7 +48,7 @@ class Done(Message):
 
 
 class Worker(Actor):
-    """Does jobs, passes some on, and harms itself when told to."""
+    """Does jobs, and harms itself when told to."""
 
     may = Grant(ask=("*",), tell=("*",))
     Options = Book
@@ -43,6 +56,10 @@ class Worker(Actor):
 
     def __init__(self) -> None:
         self._grown: list[bytes] = []
+        file = self.options.bad_starts
+        if file.exists() and (left := int(file.read_text())):
+            file.write_text(str(left - 1))
+            raise RuntimeError(f"cannot start; {left - 1} more times")
 
     @receive
     async def job(self, message: Job, ctx: Context) -> Done:
@@ -66,6 +83,9 @@ class Worker(Actor):
         elif message.harm == "raise":
             raise ValueError(message.name)
         elif message.harm == "crash":
+            raise SystemExit(1)
+        elif message.harm == "bad start":
+            self.options.bad_starts.write_text("3")
             raise SystemExit(1)
         elif message.harm == "hang":
             await anyio.sleep(60.0)

@@ -5,7 +5,7 @@ Each check is a claim of docs/guarantees.md. A check that could not fail would b
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -46,6 +46,16 @@ def check_asks(asked: Iterable[Sent]) -> list[str]:
     return [f"question {sent.name} ended as {sent.outcome}" for sent in asked if sent.outcome in ("open", "deadline")]
 
 
+def check_guests(asked: Iterable[Sent], done: Iterable[Line]) -> list[str]:
+    """Each guest heard of what was done for it. What a dying process had not read yet, nobody can answer for."""
+    handled = {line.name for line in done}
+    return [
+        f"guest question {sent.name} was done, and ended as {sent.outcome}"
+        for sent in asked
+        if sent.outcome == "deadline" and sent.name in handled
+    ]
+
+
 def check_once(done: Iterable[Line]) -> list[str]:
     """Nothing was done twice."""
     counts = Counter(line.name for line in done)
@@ -75,6 +85,11 @@ def check_one_life(done: Iterable[Line], cell_of: Mapping[str, str]) -> list[str
             gone[cell].add(before)
         current[cell] = line.pid
     return wrong
+
+
+def check_replaced(done: Iterable[Line], said: Collection[str]) -> list[str]:
+    """Nothing that a process `said` after it was replaced was done."""
+    return [f"{line.name} was done, though a replaced process said it" for line in done if line.name in said]
 
 
 def check_held(states: Mapping[str, str]) -> list[str]:

@@ -7,26 +7,29 @@ every second or so something terrible happens. In the end every agent must serve
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 
-from callboard import ActorSpec, CallboardError, DeadlineExceeded, Fleet, Grant, Json
+from callboard import ActorSpec, CallboardError, DeadlineExceeded, Fleet, Json
 from callboard.actors import Health, Intensity
+from callboard.supervisor.fleet import Isolation
 
 from .agents import Book, Job, Worker
+from .guest import Guest
+from .harm import children, go_on, harm_server, spin
 from .ledger import (
     Baseline,
     Sent,
     check_asks,
     check_baseline,
+    check_guests,
     check_held,
     check_once,
     check_one_life,
@@ -34,15 +37,22 @@ from .ledger import (
     check_tells,
     lines_of,
 )
+from .wall import Wall, jumping
 
 CELLS: Final = {"ant": "red", "bee": "red", "cat": "green", "dog": "green", "elk": "blue", "fox": "blue"}
 """Two agents in each of three cells."""
-FROM_INSIDE: Final = ("block", "spin", "segfault", "exit", "raise", "crash", "hang", "deaf", "grow")
-FROM_OUTSIDE: Final = ("SIGKILL", "SIGSTOP", "server SIGKILL", "server SIGSTOP", "full machine")
+FROM_INSIDE: Final = ("block", "spin", "segfault", "exit", "raise", "crash", "bad start", "hang", "deaf", "grow")
+FROM_OUTSIDE: Final = ("SIGKILL", "SIGSTOP", "server SIGKILL", "server SIGSTOP", "full machine", "clock jump")
+HARMS: Final = (*FROM_INSIDE, *FROM_OUTSIDE)
+LONG: Final = 120.0
+"""Seconds from which on a run also has the server stand still for half a minute."""
+UNTIRING: Final = Intensity(most=100, within=1.0)
 ASK_WITHIN: Final = 60.0
 CALM_WITHIN: Final = 60.0
 PAUSE: Final = 2.5
+LONG_PAUSE: Final = 30.0
 """Seconds for which the server stands still."""
+DAY: Final = 86_400.0
 
 Say = Callable[[str], None]
 
@@ -50,22 +60,24 @@ Say = Callable[[str], None]
 class Run:
     """What is sent and what is done in one run."""
 
-    def __init__(self, fleet: Fleet, *, seed: int, say: Say) -> None:
-        self._fleet, self._say = fleet, say
+    def __init__(self, fleet: Fleet, *, seed: int, say: Say, wall: Wall | None = None) -> None:
+        self._fleet, self._say, self._wall = fleet, say, wall
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._number = 0
         self._ended = False
         self.asked: dict[str, Sent] = {}
+        self.guests: list[Sent] = []
         self.told: list[Sent] = []
         self.uncertain: list[str] = []
         self.harms: Counter[str] = Counter()
         fleet._endpoint.on_uncertain(lambda _actor, ids, _why: self.uncertain.extend(ids))
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, guest: Guest) -> None:
         """Send and harm for `seconds`, then wait until every agent serves."""
         async with anyio.create_task_group() as tasks:
             for _ in range(6):
                 tasks.start_soon(self._send)
+            tasks.start_soon(self._send_as, guest)
             await self._harm_for(seconds)
             self._ended = True
         await self._wait_calm()
@@ -83,6 +95,13 @@ class Run:
                 await self.ask(actor, seconds=self._random.choice((0.0, 0.0, 0.0, 0.02)))
             else:
                 await self._tell(actor)
+            await anyio.sleep(self._random.uniform(0.0, 0.02))
+
+    async def _send_as(self, guest: Guest) -> None:
+        while not self._ended:
+            actor = self._random.choice(list(CELLS))
+            name = self._name(actor)
+            self.guests.append(Sent(name, "", await guest.ask(actor, {"name": name})))
             await anyio.sleep(self._random.uniform(0.0, 0.02))
 
     async def ask(self, actor: str, *, harm: str = "", seconds: float = 0.0) -> str:
@@ -111,9 +130,10 @@ class Run:
     async def _harm_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         bag: list[str] = []
+        harms = [*HARMS, "server pause"] if seconds >= LONG else HARMS
         async with anyio.create_task_group() as tasks:
             while time.monotonic() < end:
-                bag = bag or self._random.sample([*FROM_INSIDE, *FROM_OUTSIDE], len(FROM_INSIDE) + len(FROM_OUTSIDE))
+                bag = bag or self._random.sample(harms, len(harms))
                 harm, actor = bag.pop(), self._random.choice(list(CELLS))
                 self.harms[harm] += 1
                 self._say(f"{harm} ({actor})")
@@ -125,9 +145,14 @@ class Run:
             for _ in range(2 if harm == "grow" else 1):
                 await self.ask(actor, harm=harm, seconds=self._number / 1000)
         elif harm == "full machine":
-            await _spin(3.0)
+            await spin(3.0)
+        elif harm == "clock jump":
+            assert self._wall is not None
+            self._wall.jump(self._random.uniform(-DAY, DAY))
+        elif harm == "server pause":
+            await harm_server(signal.SIGSTOP, LONG_PAUSE)
         elif harm.startswith("server"):
-            await _harm_server(getattr(signal, harm.split()[1]))
+            await harm_server(getattr(signal, harm.split()[1]), PAUSE)
         else:
             await self._signal(actor, getattr(signal, harm))
 
@@ -137,7 +162,7 @@ class Run:
                 os.kill(row["pid"], number)
                 await anyio.sleep(4.0)
                 if number == signal.SIGSTOP:
-                    _go_on(row["pid"])
+                    go_on(row["pid"])
 
     async def rows(self) -> list[dict[str, Any]]:
         """Return what ``callboard ps`` shows."""
@@ -166,50 +191,6 @@ class Run:
         self._say(f"no calm within {CALM_WITHIN:g} s")  # the reckoning will say who does not serve
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-    return found
-
-
-def _go_on(pid: int) -> None:
-    """Let a stopped process go on, if it was not replaced meanwhile."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
-
-
-def _server() -> int:
-    for pid in _children(os.getpid()):
-        try:
-            if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        except OSError:
-            continue
-    return 0
-
-
-async def _harm_server(number: signal.Signals) -> None:
-    if pid := _server():
-        os.kill(pid, number)
-        if number == signal.SIGSTOP:
-            await anyio.sleep(PAUSE)
-            _go_on(pid)
-
-
-async def _spin(seconds: float) -> None:
-    async with AsyncExitStack() as stack:
-        for _ in range(4):
-            command = [sys.executable, "-c", "while True: pass"]
-            process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None)
-            stack.push_async_callback(process.wait)  # or its remains would look like an orphan
-            stack.callback(process.kill)
-        await anyio.sleep(seconds)
-
-
 # --- the reckoning
 
 
@@ -226,13 +207,14 @@ async def reckon(run: Run, log: Path, before: Baseline) -> tuple[list[str], list
     failed = [event["detail"]["id"] for event in events if event["kind"] in ("handler-failed", "handler-stalled")]
     states = {row["actor"]: row["state"] for row in await run.rows()}
     wrong = [
-        *check_asks(run.asked.values()), *check_once(done), *check_tells(run.told, done, named, failed),
+        *check_asks(run.asked.values()), *check_guests(run.guests, done), *check_once(done),
+        *check_tells(run.told, done, named, failed),
         *check_one_life(done, CELLS), *check_held(states), *check_baseline(before, baseline()),
     ]  # fmt: skip
-    outcomes = Counter(sent.outcome for sent in run.asked.values())
     ledger = [
         f"harm      {', '.join(f'{count} {harm}' for harm, count in sorted(run.harms.items()))}",
-        f"asked     {len(run.asked)}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes.most_common())}",
+        f"asked     {len(run.asked)}: {_counts(run.asked.values())}",
+        f"guests    {len(run.guests)}: {_counts(run.guests)}",
         f"told      {len(run.told)}, of which {len(named)} are named as lost or in doubt",
         f"done      {len(done)} jobs, none twice" if not check_once(done) else "done      some twice",
         f"exits     {len(exits)}: {', '.join(sorted({event['detail']['verdict'] for event in exits}))}",
@@ -241,31 +223,44 @@ async def reckon(run: Run, log: Path, before: Baseline) -> tuple[list[str], list
     return wrong, ledger
 
 
+def _counts(sent: Iterable[Sent]) -> str:
+    outcomes = Counter(each.outcome for each in sent)
+    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+
+
 @asynccontextmanager
-async def fleet_of(folder: Path) -> AsyncGenerator[tuple[Fleet, Path]]:
+async def fleet_of(
+    folder: Path, *, intensity: Intensity = UNTIRING, isolation: Isolation = "process"
+) -> AsyncGenerator[tuple[Fleet, Path]]:
     """Run the fleet of a chaos run; yield it, and the file in which its agents write."""
     log = folder / "done.log"
     log.touch()
     specs = [
         ActorSpec(
-            actor=Worker, name=actor, cell=cell, may=Grant(ask=("*",)), options=Book(log=str(log)),
-            intensity=Intensity(most=100, within=1.0),
+            actor=Worker, name=actor, cell=cell, open=True, options=Book(log=str(log), name=actor),
+            intensity=intensity,
             health=Health(silent_after=1.0, stalled_after=2.0, memory_mib=500, drain_for=2.0),
         )
         for actor, cell in CELLS.items()
     ]  # fmt: skip
-    async with Fleet("chaos", specs, isolation="process", state=folder / "state") as fleet:
+    async with Fleet("chaos", specs, isolation=isolation, state=folder / "state") as fleet:
         yield fleet, log
+
+
+def guest_of(folder: Path, *, within: float = ASK_WITHIN) -> Guest:
+    """Return a guest of the fleet that runs in `folder`."""
+    return Guest(folder / "state", fleet="chaos", within=within)
 
 
 async def chaos(folder: Path, *, seconds: float, seed: int, say: Say) -> tuple[list[str], list[str]]:
     """Do one run; return what is wrong, and the ledger in words."""
-    others = set(_children(os.getpid()))  # of tests before this one
-    async with fleet_of(folder) as (fleet, log):
-        run = Run(fleet, seed=seed, say=say)
-        for actor in CELLS:
-            await run.ask(actor)
-        before = baseline()
-        await run.run(seconds)
-        wrong, ledger = await reckon(run, log, before)
-    return [*wrong, *check_orphans(set(_children(os.getpid())) - others)], ledger
+    others = set(children(os.getpid()))  # of tests before this one
+    with jumping(folder) as wall:
+        async with fleet_of(folder) as (fleet, log), guest_of(folder) as guest:
+            run = Run(fleet, seed=seed, say=say, wall=wall)
+            for actor in CELLS:
+                await run.ask(actor)
+            before = baseline()
+            await run.run(seconds, guest)
+            wrong, ledger = await reckon(run, log, before)
+    return [*wrong, *check_orphans(set(children(os.getpid())) - others)], ledger

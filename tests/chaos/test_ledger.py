@@ -6,10 +6,12 @@ from .ledger import (
     Sent,
     check_asks,
     check_baseline,
+    check_guests,
     check_held,
     check_once,
     check_one_life,
     check_orphans,
+    check_replaced,
     check_tells,
     lines_of,
 )
@@ -21,6 +23,16 @@ def test_a_question_that_hears_nothing_is_wrong() -> None:
     assert not check_asks([Sent("a:1", "", "answered"), Sent("a:2", "", "actor-died")])
     assert check_asks([Sent("a:3", "", "deadline")]) == ["question a:3 ended as deadline"]
     assert check_asks([Sent("a:4", "", "open")])
+
+
+def test_a_guest_that_hears_nothing_of_what_was_done_for_it_is_wrong() -> None:
+    assert not check_guests([Sent("a:1", "", "answered"), Sent("a:2", "", "deadline")], [Line("a:1", 7, 0.5)])
+    assert check_guests([Sent("a:1", "", "deadline")], [Line("a:1", 7, 0.5)])
+
+
+def test_what_a_replaced_process_has_done_through_others_is_wrong() -> None:
+    assert not check_replaced([Line("a:1", 7, 0.5)], {"a:2"})
+    assert check_replaced([Line("a:2", 7, 0.5)], {"a:2"}) == ["a:2 was done, though a replaced process said it"]
 
 
 def test_what_is_done_twice_is_wrong() -> None:
