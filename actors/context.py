@@ -173,7 +173,11 @@ class Context(Speaker):
     @property
     def deadline(self) -> float | None:
         """Unix seconds after which nobody waits for the reply; None if nobody said."""
-        return self._in_hand().envelope.deadline or None
+        self._in_hand()
+        if self._hand is None or not self._hand.until:
+            return None
+        clock = self._services.clock
+        return clock.now() + self._hand.until - clock.monotonic()
 
     @property
     def trust(self) -> int:

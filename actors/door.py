@@ -102,7 +102,7 @@ class Door:
         envelopes = split(data)
         slot = house.flight.frame(house.name, cell, data, len(envelopes))
         step = 1 if slot else 0  # a record without room has no slots
-        fence, ahead = house.fences.get(cell, 0), 0.0
+        fence, now = house.fences.get(cell, 0), 0.0
         for envelope in envelopes:
             if isinstance(envelope, MessageRefused):
                 house.refuse(_nameless(cell, slot), envelope)
@@ -111,9 +111,9 @@ class Door:
             else:
                 trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
                 letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)
-                if envelope.deadline:
-                    ahead = ahead or house.clock.monotonic() - house.clock.now()
-                    letter.until = envelope.deadline + ahead
+                if envelope.within:
+                    now = now or house.clock.monotonic()
+                    letter.until = now + envelope.within
                 (self.admit if envelope.kind in _ORDINARY else self._control)(letter)
             slot += step
 

@@ -12,7 +12,7 @@ message, and who reads it has the whole of it: id, kind, sender, reply address a
 
 Layout, little-endian: a page of head, then segments of 1 MiB, each filled with records from its start::
 
-    head     magic 8s, version u32, pid u32, epoch u64, at 32: beats u64, beaten f64 (monotonic seconds)
+    head     magic 8s, version u32, pid u32, epoch u64, at 32: beats u64, beaten f64 (monotonic seconds), unwritten u64
     record   size u32, count u16, form u8, 0, written f64 (Unix seconds), actor and source (u8 length + name each),
              count status bytes, data
 
@@ -51,7 +51,9 @@ _FRAME, _LETTER = 0, 1
 
 _head: Final = struct.Struct("<8sIIQ")
 _beat: Final = struct.Struct("<Qd")
+_count: Final = struct.Struct("<Q")
 _BEAT_AT: Final = 32
+_UNWRITTEN_AT: Final = 48
 _record: Final = struct.Struct("<IHBxd")
 _size: Final = struct.Struct("<I")
 _letter: Final = msgspec.msgpack.Decoder(Letter)
@@ -102,6 +104,7 @@ class FlightRecorder:
             data, size = b"", size - len(data)
         if self._at + size + _size.size > SEGMENT and not self._turn_page():
             self.unwritten += count
+            _count.pack_into(self._page, _UNWRITTEN_AT, self.unwritten)
             return 0
         at, segment = self._at, self._segments[self._current]
         _size.pack_into(segment, at + size, 0)  # whatever an older record left behind this one
@@ -228,6 +231,8 @@ class Head(NamedTuple):
     epoch: int
     beats: int
     beaten: float
+    unwritten: int
+    """Messages that it had no room for."""
 
 
 class FlightReader:
@@ -246,7 +251,9 @@ class FlightReader:
         if len(page) < 64:
             return None
         magic, version, pid, epoch = _head.unpack_from(page)
-        return Head(pid, epoch, *_beat.unpack_from(page, _BEAT_AT)) if (magic, version) == (MAGIC, VERSION) else None
+        if (magic, version) != (MAGIC, VERSION):
+            return None
+        return Head(pid, epoch, *_beat.unpack_from(page, _BEAT_AT), *_count.unpack_from(page, _UNWRITTEN_AT))
 
     def owed(self) -> list[Owed]:
         """Return what was received and not finished, in order of arrival."""

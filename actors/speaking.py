@@ -102,14 +102,14 @@ class Speaker:
     def _end_wait(self, wait: Wait | None) -> None:
         """Tell that the wait is over."""
 
-    def _envelope(self, kind: int, course: Course, message: "Message | Json", deadline: float = 0.0) -> Envelope:
+    def _envelope(self, kind: int, course: Course, message: "Message | Json", within: float = 0.0) -> Envelope:
         cause = self._cause()
         if cause.hops >= HOPS_MOST:
             raise MessageRefused(f"the chain {cause.correlation} is {cause.hops} messages long: the limit", path="$[8]")
         body, form = (encode(message), _MSGPACK) if isinstance(message, Message) else _written(message)
         return Envelope(
             VERSION, kind, course.tag, course.schema, new_id(), self._name, cause.id, cause.correlation,
-            cause.hops + 1, deadline, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
+            cause.hops + 1, within, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
             self._endpoint.epoch,
         )  # fmt: skip
 
@@ -183,7 +183,7 @@ class Speaker:
         course = _course(target, message)
         self._permit("ask", course.name)
         within = self._time_left(timeout)
-        return course, self._envelope(_ASK, course, message, self._endpoint.clock.now() + within), within
+        return course, self._envelope(_ASK, course, message, within), within
 
     def _time_left(self, timeout: float) -> float:
         cause = self._cause()

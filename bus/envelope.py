@@ -51,7 +51,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     causation: str = ""
     correlation: str = ""
     hops: int = 0
-    deadline: float = 0.0
+    within: float = 0.0
+    """Seconds for which its sender waits, from its sending on; 0: it does not say. Clocks jump, and differ."""
     trace: str = ""
     trust: int = Trust.INTERNAL
     reply: str = ""

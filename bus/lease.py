@@ -117,7 +117,11 @@ class Lease:
             entry = await bucket.get(self._name)
         except js_errors.KeyNotFoundError as gone:
             return (gone.entry.revision or 0) if gone.entry else 0  # one that was released left a marker
-        holder = msgspec.json.decode(entry.value or b"", type=Holder)
+        try:
+            holder = msgspec.json.decode(entry.value or b"", type=Holder)
+        except msgspec.MsgspecError as error:
+            why = f"{self._name!r} in bucket {BUCKET} is no lease of ours, and is left as it is: {error}"
+            raise LeaseHeld(why, name=self._name) from error
         if holder.owner != self._owner:
             raise held_by(self._name, holder)
         return entry.revision or 0

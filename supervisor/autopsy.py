@@ -50,6 +50,8 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
     """Tells that nobody will handle."""
     known: bool = True
     """Whether there was a flight record of that process."""
+    unwritten: int = 0
+    """Messages since its start that its flight record had no room for: a full disk."""
     items: list[Item] = []
     """At most 100 of them, those in hand first."""
 
@@ -70,6 +72,7 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
         parts = [
             f"in hand: {hand}" if hand else "nothing in hand",
             f"{self.answered} questions answered with ActorDied" if self.answered else "",
+            f"of {self.unwritten} messages nothing is known: its flight record had no room" if self.unwritten else "",
             f"{self.lost} tells lost: {told}{' …' if self.lost > 5 else ''}" if self.lost else "",
         ]
         return "; ".join(part for part in parts if part)

@@ -46,6 +46,7 @@ class Coroner:
             cell=self._cell, epoch=epoch, pid=end.pid, at=self._clock.now(), why=end.why, place=end.place,
             stack=end.stack,
             answered=answered, lost=lost, items=items_of(owed), known=head is not None and head.epoch == epoch,
+            unwritten=head.unwritten if head is not None and head.epoch == epoch else 0,
         )  # fmt: skip
         try:
             await anyio.to_thread.run_sync(write_private, self._file, msgspec.json.encode(found))

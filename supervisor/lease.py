@@ -31,6 +31,8 @@ ANSWERS_WITHIN: Final = 0.3
 ANSWERS_ALONE_WITHIN: Final = 1.0
 """The same where nothing else decides."""
 _LEAST: Final = 0.1
+_TOLD_WITHIN: Final = 1.0
+"""Seconds in which the loss is recorded before anything is done about it."""
 
 KILL_WITH_LEFT: Final = 4.0
 """Seconds before another may begin at which the daemon kills what has not ended."""
@@ -115,7 +117,8 @@ async def _keep(lease: Lease, fleet: str, records: Records, clock: Clock, lost: 
         await clock.sleep(min(terms.renew_every, max(0.0, lease.left - terms.margin)))
         why = await _try(lease, terms)
     expect(max(lease.left - GUARD_WITH_LEFT, _LEAST))
-    await records.add("lease-lost", fleet, why, {"left": round(lease.left, 3)})
+    with anyio.move_on_after(_TOLD_WITHIN):  # a disk that hangs must not keep the fleet running
+        await records.add("lease-lost", fleet, why, {"left": round(lease.left, 3)})
     await lost(why, max(0.0, lease.left - KILL_WITH_LEFT))
 
 

@@ -96,10 +96,13 @@ async def keep_ledger(file: Path) -> AsyncGenerator[OnChange]:
 
 
 def read_ledger(file: Path) -> list[Remnant]:
-    """Return those processes of the file that live; blocks on the disk."""
+    """Return those processes of the file that live, none if there is no file; blocks on the disk.
+
+    Raises OSError or MsgspecError if it cannot be read.
+    """
     try:
         ledger = msgspec.json.decode(file.read_bytes(), type=Ledger)
-    except (OSError, msgspec.MsgspecError):
+    except FileNotFoundError:
         return []
     same_boot = ledger.boot == _boot()
     living = [each for each in ledger.processes if state_of(each.pid) != ENDED and began(each.pid) == each.began]
@@ -111,7 +114,11 @@ async def end_remains(file: Path, records: Records) -> None:
 
     Raises :class:`StateUnusable` if one outlives SIGKILL: to start its actors a second time would be worse.
     """
-    left = await anyio.to_thread.run_sync(read_ledger, file)
+    try:
+        left = await anyio.to_thread.run_sync(read_ledger, file)
+    except (OSError, msgspec.MsgspecError) as error:  # to refuse to start for it would help nobody
+        await records.add("remains-unknown", file.name, f"what a killed daemon left is not known: {error}")
+        return
     for stage in sorted({each.stage for each in left}):
         async with anyio.create_task_group() as tasks:
             for each in left:

@@ -1,6 +1,6 @@
 """Time as a collaborator: whoever needs the time is given a :class:`Clock`.
 
-Durations and intervals use :meth:`Clock.monotonic`; deadlines that cross processes use :meth:`Clock.now`.
+Durations and limits use :meth:`Clock.monotonic`; what people read and what outlives a boot uses :meth:`Clock.now`.
 """
 
 import time

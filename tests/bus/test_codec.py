@@ -48,7 +48,7 @@ ENVELOPE = st.builds(
     causation=TEXT,
     correlation=TEXT,
     hops=NUMBER,
-    deadline=st.floats(allow_nan=False),
+    within=st.floats(allow_nan=False),
     trace=TEXT,
     trust=st.integers(0, 2),
     reply=TEXT,
@@ -101,7 +101,7 @@ def test_one_envelope_travels_without_a_frame_around_it() -> None:
 def test_fields_that_are_not_sent_have_their_defaults() -> None:
     [envelope] = split(encode([VERSION, 1, "Ping", 0, "id", "sender"]))
     assert isinstance(envelope, Envelope)
-    assert (envelope.hops, envelope.deadline, envelope.trust, envelope.reply) == (0, 0.0, Trust.INTERNAL, "")
+    assert (envelope.hops, envelope.within, envelope.trust, envelope.reply) == (0, 0.0, Trust.INTERNAL, "")
     assert bytes(envelope.body) == bytes(EMPTY)
 
 

@@ -48,6 +48,8 @@ LONG: Final = 120.0
 """Seconds from which on a run also has the server stand still for half a minute."""
 UNTIRING: Final = Intensity(most=100, within=1.0)
 ASK_WITHIN: Final = 60.0
+GUEST_WITHIN: Final = 20.0
+"""Longer than any mending takes; what a dying process had not read, its guest waits for in vain."""
 CALM_WITHIN: Final = 60.0
 PAUSE: Final = 2.5
 LONG_PAUSE: Final = 30.0
@@ -247,7 +249,7 @@ async def fleet_of(
         yield fleet, log
 
 
-def guest_of(folder: Path, *, within: float = ASK_WITHIN) -> Guest:
+def guest_of(folder: Path, *, within: float = GUEST_WITHIN) -> Guest:
     """Return a guest of the fleet that runs in `folder`."""
     return Guest(folder / "state", fleet="chaos", within=within)
 

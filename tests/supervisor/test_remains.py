@@ -15,6 +15,7 @@ import pytest
 
 from callboard.guardian import CELLS, SERVERS, Guardian, Ward
 from callboard.processes import began
+from callboard.supervisor.messages import ListEvents
 from callboard.supervisor.records import open_records
 from callboard.supervisor.remains import end_remains, read_ledger, write_ledger
 from callboard.testing import ManualClock
@@ -150,7 +151,7 @@ def ledger(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> Callable[..., 
     return make
 
 
-@pytest.mark.parametrize("changed", [{"began": 1}, {"boot": "another"}, {"pid": 2**22 + 5}, {"pid": -1}, {"pid": "x"}])
+@pytest.mark.parametrize("changed", [{"began": 1}, {"boot": "another"}, {"pid": 2**22 + 5}, {"pid": -1}])
 async def test_a_process_that_is_not_the_one_that_is_meant_is_left_alone(
     ledger: Callable[..., Path], sleeper: "subprocess.Popen[bytes]", tmp_path: Path, changed: dict[str, object]
 ) -> None:
@@ -162,9 +163,12 @@ async def test_a_process_that_is_not_the_one_that_is_meant_is_left_alone(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"boot": 1}', "\x00"])
-def test_a_damaged_ledger_is_none(tmp_path: Path, text: str) -> None:
+async def test_a_damaged_ledger_is_said_and_keeps_nobody_from_starting(tmp_path: Path, text: str) -> None:
     (tmp_path / "processes.json").write_text(text)
-    assert read_ledger(tmp_path / "processes.json") == []
+    async with open_records(tmp_path / "daemon.db", clock=ManualClock()) as records:
+        await end_remains(tmp_path / "processes.json", records)
+        [event] = (await records.list(ListEvents())).events
+    assert event.kind == "remains-unknown"
 
 
 def test_a_ledger_that_cannot_be_written_keeps_nobody_from_starting(tmp_path: Path) -> None:
