@@ -34,7 +34,7 @@ from .host import CellServices as CellServices
 from .host import Host as Host
 from .host import Row as Row
 from .host import State as State
-from .mailbox import Letter as Letter
+from .letter import Letter as Letter
 from .mailbox import Mailbox as Mailbox
 from .message import Message as Message
 from .message import Untrusted as Untrusted

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from callboard.clock import Clock
 
-from .mailbox import Letter
+from .letter import Letter
 from .suspects import CRASHES_MOST, FAILURES_MOST, PAROLE, Poisonous, Record, Suspects, digest_of
 
 Confine = Callable[[str, Letter, str, list[str]], None]
@@ -54,9 +54,14 @@ class Confinement:
         digest = digest_of(self._actor, letter)
         self._judge(letter, digest, self._killers.failed(digest, why, now=self._clock.monotonic(), served=lives))
 
+    @property
+    def suspicious(self) -> bool:
+        """Whether anything is held against any content."""
+        return bool(self._suspects or self._killers)
+
     def forgive(self, letter: Letter) -> None:
         """Forget what was held against a content: it has been handled well."""
-        if self._suspects or self._killers:
+        if self.suspicious:
             digest = digest_of(self._actor, letter)
             self._suspects.succeeded(digest)
             self._killers.succeeded(digest)

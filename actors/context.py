@@ -15,9 +15,10 @@ from callboard.store import WorkingMemory
 from .errors import BadActor
 from .grant import Grant, Verb
 from .hand import InHand, Wait
-from .mailbox import Letter
+from .letter import Letter
 from .message import Message
-from .speaking import Cause, Speaker
+from .run import Run
+from .speaking import Cause, Heads, Speaker
 from .target import target_name
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ class Services(Protocol):
         ...
 
 
+class RunServices(Services, Protocol):
+    """What a context of a message in a run needs."""
+
+    def in_run(self, run: Run, place: int) -> InHand:
+        """Return the message at `place` of `run` as it is in hand."""
+        ...
+
+
 class Context(Speaker):
     """Given to each handler and hook; valid while that call runs."""
 
@@ -74,6 +83,15 @@ class Context(Speaker):
     @property
     def _name(self) -> str:  # type: ignore[override]  # the same
         return self._services.name
+
+    @property
+    def _heads(self) -> Heads:  # type: ignore[override]  # the same
+        hand = self._hand
+        if hand is None:
+            return Heads()
+        if hand.heads is None:
+            hand.heads = Heads()
+        return hand.heads  # type: ignore[no-any-return]  # a hand does not know who speaks with it
 
     @property
     def _letter(self) -> Letter | None:
@@ -186,6 +204,21 @@ class Context(Speaker):
 
 
 _OWN_CAUSE: Final = Cause(trust=1)
+
+
+class RunContext(Context):
+    """The context of a message that came in a batch: what it is, is looked up only when the handler asks."""
+
+    __slots__ = ("_place", "_run")
+
+    def __init__(self, services: "RunServices", run: Run, place: int) -> None:
+        self._services = services
+        self._run = run
+        self._place = place
+
+    @property
+    def _hand(self) -> InHand:  # type: ignore[override]  # the same as in the base, made on demand
+        return self._services.in_run(self._run, self._place)  # type: ignore[attr-defined, no-any-return]
 
 
 class Memory:

@@ -13,18 +13,20 @@ import msgspec
 
 from callboard.bus import (
     VERSION,
+    Batch,
     Envelope,
     Format,
     Kind,
     MailboxFull,
     MessageRefused,
+    Part,
     Trust,
     decode_body,
     encode,
     held_error,
     is_bare,
+    parts_of,
     refuse,
-    split,
 )
 from callboard.clock import Clock
 from callboard.errors import CallboardError
@@ -32,7 +34,9 @@ from callboard.ids import new_id
 
 from .confinement import Confinement
 from .flight import Flight
-from .mailbox import Letter, Mailbox
+from .letter import Letter
+from .mailbox import Mailbox
+from .run import Run
 
 BARE_MOST: Final = 256 * 1024
 """Bytes a bare message may have: people and other programs send questions, not archives."""
@@ -86,6 +90,8 @@ class _Tagged(msgspec.Struct):
 
 _ORDINARY: Final = frozenset((int(Kind.TELL), int(Kind.ASK)))
 _MOST_TRUST: Final = int(Trust.OWNER)
+_SMALL_ARRAY: Final = 16
+"""Elements from which on the head of a msgpack array has three bytes instead of one."""
 _json_tag: Final = msgspec.json.Decoder(_Tagged)
 _msgpack_tag: Final = msgspec.msgpack.Decoder(_Tagged)
 
@@ -97,30 +103,60 @@ class Door:
         self._house = house
 
     def from_cell(self, subject: str, data: bytes, _reply: str) -> None:
-        """Take envelopes from a cell of the fleet."""
+        """Take what a cell of the fleet says."""
         house, cell = self._house, subject.rpartition(".")[2]
-        envelopes = split(data)
-        slot = house.flight.frame(house.name, cell, data, len(envelopes))
+        parts = parts_of(data)
+        count = sum(part.count if isinstance(part, Batch) else 1 for part in parts)
+        slot = house.flight.frame(house.name, cell, data, count)
         step = 1 if slot else 0  # a record without room has no slots
-        fence, now = house.fences.get(cell, 0), 0.0
-        for envelope in envelopes:
-            if isinstance(envelope, MessageRefused):
-                house.refuse(_nameless(cell, slot), envelope)
-            elif envelope.epoch < fence:
-                self._refuse_replaced(envelope, cell, slot, fence)
+        for part in parts:
+            if isinstance(part, Batch):
+                self._take_batch(part, cell, slot)
+                slot += step * part.count
             else:
-                trust = envelope.trust if envelope.trust < _MOST_TRUST else _MOST_TRUST
-                letter = Letter(envelope, cell, trust, len(memoryview(envelope.body)), "", "", slot)
-                if envelope.within:
-                    now = now or house.clock.monotonic()
-                    letter.until = now + envelope.within
-                (self.admit if envelope.kind in _ORDINARY else self._control)(letter)
-            slot += step
+                self._take(part, cell, slot)
+                slot += step
 
-    def _refuse_replaced(self, envelope: Envelope, cell: str, slot: int, fence: int) -> None:
-        error = f"process {envelope.epoch} of cell {cell!r} was replaced by process {fence}: it may say nothing"
-        letter = Letter(envelope, cell, Trust.EXTERNAL, len(memoryview(envelope.body)), slot=slot)
-        self._house.refuse(letter, MessageRefused(error, path="$[15]"))
+    def _take(self, part: Part, cell: str, slot: int) -> None:
+        if isinstance(part, MessageRefused):
+            self._house.refuse(_nameless(cell, slot), part)
+        elif isinstance(part, Envelope):
+            trust = part.trust if part.trust < _MOST_TRUST else _MOST_TRUST
+            until = self._house.clock.monotonic() + part.within if part.within else 0.0
+            self._admit_from(Letter(part, cell, trust, len(memoryview(part.body)), "", "", slot, until))
+        else:
+            self._house.refuse(_nameless(cell, slot), MessageRefused("replies are not for a mailbox", path="$[0]"))
+
+    def _take_batch(self, batch: Batch, cell: str, slot: int) -> None:
+        """Put a batch into the mailbox as a whole where all of it may come in; else judge each message by itself."""
+        house = self._house
+        trust = batch.trust if batch.trust < _MOST_TRUST else _MOST_TRUST
+        until = house.clock.monotonic() + batch.within if batch.within else 0.0
+        size = len(memoryview(batch.bodies)) - (1 if batch.count < _SMALL_ARRAY else 3)
+        run = Run(batch, cell, trust, size, slot, until, batch.count)
+        if not (
+            batch.kind in _ORDINARY
+            and batch.epoch >= house.fences.get(cell, 0)
+            and house.homes.get(batch.sender, cell) == cell
+            and not house.held
+            and not house.confinement.refused
+            and house.takes(batch.type, "")
+            and house.mailbox.put_run(run)
+        ):
+            for letter in run.rest():
+                self._admit_from(letter)
+
+    def _admit_from(self, letter: Letter) -> None:
+        """Take in one message of a cell, if that cell's process is not replaced."""
+        fence = self._house.fences.get(letter.cell, 0)
+        if letter.envelope.epoch < fence:
+            self._refuse_replaced(letter, fence)
+        else:
+            (self.admit if letter.envelope.kind in _ORDINARY else self._control)(letter)
+
+    def _refuse_replaced(self, letter: Letter, fence: int) -> None:
+        text = f"process {letter.envelope.epoch} of cell {letter.cell!r} was replaced by process {fence}"
+        self._house.refuse(letter, MessageRefused(f"{text}: it may say nothing", path="$[15]"))
 
     def _control(self, letter: Letter) -> None:
         try:

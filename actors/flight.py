@@ -30,14 +30,15 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from callboard.bus import EMPTY, Envelope, MessageRefused, encode, split
+from callboard.bus import BATCH_MOST, EMPTY, Envelope, MessageRefused, encode, split
 
-from .mailbox import Letter
+from .letter import Letter
 
 MAGIC: Final = b"CBFLIGHT"
 VERSION: Final = 1
 HEAD: Final = 4096
 SEGMENT: Final = 1 << 20
+RUN_MOST: Final = BATCH_MOST
 KEPT_MOST: Final = 128 * 1024
 """Bytes of a frame that is written whole; a larger message is written without its body."""
 
@@ -136,6 +137,20 @@ class FlightRecorder:
         if slot:
             self._segments[slot >> 20][slot & 0xFFFFF] = IN_HAND
 
+    def marks(self, slot: int) -> tuple["mmap.mmap | bytearray", int]:
+        """Return where the marks of a run of messages are: what holds them, and the place of the one in `slot`.
+
+        Who works through a run stores them there itself, one by one, and then calls :meth:`done_until`.
+        """
+        return (self._segments[slot >> 20], slot & 0xFFFFF) if slot else (bytearray(RUN_MOST), 0)
+
+    def done_until(self, slot: int, count: int) -> None:
+        """Count `count` messages from `slot` on, which are marked as done."""
+        if slot and count:
+            number = slot >> 20
+            self._left[number] -= count
+            self._free_if_done(number)
+
     def answered(self, slot: int) -> None:
         """Say that the reply to the question in `slot` is on its way."""
         if slot:
@@ -155,6 +170,9 @@ class FlightRecorder:
         number = slot >> 20
         self._segments[number][slot & 0xFFFFF] = DONE
         self._left[number] -= 1
+        self._free_if_done(number)
+
+    def _free_if_done(self, number: int) -> None:
         if not self._left[number]:
             _size.pack_into(self._segments[number], 0, 0)
             if number == self._current:
@@ -199,6 +217,13 @@ class NoFlight:
         return 0
 
     def taken(self, slot: int) -> None:
+        """Say nothing."""
+
+    def marks(self, slot: int) -> tuple[bytearray, int]:  # noqa: ARG002 - the same
+        """Return a place where marks mean nothing."""
+        return bytearray(RUN_MOST), 0
+
+    def done_until(self, slot: int, count: int) -> None:
         """Say nothing."""
 
     def answered(self, slot: int) -> None:

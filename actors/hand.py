@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from .mailbox import Letter
+from .letter import Letter
 
 
 class Wait(msgspec.Struct, eq=False):
@@ -36,6 +36,8 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     stalled: str = ""
     """Why it was told to stop; empty while all is well."""
     stopped: float = 0.0
+    heads: Any = None
+    """Of what its handler says."""
     wedged: bool = False
     """Whether it was reported that it goes on though it was stopped."""
 

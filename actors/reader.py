@@ -7,14 +7,16 @@ know are dropped and counted, anything else that does not fit is refused.
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import msgspec
 from msgspec import inspect
 
-from callboard.bus import Envelope, Format, decode_body, refuse
+from callboard.bus import Answer, Batch, Envelope, Format, bodies_of, decode_body, envelope_at, refuse
 
 from .message import Message, fingerprint
+
+_JSON: Final = int(Format.JSON)
 
 
 class Reader:
@@ -23,11 +25,12 @@ class Reader:
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation
         self._msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(annotation)
+        self._many: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[annotation])
         self._json: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
         self.schema = fingerprint(annotation) if _is_message(annotation) else 0
         self.dropped = 0
 
-    def read(self, envelope: Envelope) -> Any:
+    def read(self, envelope: Envelope | Answer) -> Any:
         """Return the message in `envelope`; raise MessageRefused with the path of what does not fit."""
         if envelope.format == Format.JSON:
             return self.read_json(decode_body(_text, envelope.body))
@@ -35,11 +38,18 @@ class Reader:
             return decode_body(self._msgpack, envelope.body)
         return self._read_other(envelope)
 
+    def read_all(self, batch: Batch) -> list[Any]:
+        """Return the messages of `batch`, decoded in one call; raise MessageRefused if one of them does not fit."""
+        if batch.format == _JSON or not (batch.schema in (self.schema, 0) or not self.schema):
+            return [self.read(envelope_at(batch, place, body)) for place, body in enumerate(bodies_of(batch))]
+        found: list[Any] = decode_body(self._many, batch.bodies)
+        return found
+
     def read_json(self, text: "str | bytes") -> Any:
         """Return the message in JSON `text`; raise MessageRefused with the path of what does not fit."""
         return decode_body(self._json, text)
 
-    def _read_other(self, envelope: Envelope) -> Any:
+    def _read_other(self, envelope: Envelope | Answer) -> Any:
         plain = decode_body(_anything, envelope.body)
         try:
             pruned, dropped = prune(plain, _shape(self._annotation))

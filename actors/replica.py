@@ -13,16 +13,18 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge
+from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge, id_at
 
 from .actor import Actor, build
-from .context import Context
+from .context import Context, RunContext
 from .errors import HandlerFailed, Stalled, WrongReply
+from .flight import DONE, IN_HAND
 from .hand import InHand
 from .handlers import Route
 from .host import Host
-from .mailbox import Letter
+from .letter import Letter
 from .message import Message
+from .run import Run
 
 FAILURES_IN_A_ROW: Final = 5
 YIELD_AFTER: Final = 0.001
@@ -42,6 +44,9 @@ class Replica:
         self._host, self._tell_made = host, made
         self._actor: Actor
         self._failed: set[str] = set()
+        self._stalled = False
+        """Whether the object has stalled with a message in hand, and is to be made anew."""
+        self._turn_ends = 0.0
 
     async def run(self) -> None:
         """Serve until the mailbox dismisses it or is closed; raise :class:`Crashed` when this replica cannot go on."""
@@ -81,28 +86,46 @@ class Replica:
 
     async def _loop(self) -> None:
         while not await self._serve():
-            await self._make()  # a stalled handler was stopped: the message has failed, and so has the object
+            if self._stalled:
+                self._stalled = False
+                await self._make()  # the message has failed, and so has the object
 
     async def _serve(self) -> bool:
         """Serve until the mailbox is closed; return False when a handler had to be stopped.
 
-        One scope for all messages: a tell is cancelled by ending the loop, which is rare, and costs nothing otherwise.
+        One scope for all messages: a handler is stopped by ending the loop, which is rare, and costs nothing otherwise.
         """
-        host, served, turn_ends = self._host, 0, 0.0
+        served, alone, mailbox = 0, self._host.spec.alone, self._host.mailbox
         with anyio.CancelScope() as scope:
-            while (letter := host.mailbox.take_nowait() or await host.mailbox.take()) is not None:
-                host.settle_credit(letter)
-                if (opened := self._open(letter)) is not None:
-                    route, message = opened
-                    await self._call(route, message, letter, scope)
-                    if scope.cancel_called:
-                        return False  # a stalled handler ended well after all: the next one must not pay for it
+            while True:
+                if alone:
+                    work = mailbox.work_nowait() or await mailbox.work()
+                else:
+                    work = mailbox.take_nowait() or await mailbox.take()
+                if work is None:
+                    return True
+                if isinstance(work, Run):
+                    await self._work_through(work, scope)
+                else:
+                    await self._take(work, scope)
+                if scope.cancel_called:
+                    return False  # a stalled handler ended well after all: the next one must not pay for it
                 served += 1
-                if served % _LOOK_EVERY == 0 and time.perf_counter() > turn_ends:
-                    await anyio.lowlevel.checkpoint()
-                    turn_ends = time.perf_counter() + YIELD_AFTER
-            return True
+                if served % _LOOK_EVERY == 0 and time.perf_counter() > self._turn_ends:
+                    await self._yield()
         return False
+
+    async def _yield(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._turn_ends = time.perf_counter() + YIELD_AFTER
+
+    # --- one letter
+
+    async def _take(self, letter: Letter, scope: anyio.CancelScope) -> None:
+        self._host.settle_credit(letter)
+        if (opened := self._open(letter)) is not None:
+            route, message = opened
+            await self._call(route, message, letter, scope)
 
     def _open(self, letter: Letter) -> tuple[Route, Message] | None:
         """Return the handler and the message in `letter`; None if it has been answered: too late, or not its type."""
@@ -121,57 +144,129 @@ class Replica:
         return None
 
     async def _call(self, route: Route, message: Message, letter: Letter, loop: anyio.CancelScope) -> None:
-        host, asked = self._host, letter.envelope.kind == _ASK
-        hand = host.take_in_hand(letter, anyio.CancelScope() if asked else loop)
+        host = self._host
+        hand = host.take_in_hand(letter, loop)
         try:
             hand.handler = route.call(self._actor, message, Context(host, hand))
-            if not asked:
-                self._reply(route, letter, await hand.handler)
-            elif not await self._answer(route, hand):
-                return
+            result = await hand.handler
+            if host.replies.waits(letter):
+                self._check(route, result)
+                host.replies.succeed(letter, result)
+        except BaseException as error:  # noqa: BLE001 - each kind is told apart there
+            await self._raised(hand, error)
+        else:
             self._succeeded(letter)
-        except host.spec.actor.answers_with as error:
+        finally:
+            self._stalled = self._stalled or bool(hand.stalled)
+            host.let_go(hand)
+
+    # --- a run
+
+    async def _work_through(self, run: Run, scope: anyio.CancelScope) -> None:
+        """Handle the messages of a batch one by one: the same as for letters, with all that is common done once."""
+        host = self._host
+        opened = self._open_run(run)
+        if opened is None:
+            host.mailbox.take_apart()  # each is judged by itself
+            return
+        begun, since = run.at, host.clock.monotonic()
+        host.begin_run(run, scope)
+        try:
+            await self._handle_run(run, *opened, scope)
+        finally:
+            host.end_run(run, begun, since)
+            host.mailbox.finish(run)
+
+    def _open_run(self, run: Run) -> tuple[Route, list[Any]] | None:
+        """Return the handler and the messages; None if they are late, or if one of them does not fit its type."""
+        if 0.0 < run.until < self._host.clock.monotonic():
+            return None
+        route = self._host.table.direct[run.batch.type]
+        if run.messages is None:
+            try:
+                run.messages = route.reader.read_all(run.batch)
+            except Exception:  # noqa: BLE001 - taken apart, each one says what is wrong with it
+                return None
+        return route, run.messages
+
+    async def _handle_run(self, run: Run, route: Route, messages: list[Any], scope: anyio.CancelScope) -> None:
+        host, call, mailbox, batch = self._host, route.call, self._host.mailbox, run.batch
+        asked = batch.kind == _ASK
+        marks, first = host.flight.marks(run.slot)
+        while run.at < run.end and not mailbox.interrupted:
+            place = run.at
+            run.at = place + 1
+            marks[first + place] = IN_HAND
+            try:
+                run.handler = call(self._actor, messages[place], RunContext(host, run, place))
+                result = await run.handler
+                if asked:
+                    self._check(route, result)
+                    host.replies.reply(batch.reply, id_at(batch, place), result)
+            except BaseException as error:  # noqa: BLE001 - each kind is told apart there
+                await self._raised(host.in_run(run, place), error)
+            else:
+                self._succeeded_in(run, place)
+            finally:
+                if asked:
+                    host.flight.answered(run.slot_at(place))
+                else:
+                    marks[first + place] = DONE
+                if run.hand is not None:
+                    self._stalled = self._stalled or bool(run.hand.stalled)
+                    host.let_go_of(run)
+            if scope.cancel_called:
+                return
+            if place % _LOOK_EVERY == 0 and time.perf_counter() > self._turn_ends:
+                host.pause_run()
+                await self._yield()
+                host.begin_run(run, scope)
+
+    # --- how it ended
+
+    async def _raised(self, hand: InHand, error: BaseException) -> None:
+        """Answer for a handler that raised; raise Crashed, or the cancellation, where that ends the loop."""
+        host, letter = self._host, hand.letter
+        if isinstance(error, host.spec.actor.answers_with):
             host.replies.fail(letter, error)
             self._succeeded(letter)
-        except Exception as error:  # noqa: BLE001 - the handler's failure belongs to the message
+        elif isinstance(error, Exception):  # the handler's failure belongs to the message
             await self._fail(letter, error)
-        except anyio.get_cancelled_exc_class() as error:
+        elif isinstance(error, anyio.get_cancelled_exc_class()):
             if not is_cancelled():
                 await self._fail(letter, error)
                 return
             self._stopped(hand)
-            raise
-        except BaseException as error:
+            raise error
+        else:
             host.replies.fail(letter, _failure(host.name, error))
             host.confinement.crashed(letter, _short(error), lives=host.restarts)
             raise Crashed(f"a handler raised {_short(error)}") from error
-        finally:
-            host.let_go(hand)
 
     def _stopped(self, hand: InHand) -> None:
         """Answer for a message whose handler was cancelled from outside."""
         host, letter = self._host, hand.letter
         if hand.stalled:
             self._failed_with(letter, Stalled(f"{host.name} was stopped: {hand.stalled}", actor=host.name))
+        elif hand.scope.cancel_called:  # nobody waits for it any more
+            host.replies.fail(letter, DeadlineExceeded(f"{host.name} was stopped at the deadline", actor=host.name))
         else:
             host.replies.fail(letter, ActorDied(f"{host.name} was stopped with this message in hand", actor=host.name))
 
-    async def _answer(self, route: Route, hand: InHand) -> bool:
-        """Answer a question, which its asker, its deadline or a stall may cancel; return whether it was not.
+    def _check(self, route: Route, result: Any) -> None:
+        if not isinstance(result, route.replies):
+            raise WrongReply(
+                f"{self._host.name}.{route.name} returned {type(result).__name__}, not {route.reply!r}",
+                actor=self._host.name,
+            )
 
-        The scope has no deadline of its own: an asker whose time is up says so, and for one that is gone the cell looks
-        (:meth:`Host.end_overdue`). A timer for each question costs a twelfth of the questions a second.
-        """
-        with hand.scope:
-            self._reply(route, hand.letter, await hand.handler)
-        if not hand.scope.cancelled_caught:
-            return True
-        name = self._host.name
-        if hand.stalled:
-            await self._fail(hand.letter, Stalled(f"{name} was stopped: {hand.stalled}", actor=name))
-        else:
-            self._host.replies.fail(hand.letter, DeadlineExceeded(f"{name} was stopped at the deadline", actor=name))
-        return False
+    def _succeeded_in(self, run: Run, place: int) -> None:
+        host = self._host
+        host.handled += 1
+        if (host.failed or host.restarts) and host.confinement.suspicious:
+            host.confinement.forgive(run.letter(place))
+        if self._failed:
+            self._failed.clear()
 
     def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1
@@ -179,16 +274,6 @@ class Replica:
             self._host.confinement.forgive(letter)
         if self._failed:
             self._failed.clear()
-
-    def _reply(self, route: Route, letter: Letter, result: Any) -> None:
-        if not self._host.replies.waits(letter):
-            return
-        if not isinstance(result, route.replies):
-            raise WrongReply(
-                f"{self._host.name}.{route.name} returned {type(result).__name__}, not {route.reply!r}",
-                actor=self._host.name,
-            )
-        self._host.replies.succeed(letter, result)
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
         self._failed_with(letter, error)

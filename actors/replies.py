@@ -4,17 +4,28 @@ from typing import Any, Final
 
 import msgspec
 
-from callboard.bus import EMPTY, VERSION, Endpoint, Envelope, Kind, Trust, encode, error_body, is_inbox
+from callboard.bus import (
+    VERSION,
+    Endpoint,
+    Envelope,
+    Kind,
+    ReplyHead,
+    Trust,
+    encode,
+    error_body,
+    is_inbox,
+)
 from callboard.errors import CallboardError, WorldError
 from callboard.ids import new_id
 
-from .mailbox import Letter
+from .letter import Letter
 from .message import Message, fingerprint, tag_of
 
 PRIVATE = ("cb.", "_CB.", "$")
 """How reply addresses begin that nobody outside may name: an answer there would be a message inside the fleet."""
 
 
+_NOTHING: Final = encode(None)
 _WAITING: Final = frozenset((int(Kind.ASK), int(Kind.HOLDS)))
 
 
@@ -23,6 +34,7 @@ class Replies:
 
     def __init__(self, endpoint: Endpoint, name: str) -> None:
         self._endpoint, self._name = endpoint, name
+        self._heads: dict[type[Any], ReplyHead] = {}
 
     def waits(self, letter: Letter) -> bool:
         """Return whether somebody waits for an answer to `letter`."""
@@ -33,11 +45,20 @@ class Replies:
         if letter.bare:
             self._bare(letter, result)
             return
-        if result is None:
-            self._send(letter, Kind.REPLY, "", 0, EMPTY)
-            return
-        kind = type(result)
-        self._send(letter, Kind.REPLY, tag_of(kind), fingerprint(kind), msgspec.Raw(encode(result)))
+        self.reply(letter.envelope.reply, letter.envelope.id, result)
+
+    def reply(self, address: str, question: str, result: Message | None) -> None:
+        """Send the reply to a question of a cell; raises MessageTooLarge if it would not pass."""
+        if not is_inbox(address):
+            return  # an address of somebody else's making: whoever waits there did not ask us
+        head = self._heads.get(type(result)) or self._head(type(result))
+        body = _NOTHING if result is None else encode(result)
+        self._endpoint.answer(address, head, question, body)
+
+    def _head(self, kind: Any) -> ReplyHead:
+        tag, schema = ("", 0) if kind is type(None) else (tag_of(kind), fingerprint(kind))
+        head = self._heads[kind] = ReplyHead(tag, schema, self._name, self._endpoint.epoch)
+        return head
 
     def fail(self, letter: Letter, error: CallboardError) -> None:
         """Send a typed error to who waits; nothing when nobody does."""

@@ -7,15 +7,13 @@ they follow from (:meth:`Speaker._cause`).
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
-from msgspec import Raw
 
 from callboard import names
 from callboard.bus import (
-    VERSION,
     DeadlineExceeded,
     Endpoint,
-    Envelope,
     Format,
+    Head,
     Kind,
     MessageRefused,
     Trust,
@@ -69,10 +67,7 @@ NO_CAUSE: Final = Cause()
 _TELL: Final = int(Kind.TELL)
 _ASK: Final = int(Kind.ASK)
 _MSGPACK: Final = int(Format.MSGPACK)
-
-
-def _written(message: Json) -> tuple[bytes, int]:
-    return encode(message.text.decode()), Format.JSON
+_JSON: Final = int(Format.JSON)
 
 
 def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
@@ -81,13 +76,27 @@ def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message |
     return Course(target_name(target), message.type, 0, reader_of(reply_of(target, message.type)))
 
 
+class Heads:
+    """What one speaker says of one cause: a head for each course. So what is said in one turn travels together."""
+
+    __slots__ = ("asks", "tells")
+
+    def __init__(self) -> None:
+        self.tells: dict[Course, Head] = {}
+        self.asks: dict[Course, Head] = {}
+
+
 class Speaker:
     """Base of what can speak over an endpoint."""
 
-    __slots__ = ("_endpoint", "_name")
+    __slots__ = ("_endpoint", "_heads", "_name")
 
     def __init__(self, endpoint: Endpoint, name: str = "") -> None:
-        self._endpoint, self._name = endpoint, name
+        self._name = name
+        self._speak_over(endpoint)
+
+    def _speak_over(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._heads = endpoint, Heads()
 
     def _permit(self, verb: Verb, name: str) -> None:
         """Raise PermissionDenied if this speaker may not."""
@@ -102,14 +111,23 @@ class Speaker:
     def _end_wait(self, wait: Wait | None) -> None:
         """Tell that the wait is over."""
 
-    def _envelope(self, kind: int, course: Course, message: "Message | Json", within: float = 0.0) -> Envelope:
+    def _prepare(self, kind: int, course: Course, message: "Message | Json", within: float = 0.0) -> tuple[Head, bytes]:
+        """Return the head of a message and its body."""
+        if not isinstance(message, Message):
+            return self._head(kind, course, within, _JSON), encode(message.text.decode())
+        heads = self._heads.asks if kind == _ASK else self._heads.tells
+        head = heads.get(course)
+        if head is None or head.within != within:
+            head = heads[course] = self._head(kind, course, within, _MSGPACK)
+        return head, encode(message)
+
+    def _head(self, kind: int, course: Course, within: float, form: int) -> Head:
         cause = self._cause()
         if cause.hops >= HOPS_MOST:
             raise MessageRefused(f"the chain {cause.correlation} is {cause.hops} messages long: the limit", path="$[8]")
-        body, form = (encode(message), _MSGPACK) if isinstance(message, Message) else _written(message)
-        return Envelope(
-            VERSION, kind, course.tag, course.schema, new_id(), self._name, cause.id, cause.correlation,
-            cause.hops + 1, within, cause.trace, cause.trust, self._endpoint.inbox, form, Raw(body),
+        return Head(
+            self._endpoint.address(course.name), course.name, kind, course.tag, course.schema, self._name, cause.id,
+            cause.correlation, cause.hops + 1, within, cause.trace, cause.trust, self._endpoint.inbox, form,
             self._endpoint.epoch,
         )  # fmt: skip
 
@@ -133,10 +151,12 @@ class Speaker:
         """
         course = _course(target, message)
         self._permit("tell", course.name)
-        envelope = self._envelope(_TELL, course, message)
-        if not self._endpoint.tell_nowait(course.name, envelope):
-            await self._endpoint.tell(course.name, envelope, timeout=timeout)
-        return envelope.id
+        head, body = self._prepare(_TELL, course, message)
+        sent = self._endpoint.tell_nowait(head, body)
+        if not sent:
+            sent = new_id()
+            await self._endpoint.tell(course.name, head.envelope(sent, body), timeout=timeout)
+        return sent
 
     @overload
     async def ask(self, target: Handler[M, R], message: M, *, timeout: float = ...) -> R: ...
@@ -166,10 +186,10 @@ class Speaker:
             MessageRefused, PermissionDenied, NoSuchActor, Held, MailboxFull, ActorDied, ActorStopped: as named.
 
         """
-        course, envelope, within = self._question(target, message, timeout)
-        wait = self._begin_wait(course.name, within)
+        course, head, body = self._question(target, message, timeout)
+        wait = self._begin_wait(course.name, head.within)
         try:
-            answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+            answer = await self._endpoint.ask_in_company(head, body, timeout=head.within)
         finally:
             self._end_wait(wait)
         if not answer.type:
@@ -178,12 +198,12 @@ class Speaker:
 
     def _question(
         self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", timeout: float
-    ) -> tuple[Course, Envelope, float]:
-        """Return where a question goes, its envelope, and the seconds it may take."""
+    ) -> tuple[Course, Head, bytes]:
+        """Return where a question goes, its head, which says how long it may take, and its body."""
         course = _course(target, message)
         self._permit("ask", course.name)
-        within = self._time_left(timeout)
-        return course, self._envelope(_ASK, course, message, within), within
+        head, body = self._prepare(_ASK, course, message, self._time_left(timeout))
+        return course, head, body
 
     def _time_left(self, timeout: float) -> float:
         cause = self._cause()

@@ -52,6 +52,11 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: int = MOST
     """Messages the mailbox takes before it refuses."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether one loop alone takes from the mailbox: then what came together is worked through together."""
+        return self.replicas == 1 and self.actor.concurrency == 1
+
 
 def spec_of(actor: type[Actor], *, cell: str = "main") -> ActorSpec:
     """Return the spec of an actor used as its class says, with its options at their defaults."""

@@ -14,7 +14,7 @@ import msgspec
 
 from callboard.errors import PeerError
 
-from .mailbox import Letter
+from .letter import Letter
 
 CRASHES_MOST: Final = 3
 FAILURES_MOST: Final = 5

@@ -1,7 +1,9 @@
 """What can be spoken to: an actor class, one of its handlers, or a name. Resolved once for each type of message."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from callboard import names
 from callboard.bus import MessageRefused
@@ -26,8 +28,8 @@ def target_name(target: "type[Actor] | Handler[Any, Any] | str") -> str:
     return name
 
 
-class Course(NamedTuple):
-    """Where a message of one type goes, how it is labelled, and how its reply is read."""
+class Course(msgspec.Struct, eq=False):
+    """Where a message of one type goes, how it is labelled, and how its reply is read. There is one of each."""
 
     name: str
     tag: str

@@ -5,13 +5,21 @@ are written in :mod:`.interface`, the wire format in docs/adr/0002-wire.md.
 """
 
 from . import subjects as subjects
+from .batch import BATCH_MOST as BATCH_MOST
+from .batch import Head as Head
+from .batch import ReplyHead as ReplyHead
+from .batch import bodies_of as bodies_of
+from .batch import envelope_at as envelope_at
+from .batch import id_at as id_at
 from .codec import FRAME_MOST as FRAME_MOST
+from .codec import Part as Part
 from .codec import check_size as check_size
 from .codec import decode_body as decode_body
 from .codec import encode as encode
 from .codec import error_body as error_body
 from .codec import is_bare as is_bare
 from .codec import join as join
+from .codec import parts_of as parts_of
 from .codec import refuse as refuse
 from .codec import split as split
 from .connection import Connection as Connection
@@ -20,6 +28,8 @@ from .connection import connect as connect
 from .endpoint import Endpoint as Endpoint
 from .envelope import EMPTY as EMPTY
 from .envelope import VERSION as VERSION
+from .envelope import Answer as Answer
+from .envelope import Batch as Batch
 from .envelope import CreditBody as CreditBody
 from .envelope import Envelope as Envelope
 from .envelope import ErrorBody as ErrorBody

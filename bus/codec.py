@@ -11,7 +11,8 @@ import msgspec
 
 from callboard.errors import CallboardError, Detail, from_wire
 
-from .envelope import VERSION, Envelope, ErrorBody
+from .batch import array_of, envelopes_of, is_sound
+from .envelope import ANSWERS, BATCH, VERSION, Answers, Batch, Envelope, ErrorBody, Kind
 from .errors import MessageRefused, MessageTooLarge
 
 FRAME_MOST: Final = 64
@@ -23,9 +24,14 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
 _error: Final = msgspec.msgpack.Decoder(ErrorBody)
 _frame: Final = msgspec.msgpack.Decoder(list[Envelope])
+_batch: Final = msgspec.msgpack.Decoder(Batch)
+_answers: Final = msgspec.msgpack.Decoder(Answers)
 _parts: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
+_REPLY: Final = int(Kind.REPLY)
+
 encode = _encoder.encode
+Part = Envelope | Batch | Answers | MessageRefused
 
 
 def refuse(reason: str, error: Exception) -> MessageRefused:
@@ -72,12 +78,8 @@ def is_bare(data: bytes) -> bool:
 
 
 def join(parts: Sequence[bytes]) -> bytes:
-    """Return one envelope as it is, several as a frame."""
-    if len(parts) == 1:
-        return parts[0]
-    count = len(parts)
-    head = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
-    return head + b"".join(parts)
+    """Return one part as it is, several as a frame."""
+    return parts[0] if len(parts) == 1 else array_of(parts)
 
 
 def _is_frame(data: bytes) -> bool:
@@ -92,19 +94,51 @@ def _is_frame(data: bytes) -> bool:
     return bool(inner) and (0x90 <= inner[0] <= 0x9F or inner[0] == 0xDC)
 
 
-def split(data: bytes) -> list[Envelope | MessageRefused]:
-    """Return the envelopes in `data` in order; what cannot be read stands there as the error that says why.
+def parts_of(data: bytes) -> list[Part]:
+    """Return what travels in `data` in order; what cannot be read stands there as the error that says why.
 
-    A frame is decoded in one call; only when that fails is it taken apart, so that one bad envelope costs itself alone.
+    A frame of envelopes is decoded in one call; only when that fails, or when there are batches among them, is it taken
+    apart, so that a bad one costs itself alone.
     """
     if not data:
         return [MessageRefused("no bytes: an envelope is a msgpack array", path="$")]
     if not _is_frame(data):
         return [_open(data)]
     try:
-        return [e if e.version == VERSION else _other_version(e) for e in _frame.decode(data)]
+        envelopes = _frame.decode(data)
     except _DECODE_ERRORS:
         return _take_apart(data)
+    if any(each.version != VERSION for each in envelopes):
+        return _take_apart(data)
+    return list(envelopes)
+
+
+def split(data: bytes) -> list[Envelope | MessageRefused]:
+    """Return the messages in `data` one by one, as :func:`parts_of` does, each in an envelope of its own."""
+    found: list[Envelope | MessageRefused] = []
+    for part in parts_of(data):
+        if isinstance(part, Batch):
+            found += envelopes_of(part)
+        elif isinstance(part, Answers):
+            found += _replies_of(part)
+        else:
+            found.append(part)
+    return found
+
+
+def _replies_of(answers: Answers) -> list[Envelope]:
+    return [
+        Envelope(
+            VERSION, _REPLY, answers.type, answers.schema, "", answers.sender, question,
+            format=answers.format, body=body, epoch=answers.epoch,
+        )
+        for question, body in zip(answers.questions, answers.bodies, strict=True)
+    ]  # fmt: skip
+
+
+def apart(parts: Sequence[bytes]) -> list[bytes]:
+    """Return encoded parts with one message in each."""
+    return [each for part in parts for each in (map(encode, opened([part])) if _mark(part) != VERSION else [part])]
 
 
 def opened(parts: Sequence[bytes]) -> list[Envelope]:
@@ -112,15 +146,29 @@ def opened(parts: Sequence[bytes]) -> list[Envelope]:
     return [each for part in parts for each in split(part) if isinstance(each, Envelope)]
 
 
-def _take_apart(data: bytes) -> list[Envelope | MessageRefused]:
+def _take_apart(data: bytes) -> list[Part]:
     try:
-        return [_open(part) for part in _parts.decode(data)]
+        return [_open(bytes(part)) for part in _parts.decode(data)]
     except _DECODE_ERRORS as error:
         return [refuse("not a frame", error)]
 
 
-def _open(data: bytes | msgspec.Raw) -> Envelope | MessageRefused:
+def _mark(data: bytes) -> int:
+    """Return the first element of the array in `data`, if it is a small number."""
+    mark = data[3:4] if data[0] == 0xDC else data[1:2]
+    return mark[0] if mark else 0
+
+
+def _open(data: bytes) -> Part:
+    mark = _mark(data)
     try:
+        if mark == BATCH:
+            batch = _batch.decode(data)
+            return batch if is_sound(batch) else MessageRefused("the batch does not hold what it says", path="$[15]")
+        if mark == ANSWERS:
+            answers = _answers.decode(data)
+            sound = len(answers.questions) == len(answers.bodies)
+            return answers if sound else MessageRefused("not as many replies as questions", path="$[6]")
         envelope = _envelope.decode(data)
     except _DECODE_ERRORS as error:
         return refuse("not an envelope", error)

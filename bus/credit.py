@@ -98,15 +98,15 @@ class Returns:
         self._address = self._actor = ""
         self._latest = [0, 0]
 
-    def add(self, address: str, actor: str, size: int) -> bool:
-        """Count one message; return whether this sender should be given its credit now."""
+    def add(self, address: str, actor: str, size: int, messages: int = 1) -> bool:
+        """Count `messages` of `size` bytes together; return whether this sender should be given its credit now."""
         taken = self._latest
         if address != self._address or actor != self._actor:  # most often it is the same sender again
             if not is_inbox(address):
                 return False  # an address of somebody else's making: no credit was taken there
             self._address, self._actor = address, actor
             taken = self._latest = self._taken.setdefault((address, actor), [0, 0])
-        taken[0] += 1
+        taken[0] += messages
         taken[1] += size
         return taken[0] >= RETURN_AT or taken[1] >= _RETURN_BYTES
 

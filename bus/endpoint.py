@@ -25,8 +25,9 @@ from callboard.ids import new_id
 from callboard.names import checked
 
 from . import codec, subjects
+from .batch import Head, ReplyHead
 from .credit import RETURN_WITHIN, Account, Returns
-from .envelope import VERSION, CreditBody, Envelope, Kind, NoticeBody, StatusBody, Trust
+from .envelope import VERSION, Answer, Answers, CreditBody, Envelope, Kind, NoticeBody, StatusBody, Trust
 from .errors import (
     ActorDied,
     BusClosed,
@@ -121,25 +122,36 @@ class Endpoint:
         return found
 
     def send(self, subject: str, envelope: Envelope) -> None:
-        """Put an envelope on its way without waiting and without credit: replies, errors, notices."""
+        """Put an envelope on its way without waiting and without credit: errors, notices, large replies."""
         self._outbox.put(subject, codec.encode(envelope))
 
-    def tell_nowait(self, actor: str, envelope: Envelope) -> bool:
-        """Send one message if nothing must be waited for: credit, the first word to an actor, others' turn.
+    def answer(self, inbox: str, head: ReplyHead, question: str, body: bytes) -> None:
+        """Put a reply on its way, in company if it is small; raises MessageTooLarge."""
+        if len(body) > self._outbox.body_most:
+            self.send(inbox, head.envelope(question, body))
+        else:
+            self._outbox.answer(inbox, head, question, body)
 
-        Returns False, and has sent nothing, if :meth:`tell` is needed. Raises MessageTooLarge.
+    def tell_nowait(self, head: Head, body: bytes) -> str:
+        """Send one message in company if nothing must be waited for: credit, the first word, others' turn.
+
+        Returns its id; empty, and nothing is sent, if :meth:`tell` is needed.
         """
-        account = self._accounts.get(actor)
-        if account is None or self._since_yield >= YIELD_EVERY or self._homeless:
-            return False
-        data = codec.encode(envelope)
-        self._check_size(data)
-        if not account.take_nowait(len(memoryview(envelope.body))):  # what the receiver can see of it too
-            return False
-        account.sent(envelope.id)
+        account, size = self._accounts.get(head.name), len(body)
+        if (
+            account is None
+            or size > self._outbox.body_most
+            or not head.lean
+            or self._since_yield >= YIELD_EVERY
+            or self._homeless
+        ):
+            return ""
+        if not account.take_nowait(size):
+            return ""
         self._since_yield += 1
-        self._outbox.put(self._addresses[actor], data)
-        return True
+        sent = self._outbox.add(head, body)
+        account.sent(sent)
+        return sent
 
     async def tell(self, actor: str, envelope: Envelope, *, timeout: float) -> None:
         """Send one message under credit.
@@ -190,7 +202,29 @@ class Endpoint:
                 depth=depth,
             )
 
-    async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Envelope:
+    async def ask_in_company(
+        self, head: Head, body: bytes, *, timeout: float, told: Callable[[str], None] | None = None
+    ) -> Answer:
+        """Ask as :meth:`ask` does, one of several questions of this turn; `told` is told the question's id."""
+        if len(body) > self._outbox.body_most or not head.lean or self._homeless:
+            envelope = head.envelope(new_id(), body)
+            if told is not None:
+                told(envelope.id)
+            return await self.ask(head.name, envelope, timeout=timeout)
+        question = self._outbox.add(head, body)
+        if told is not None:
+            told(question)
+        answer = self._questions.open(question, head.name, timeout)
+        try:
+            if self.bus.congested:
+                with anyio.move_on_after(timeout):
+                    await self.bus.settle()
+            return await answer
+        finally:
+            if self._questions.close(question):
+                self.send(head.address, self._make(Kind.CANCEL, causation=question))
+
+    async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Answer:
         """Send a question and return its reply.
 
         When `timeout` seconds pass, or this call is cancelled, the actor is told that nobody waits any more.
@@ -255,9 +289,9 @@ class Endpoint:
 
     # --- giving credit back
 
-    def give_credit(self, address: str, actor: str, size: int) -> None:
-        """Count a told message as taken; its sender gets its credit back soon, in company."""
-        if self._returns.add(address, actor, size):
+    def give_credit(self, address: str, actor: str, size: int, *, messages: int = 1) -> None:
+        """Count told messages as taken; their sender gets its credit back soon, in company."""
+        if self._returns.add(address, actor, size, messages):
             self._return_credit()
         elif not self._returning:
             self._returning = True
@@ -271,19 +305,21 @@ class Endpoint:
     # --- hearing
 
     def _on_inbox(self, _subject: str, data: bytes, _reply: str) -> None:
-        for envelope in codec.split(data):
+        for part in codec.parts_of(data):
             try:
-                self._hear(envelope)
+                self._hear(part)
             except MessageRefused:  # it costs itself alone, not the rest of its frame
                 self.lost += 1
 
-    def _hear(self, envelope: Envelope | MessageRefused) -> None:
-        if isinstance(envelope, MessageRefused):
+    def _hear(self, part: codec.Part) -> None:
+        if isinstance(part, Answers):
+            self._questions.answer_all(part)
+        elif not isinstance(part, Envelope):
             self.lost += 1
-        elif envelope.kind == Kind.CREDIT:
-            self._on_credit(envelope)
-        elif envelope.kind in (Kind.REPLY, Kind.ERROR):
-            self._questions.answer(envelope)
+        elif part.kind == Kind.CREDIT:
+            self._on_credit(part)
+        elif part.kind in (Kind.REPLY, Kind.ERROR):
+            self._questions.answer(part)
 
     def _on_credit(self, envelope: Envelope) -> None:
         body = codec.decode_body(_credit, envelope.body)

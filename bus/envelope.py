@@ -6,6 +6,9 @@ from typing import Annotated, Final
 import msgspec
 
 VERSION: Final = 1
+BATCH: Final = 2
+ANSWERS: Final = 3
+"""How what travels begins: one message, several with one head, several replies."""
 EMPTY: Final = msgspec.Raw(b"\xc0")  # msgpack nil
 
 
@@ -64,6 +67,52 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def chain(self) -> str:
         """The id of the first message of its chain: its own, if nothing else is said."""
         return self.correlation or self.id
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Several messages of one sender that differ only in id and body. Written and read by :mod:`.batch`."""
+
+    version: int
+    kind: int
+    type: str
+    schema: int
+    base: str
+    """The ids of its messages, but for their last two digits, which say the place."""
+    sender: str
+    causation: str
+    correlation: str
+    hops: int
+    within: float
+    trace: str
+    trust: int
+    reply: str
+    format: int
+    epoch: int
+    count: int
+    bodies: msgspec.Raw
+    """An array of `count`."""
+
+
+class Answers(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Several replies of one type, by one actor to one asking cell."""
+
+    version: int
+    type: str
+    schema: int
+    sender: str
+    format: int
+    epoch: int
+    questions: list[str]
+    bodies: list[msgspec.Raw]
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What is read of a reply."""
+
+    type: str
+    schema: int
+    format: int
+    body: msgspec.Raw
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

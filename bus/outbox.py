@@ -1,28 +1,45 @@
 """What one event-loop turn sends to one subject leaves as one frame.
 
 The first message of a turn schedules the flush for the end of that same turn, so a lone message is never delayed and
-a burst is never sent one by one. Frames to mailboxes carry a numbered return address and are remembered until
-`_REMEMBERED` more have been sent: if nobody was there to take one, the server says so at that address and the frame is
-handed back whole.
+a burst is never sent one by one. Messages with a common head gather in lines (see :mod:`.batch`), others are parts by
+themselves; the order of what is said to one subject is kept. Frames to mailboxes carry a numbered return address and
+are remembered until `_REMEMBERED` more have been sent: if nobody was there to take one, the server says so at that
+address and the frame is handed back, one message a part.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from callboard.errors import CallboardError
 
-from .codec import FRAME_MOST, check_size, join
+from .batch import BATCH_MOST, BODY_MOST, Head, Line, ReplyHead, ReplyLine
+from .codec import FRAME_MOST, apart, check_size, join
 from .interface import Bus
 
 _FRAME_HEAD: Final = 3
 _FRAME_BYTES: Final = 64 * 1024
 """A frame is sent once it is this large: beyond it joining costs more in copies than it saves in calls."""
+_LINE_ROOM: Final = 4 * 1024
+"""Bytes that the head of a line and the marks around its bodies may take."""
 _REMEMBERED: Final = 512
 
+L = TypeVar("L", Line, ReplyLine)
 Returned = Callable[[str, list[bytes], CallboardError | None], None]
 """Takes back a frame: its subject, its parts, and why (``None``: nobody was home)."""
+
+
+class _Frame:
+    """What waits for one subject: sealed parts, and the line that is still open."""
+
+    __slots__ = ("line", "parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.line: Any = None
+        """A Line where the subject is a mailbox, a ReplyLine where it is an inbox."""
 
 
 class Outbox:
@@ -31,50 +48,100 @@ class Outbox:
     def __init__(self, bus: Bus, returned: Returned) -> None:
         self._bus = bus
         self._returned = returned
-        self._batches: dict[str, list[bytes]] = {}
-        self._sizes: dict[str, int] = {}
+        self._frames: dict[str, _Frame] = {}
+        self._most = min(_FRAME_BYTES, bus.max_payload)
+        self._line_most = self._most - _LINE_ROOM
+        self.body_most = min(BODY_MOST, self._most // 4)
+        """Bytes of a body that may travel in company."""
         self._scheduled = False
         self._number = 0
         self._sent: OrderedDict[str, tuple[str, list[bytes]]] = OrderedDict()
+
+    # --- gathering
+
+    def add(self, head: Head, body: bytes) -> str:
+        """Queue one message of a lean head and a small body behind what was said before; return its id."""
+        address = head.address
+        frame = self._frames.get(address)
+        line = None if frame is None else frame.line
+        if line is None or line.head is not head or line.size + len(body) > self._line_most:
+            line = self._open(address, Line(head))
+        found: str = line.add(body)
+        if len(line.bodies) == BATCH_MOST:
+            self._leave(address)
+        return found
+
+    def answer(self, address: str, head: ReplyHead, question: str, body: bytes) -> None:
+        """Queue the reply to one question."""
+        frame = self._frames.get(address)
+        line = None if frame is None else frame.line
+        if line is None or line.head is not head or line.size + len(body) > self._line_most:
+            line = self._open(address, ReplyLine(head))
+        line.add(question, body)
+        if len(line.bodies) == BATCH_MOST:
+            self._leave(address)
 
     def put(self, subject: str, data: bytes) -> None:
         """Queue one envelope for `subject`; raise MessageTooLarge if it cannot pass even alone."""
         size, most = len(data), self._bus.max_payload
         if size > most:
             check_size(data, most)
-        batch = self._batches.get(subject)
-        if batch is not None and self._sizes[subject] + size + _FRAME_HEAD > min(_FRAME_BYTES, most):
-            self._send(subject, self._batches.pop(subject))
-            batch = None
-        if batch is None:
-            self._batches[subject] = [data]
-            self._sizes[subject] = size
-            self._schedule()
-            return
-        batch.append(data)
-        self._sizes[subject] += size
-        if len(batch) == FRAME_MOST:
-            self._send(subject, self._batches.pop(subject))
+        frame = self._frames.get(subject) or self._begin(subject)
+        if frame.line is not None:
+            self._seal(subject, frame)
+        self._append(subject, frame, data)
+        if len(frame.parts) == FRAME_MOST:
+            self._leave(subject)
 
-    def _schedule(self) -> None:
+    def _begin(self, subject: str) -> _Frame:
+        frame = self._frames[subject] = _Frame()
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.flush)
+        return frame
+
+    def _open(self, subject: str, line: L) -> L:
+        frame = self._frames.get(subject) or self._begin(subject)
+        if frame.line is not None:
+            self._seal(subject, frame)
+        frame.line = line
+        return line
+
+    def _seal(self, subject: str, frame: _Frame) -> None:
+        line, frame.line = frame.line, None
+        if line is not None:
+            self._append(subject, frame, line.seal())
+
+    def _append(self, subject: str, frame: _Frame, data: bytes) -> None:
+        size = len(data)
+        if frame.parts and frame.size + size + _FRAME_HEAD > self._most:
+            self._send(subject, frame.parts)
+            frame.parts, frame.size = [], 0
+        frame.parts.append(data)
+        frame.size += size
+
+    # --- sending
+
+    def _leave(self, subject: str) -> None:
+        """Send a full frame now."""
+        frame = self._frames.pop(subject)
+        self._seal(subject, frame)
+        self._send(subject, frame.parts)
 
     def flush(self) -> None:
         """Send all that is queued, in the order in which the subjects were first spoken to."""
         self._scheduled = False
-        batches, self._batches = self._batches, {}
-        self._sizes.clear()  # reply addresses come and go: nothing may be kept of them
-        for subject, parts in batches.items():
-            self._send(subject, parts)
+        frames, self._frames = self._frames, {}
+        for subject, frame in frames.items():
+            self._seal(subject, frame)
+            self._send(subject, frame.parts)
 
     def _send(self, subject: str, parts: list[bytes]) -> None:
         reply = self._remember(subject, parts) if subject.startswith("cb.") else ""
         try:
             self._bus.publish(subject, join(parts), reply=reply)
         except CallboardError as error:
-            self._returned(subject, parts, error)
+            self._returned(subject, apart(parts), error)
 
     def _remember(self, subject: str, parts: list[bytes]) -> str:
         self._number += 1
@@ -87,4 +154,4 @@ class Outbox:
         """Take the server's word that a frame reached nobody; a receiver for ``<inbox>.n.*``."""
         frame = self._sent.pop(subject.rpartition(".")[2], None)
         if frame is not None:
-            self._returned(*frame, None)
+            self._returned(frame[0], apart(frame[1]), None)

@@ -34,10 +34,13 @@ class Client(Speaker):
         self, target: str, message: Message | Json, *, timeout: float, say: Callable[[str], None], every: float = 2.0
     ) -> Any:
         """Ask as :meth:`ask` does, and tell `say` every few seconds where the question is and what is done with it."""
-        course, envelope, within = self._question(target, message, timeout)
+        course, head, body = self._question(target, message, timeout)
         async with background() as tasks:
-            tasks.start_soon(self._follow, course.name, envelope.id, say, every)
-            answer = await self._endpoint.ask(course.name, envelope, timeout=within)
+
+            def follow(question: str) -> None:
+                tasks.start_soon(self._follow, course.name, question, say, every)
+
+            answer = await self._endpoint.ask_in_company(head, body, timeout=head.within, told=follow)
         return course.reader.read(answer) if answer.type else None
 
     async def _follow(self, actor: str, question: str, say: Callable[[str], None], every: float) -> None:

@@ -68,7 +68,7 @@ class Fleet(Speaker):
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
-        self._endpoint = client._endpoint  # noqa: SLF001 - a fleet speaks as its client
+        self._speak_over(client._endpoint)  # noqa: SLF001 - a fleet speaks as its client
         return self
 
     async def __aexit__(self, *exc: Any) -> bool | None:

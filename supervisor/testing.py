@@ -65,7 +65,7 @@ class Stage(Speaker):
             self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-stage-")))
             for name in dict.fromkeys(self._homes.values()):
                 await self._open(name)
-            self._endpoint = await self._connect("stage-caller")
+            self._speak_over(await self._connect("stage-caller"))
             for name, cell in self.cells.items():
                 own = [spec for spec in self.specs if spec.cell == name]
                 await cell.open(own, formation=self._formations.get(name))

@@ -28,6 +28,7 @@ from callboard.actors.speaking import HOPS_MOST
 from callboard.actors.target import course_to
 from callboard.bus import Kind, Trust
 from callboard.errors import InvalidName
+from callboard.ids import new_id
 from callboard.testing import ManualClock, Probe, Stage
 
 
@@ -269,7 +270,8 @@ class Voice(Speaker):
     """Somebody in a cell who says that it is `name`."""
 
     def forged(self, **changes: Any) -> bytes:
-        note = self._envelope(Kind.TELL, course_to("desk", Note), Note())
+        head, body = self._prepare(Kind.TELL, course_to("desk", Note), Note())
+        note = head.envelope(new_id(), body)
         return msgspec.msgpack.encode(msgspec.structs.replace(note, **changes))
 
 

@@ -183,8 +183,7 @@ async def test_nothing_is_kept_of_subjects_that_were_spoken_to_once(memory_broke
         for number in range(100):
             post.outbox.put(f"_CB.{number}.r", _part(number))
         post.outbox.flush()
-        assert post.outbox._batches == {}
-        assert post.outbox._sizes == {}
+        assert post.outbox._frames == {}
 
 
 async def test_what_cannot_be_sent_is_handed_back_with_the_reason_and_the_rest_is_sent(

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 
 from callboard.bus import (
+    Answer,
     Bus,
     Endpoint,
-    Envelope,
     Kind,
     NoticeBody,
 )
@@ -36,7 +36,7 @@ class Stage:
         self.asked.append(actor)
         return self.whereabouts.get(actor, "unknown")
 
-    async def ask(self, name: str = "worker", *, timeout: float = WITHIN, body: object = None) -> Envelope:
+    async def ask(self, name: str = "worker", *, timeout: float = WITHIN, body: object = None) -> Answer:
         """Ask as a cell does."""
         question = said(Kind.ASK, body, reply=self.speaker.inbox)
         return await self.speaker.ask(name, question, timeout=timeout)

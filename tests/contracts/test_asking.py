@@ -10,11 +10,11 @@ import pytest
 
 from callboard.bus import (
     ActorDied,
+    Answer,
     BusClosed,
     BusUnavailable,
     DeadlineExceeded,
     Endpoint,
-    Envelope,
     Held,
     Kind,
     MailboxFull,
@@ -178,7 +178,7 @@ async def test_a_closed_endpoint_fails_what_still_waits(open_bus: OpenBus, fleet
         async with speaking(bus, fleet, "front") as endpoint:
             question = said(Kind.ASK, reply=endpoint.inbox)
 
-            async def ask() -> Envelope:
+            async def ask() -> Answer:
                 return await endpoint.ask("worker", question, timeout=WITHIN)
 
             tasks.start_soon(outcome.run, ask())
