@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from callboard import names
 from callboard.bus import Endpoint
 from callboard.clock import Clock
+from callboard.printable import printable
 from callboard.store import WorkingMemory
 
 from .errors import BadActor
@@ -20,6 +21,7 @@ from .message import Message
 from .run import Run
 from .speaking import Cause, Heads, Speaker
 from .target import target_name
+from .work import Work
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -44,6 +46,7 @@ class Services(Protocol):
     grant: Grant
     endpoint: Endpoint
     clock: Clock
+    work: Work
 
     async def open_memory(self) -> WorkingMemory:
         """Return the actor's working memory, opening its file on first use."""
@@ -55,14 +58,6 @@ class Services(Protocol):
 
     def watch(self, name: str) -> None:
         """Send :class:`Down` when the actor `name` goes down."""
-        ...
-
-
-class RunServices(Services, Protocol):
-    """What a context of a message in a run needs."""
-
-    def in_run(self, run: Run, place: int) -> InHand:
-        """Return the message at `place` of `run` as it is in hand."""
         ...
 
 
@@ -110,7 +105,7 @@ class Context(Speaker):
     def _begin_wait(self, on: str, up_to: float) -> Wait | None:
         if self._hand is None:
             return None
-        wait = Wait(on, self._services.clock.monotonic() + up_to)
+        wait = Wait(printable(on), self._services.clock.monotonic() + up_to)
         self._hand.begin_wait(wait)
         return wait
 
@@ -141,7 +136,7 @@ class Context(Speaker):
     def progress(self, doing: str = "") -> None:
         """Say that this handler has come further, and what it does now; ``callboard ps`` shows it."""
         if self._hand is not None:
-            self._hand.progress(self._services.clock.monotonic(), doing[:200])
+            self._hand.progress(self._services.clock.monotonic(), printable(doing[:200]))
 
     @property
     def memory(self) -> "Memory":
@@ -211,14 +206,14 @@ class RunContext(Context):
 
     __slots__ = ("_place", "_run")
 
-    def __init__(self, services: "RunServices", run: Run, place: int) -> None:
+    def __init__(self, services: Services, run: Run, place: int) -> None:
         self._services = services
         self._run = run
         self._place = place
 
     @property
     def _hand(self) -> InHand:  # type: ignore[override]  # the same as in the base, made on demand
-        return self._services.in_run(self._run, self._place)  # type: ignore[attr-defined, no-any-return]
+        return self._services.work.at(self._run, self._place)
 
 
 class Memory:

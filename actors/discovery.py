@@ -103,17 +103,17 @@ def info(host: Host) -> Info:
 
 def stats(host: Host) -> Stats:
     """Return the answer of `host` to STATS."""
-    took = round(host.busy_for * 1e9)
+    took = round(host.work.busy_for * 1e9)
     endpoint = EndpointStats(
         **_place(host),
-        num_requests=host.served,
+        num_requests=host.work.served,
         num_errors=host.failed,
         last_error=host.last_error,
         processing_time=took,
-        average_processing_time=took // max(host.served, 1),
+        average_processing_time=took // max(host.work.served, 1),
         data=ActorData(
             depth=len(host.mailbox),
-            in_hand=len(host.in_hand),
+            in_hand=len(host.work.hands()),
             refused=host.refused,
             state=host.state,
             restarts=host.restarts,

@@ -35,11 +35,19 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     """What the handler said last of its progress."""
     stalled: str = ""
     """Why it was told to stop; empty while all is well."""
+    gone: str = ""
+    """Why nobody waits for it any more, and it was told to stop."""
     stopped: float = 0.0
     heads: Any = None
     """Of what its handler says."""
     wedged: bool = False
     """Whether it was reported that it goes on though it was stopped."""
+
+    def leave(self, why: str, now: float) -> None:
+        """Stop it: nobody waits for it any more."""
+        if not self.stopped:
+            self.gone, self.stopped = why, now
+        self.scope.cancel()
 
     def progress(self, now: float, doing: str) -> None:
         """Note that the handler has come further."""

@@ -7,7 +7,6 @@ for good everything that still waits is answered with a typed error.
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, Protocol
 
-import anyio
 import msgspec
 
 from callboard.bus import (
@@ -33,7 +32,6 @@ from .confinement import Confinement
 from .context import Down
 from .door import Door
 from .errors import ActorStopped, BadActor
-from .evidence import place_of, stack_of
 from .flight import Flight
 from .grant import Grant
 from .hand import InHand
@@ -41,16 +39,13 @@ from .letter import Letter
 from .mailbox import Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
-from .run import Run
 from .spec import ActorSpec
 from .verdict import judge_hand
+from .work import Work
 
 State = Literal[
     "starting", "running", "waiting", "stalled", "restarting", "held", "draining", "stopped", "silent", "bloated"
 ]
-STOP_WITHIN: Final = 2.0
-"""Seconds that a stalled handler has to end after it was cancelled; one that goes on is wedged."""
-STACK_MOST: Final = 4000
 STATUS_MOST: Final = 1000
 QUEUE = "cb"
 """All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
@@ -111,15 +106,11 @@ class Host:
         self.state: State = "starting"
         self.why_held = ""
         self.confinement = Confinement(spec.name, clock=cell.clock, confine=cell.quarantine)
-        self.in_hand: dict[str, InHand] = {}
-        self._run: Run | None = None
-        """The run that is worked through, while one of its messages is in hand."""
-        self._run_scope = anyio.CancelScope()
+        self.work = Work(spec, clock=cell.clock, flight=cell.flight, cell=cell, give_credit=cell.endpoint.give_credit)
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
-        self.served, self.busy_for, self.last_error = 0, 0.0, ""
+        self.last_error = ""
         self.id, self.began = new_id(), cell.clock.now()
-        self.progressed = cell.clock.monotonic()
         self._subscriptions: list[Subscription] = []
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
@@ -230,117 +221,12 @@ class Host:
         if envelope.kind == _TELL and envelope.reply and not letter.bare:
             self._give_credit(envelope.reply, self.name, letter.size)
 
-    def take_in_hand(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
-        """Note that a handler is about to run."""
-        now = self.clock.monotonic()
-        hand = self.in_hand[letter.envelope.id] = InHand(letter, now, scope, now, letter.until)
-        self.flight.taken(letter.slot)
-        return hand
-
-    def let_go(self, hand: InHand) -> None:
-        """Count a message that leaves its handler, well or not, and the time it was in hand."""
-        self.served += 1
-        self.progressed = now = self.clock.monotonic()
-        self.busy_for += now - hand.since
-        if self.in_hand.get(hand.letter.envelope.id) is hand:  # a copy of it may be in another replica's hand
-            del self.in_hand[hand.letter.envelope.id]
-        letter = hand.letter
-        (self.flight.answered if letter.envelope.kind == _ASK else self.flight.done)(letter.slot)
-
-    # --- a run in hand
-
-    def begin_run(self, run: Run, scope: anyio.CancelScope) -> None:
-        """Note that one who alone takes from the mailbox works through a run, and what stops it."""
-        self._run, self._run_scope = run, scope
-
-    def pause_run(self) -> None:
-        """Note that others have their turn, and nothing is in hand."""
-        self._run = None
-
-    def end_run(self, run: Run, begun: int, since: float) -> None:
-        """Count what was done of a run since `since`, from the place `begun` on."""
-        self._run = None
-        done, self.progressed = run.at - begun, self.clock.monotonic()
-        self.served += done
-        self.busy_for += self.progressed - since
-        self.settle_run(run)
-        if run.batch.kind == _TELL:  # a question is done when its answer has left
-            self.flight.done_until(run.slot, done)
-
-    def settle_run(self, run: Run) -> None:
-        """Give the credit of what was taken of a run back."""
-        batch, count = run.batch, run.at - run.credited
-        if count and batch.kind == _TELL and batch.reply:
-            size = run.bytes_until(run.at) - run.bytes_until(run.credited)
-            self.endpoint.give_credit(batch.reply, self.name, size, messages=count)
-        run.credited = run.at
-
-    def let_go_of(self, run: Run) -> None:
-        """Forget the message of a run that was in hand."""
-        hand, run.hand = run.hand, None
-        if hand is not None:
-            self.in_hand.pop(hand.letter.envelope.id, None)
-
-    def in_run(self, run: Run, place: int) -> InHand:
-        """Return the message at `place` of a run as it is in hand; of one whose handler has ended, what it was."""
-        now = self.clock.monotonic()
-        if run is not self._run or place != run.at - 1:
-            return InHand(run.letter(place), now, self._run_scope, now, run.until)
-        return run.in_hand(place, now, self._run_scope)
-
-    def hands(self) -> Mapping[str, InHand]:
-        """Return all that is in hand, by id. Of a run it is known only since somebody looks, ten times a second."""
-        run = self._run
-        if run is not None and run.at:
-            hand = self.in_run(run, run.at - 1)
-            self.in_hand[hand.letter.envelope.id] = hand
-            self.settle_run(run)
-        return self.in_hand
-
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""
         if (letter := self.mailbox.remove(message_id)) is not None:
             self.flight.done(letter.slot)
-        elif (hand := self.hands().get(message_id)) and hand.letter.envelope.kind == Kind.ASK:
-            hand.scope.cancel()
-
-    def end_overdue(self) -> None:
-        """Cancel what is in hand past its deadline: whoever asked is gone without a word."""
-        hands = self.hands()
-        if not hands:
-            return
-        now = self.clock.monotonic()
-        for hand in list(hands.values()):
-            if 0.0 < hand.until < now and hand.letter.envelope.kind == Kind.ASK:
-                hand.scope.cancel()
-
-    def allow(self, seconds: float) -> None:
-        """Grant all that is in hand more time: the whole process did not run for so long."""
-        for hand in self.hands().values():
-            hand.allow(seconds)
-
-    def end_stalled(self) -> list[InHand]:
-        """Stop each message in hand that comes no further; return those that were told so before and go on."""
-        now, wedged = self.clock.monotonic(), list[InHand]()
-        for hand in list(self.hands().values()):
-            if hand.stalled:
-                if now > hand.stopped + STOP_WITHIN:
-                    wedged.append(hand)
-                continue
-            going, why = judge_hand(hand, now=now, stalled_after=self.spec.health.stalled_after)
-            if going == "stalled":
-                self._stop(hand, why, now)
-        return wedged
-
-    def _stop(self, hand: InHand, why: str, now: float) -> None:
-        hand.stalled, hand.stopped = why, now
-        envelope, stack = hand.letter.envelope, stack_of(hand.handler)
-        self.cell.report(
-            "handler-stalled", self.name, f"{envelope.type} {why}; it stands at {place_of(stack)}",
-            id=envelope.id, type=envelope.type, sender=envelope.sender or hand.letter.cell,
-            stack="\n".join(stack)[:STACK_MOST], seconds=round(now - hand.since, 3),
-        )  # fmt: skip
-        hand.scope.cancel()
+        elif (hand := self.work.hands().get(message_id)) and hand.letter.envelope.kind == Kind.ASK:
+            hand.leave("its asker has gone", self.clock.monotonic())
 
     def answer_holds(self, letter: Letter) -> None:
         """Say which of the messages named in `letter` are in the mailbox or in hand."""
@@ -351,7 +237,7 @@ class Host:
         if not self._handed_over:
             self._holds_waiting.append(letter)
             return
-        here = self.mailbox.ids() | self.hands().keys()
+        here = self.mailbox.ids() | self.work.hands().keys()
         self.replies.plain(letter, [name for name in asked if name in here])
 
     def answer_status(self, letter: Letter) -> None:
@@ -361,7 +247,7 @@ class Host:
         self.replies.plain(letter, [self._status(name, order) for name in asked[:STATUS_MOST]])
 
     def _status(self, name: str, order: Mapping[str, int]) -> StatusBody:
-        if (hand := self.hands().get(name)) is not None:
+        if (hand := self.work.hands().get(name)) is not None:
             seconds = self.clock.monotonic() - hand.since
             return StatusBody(name, "in hand", 0, seconds, hand.activity())
         return StatusBody(name, "queued", order[name]) if name in order else StatusBody(name, "unknown")
@@ -391,7 +277,7 @@ class Host:
     def row(self) -> Row:
         """Return how it stands with this actor."""
         now = self.clock.monotonic()
-        hands = sorted(self.hands().values(), key=lambda hand: hand.since)
+        hands = sorted(self.work.hands().values(), key=lambda hand: hand.since)
         return Row(
             actor=self.name, state=self._shown_state(hands, now), depth=len(self.mailbox),
             in_hand=[hand.letter.envelope.type for hand in hands], in_hand_for=now - hands[0].since if hands else 0.0,

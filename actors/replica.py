@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge, id_at
+from callboard.printable import printable
 
 from .actor import Actor, build
 from .context import Context, RunContext
@@ -29,7 +30,6 @@ from .run import Run
 FAILURES_IN_A_ROW: Final = 5
 YIELD_AFTER: Final = 0.001
 """Seconds without a pause after which other tasks get a turn: a handler that awaits nothing must not keep it."""
-_LOOK_EVERY: Final = 16
 _ASK: Final = int(Kind.ASK)
 
 
@@ -95,7 +95,7 @@ class Replica:
 
         One scope for all messages: a handler is stopped by ending the loop, which is rare, and costs nothing otherwise.
         """
-        served, alone, mailbox = 0, self._host.spec.alone, self._host.mailbox
+        alone, mailbox = self._host.spec.alone, self._host.mailbox
         with anyio.CancelScope() as scope:
             while True:
                 if alone:
@@ -110,8 +110,7 @@ class Replica:
                     await self._take(work, scope)
                 if scope.cancel_called:
                     return False  # a stalled handler ended well after all: the next one must not pay for it
-                served += 1
-                if served % _LOOK_EVERY == 0 and time.perf_counter() > self._turn_ends:
+                if time.perf_counter() > self._turn_ends:
                     await self._yield()
         return False
 
@@ -145,7 +144,7 @@ class Replica:
 
     async def _call(self, route: Route, message: Message, letter: Letter, loop: anyio.CancelScope) -> None:
         host = self._host
-        hand = host.take_in_hand(letter, loop)
+        hand = host.work.take(letter, loop)
         try:
             hand.handler = route.call(self._actor, message, Context(host, hand))
             result = await hand.handler
@@ -158,7 +157,7 @@ class Replica:
             self._succeeded(letter)
         finally:
             self._stalled = self._stalled or bool(hand.stalled)
-            host.let_go(hand)
+            host.work.let_go(hand)
 
     # --- a run
 
@@ -170,11 +169,11 @@ class Replica:
             host.mailbox.take_apart()  # each is judged by itself
             return
         begun, since = run.at, host.clock.monotonic()
-        host.begin_run(run, scope)
+        host.work.begin(run, scope)
         try:
             await self._handle_run(run, *opened, scope)
         finally:
-            host.end_run(run, begun, since)
+            host.work.end(run, begun, since)
             host.mailbox.finish(run)
 
     def _open_run(self, run: Run) -> tuple[Route, list[Any]] | None:
@@ -204,7 +203,7 @@ class Replica:
                     self._check(route, result)
                     host.replies.reply(batch.reply, id_at(batch, place), result)
             except BaseException as error:  # noqa: BLE001 - each kind is told apart there
-                await self._raised(host.in_run(run, place), error)
+                await self._raised(host.work.at(run, place), error)
             else:
                 self._succeeded_in(run, place)
             finally:
@@ -214,13 +213,13 @@ class Replica:
                     marks[first + place] = DONE
                 if run.hand is not None:
                     self._stalled = self._stalled or bool(run.hand.stalled)
-                    host.let_go_of(run)
+                    host.work.let_go_of(run)
             if scope.cancel_called:
                 return
-            if place % _LOOK_EVERY == 0 and time.perf_counter() > self._turn_ends:
-                host.pause_run()
+            if time.perf_counter() > self._turn_ends:
+                host.work.pause()
                 await self._yield()
-                host.begin_run(run, scope)
+                host.work.begin(run, scope)
 
     # --- how it ended
 
@@ -308,7 +307,7 @@ def _failure(actor: str, error: BaseException) -> HandlerFailed:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return printable(f"{type(error).__name__}: {error}"[:500])
 
 
 def _why(group: BaseExceptionGroup[BaseException]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from callboard.errors import CallboardError, Detail, from_wire
+from callboard.printable import printable
 
 from .batch import array_of, envelopes_of, is_sound
 from .envelope import ANSWERS, BATCH, VERSION, Answers, Batch, Envelope, ErrorBody, Kind
@@ -54,12 +55,8 @@ def error_body(error: CallboardError) -> msgspec.Raw:
     try:
         return msgspec.Raw(encode(ErrorBody(error.code, error.text[:_ERROR_MOST], error.detail)))
     except (UnicodeEncodeError, OverflowError):  # a file name that is not UTF-8, a number beyond 64 bits
-        detail: Detail = {name: _plain(str(value)) for name, value in error.detail.items()}
-        return msgspec.Raw(encode(ErrorBody(error.code, _plain(error.text)[:_ERROR_MOST], detail)))
-
-
-def _plain(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
+        detail: Detail = {name: printable(str(value)) for name, value in error.detail.items()}
+        return msgspec.Raw(encode(ErrorBody(error.code, printable(error.text)[:_ERROR_MOST], detail)))
 
 
 def error_in(envelope: Envelope) -> CallboardError:

@@ -73,8 +73,7 @@ class _Subscription:
             await wire.unlisten(self._inner)
         except (nats_errors.ConnectionClosedError, nats_errors.BadSubscriptionError):
             return  # a closed connection has no interests left
-        with suppress(BusUnavailable, BusClosed):  # else what the server still has for it is heard, until a cut
-            await self._connection.flush(timeout=END_WITHIN)
+        if await self._connection.confirm():  # else what the server still has for it is heard, until a cut
             wire.forget(self._inner)
 
 
@@ -89,6 +88,8 @@ class Connection:
         self._gaps: list[Callable[[], None]] = []
         self._flushes: set[anyio.CancelScope] = set()
         self._cut_at: float | None = None
+        self._mute = False
+        """It did not confirm in time, and nothing has come back since."""
         self.away = 0.0
         """Seconds that the latest gap lasted, as far as it was known to be one."""
         self._probe_back = anyio.Event()
@@ -141,6 +142,17 @@ class Connection:
             self._flushes.discard(scope)
         raise self._cut_off()  # while it waited: the answer cannot come any more
 
+    async def confirm(self) -> bool:
+        """Return whether the server has seen all that was said; it is not waited for again while it is mute."""
+        if self._mute:
+            return False
+        try:
+            await self.flush(timeout=END_WITHIN)
+        except (BusUnavailable, BusClosed):
+            self._mute = True
+            return False
+        return True
+
     def _cut_off(self) -> BusUnavailable:
         return BusUnavailable(f"cut off from {self._options.shown_url}: what was published waits for the reconnect")
 
@@ -178,6 +190,7 @@ class Connection:
 
     def _came_back(self, _subject: str, _data: bytes, _reply: str) -> None:
         self._probe_back.set()
+        self._mute = False
 
     async def _probe(self) -> None:
         await self.subscribe(f"{self.inbox}.p", self._came_back)

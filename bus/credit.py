@@ -5,11 +5,14 @@ the message leaves the mailbox. Without credit ``tell`` waits. When an actor die
 owed: the account is reset. (The idea is Pekko's reliable delivery without the resending.)
 """
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 
+from .envelope import CreditBody
 from .interface import is_inbox
 
 MESSAGES: Final = 1024
@@ -19,6 +22,14 @@ RETURN_AT: Final = 256
 _RETURN_BYTES: Final = BYTES // 4
 RETURN_WITHIN: Final = 0.005
 """Seconds that returned credit may wait for company."""
+
+
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls something after so many seconds."""
+
+
+def _on_the_loop(seconds: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, call)
 
 
 class Account:
@@ -44,9 +55,11 @@ class Account:
 
     def take_nowait(self, size: int) -> bool:
         """Take credit for one message of `size` bytes if there is some and nobody waits before us."""
-        if self._waiting or not self._fits(size):
+        held = self.messages
+        if self._waiting or (held and (held >= self._most_messages or self.bytes + size > self._most_bytes)):
             return False
-        self._charge(size)
+        self.messages = held + 1
+        self.bytes += size
         return True
 
     async def take(self, size: int) -> None:
@@ -93,26 +106,32 @@ class Account:
 class Returns:
     """The receiver's side: what was taken from the mailbox and not yet given back, for each reply address and actor."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[str, CreditBody], None], *, later: "Later | None" = None) -> None:
+        self._send, self._later = send, later or _on_the_loop
         self._taken: dict[tuple[str, str], list[int]] = {}
         self._address = self._actor = ""
         self._latest = [0, 0]
+        self._scheduled = False
 
-    def add(self, address: str, actor: str, size: int, messages: int = 1) -> bool:
-        """Count `messages` of `size` bytes together; return whether this sender should be given its credit now."""
+    def add(self, address: str, actor: str, size: int, messages: int = 1) -> None:
+        """Count `messages` of `size` bytes together; all that is counted is returned soon, or once it is much."""
         taken = self._latest
         if address != self._address or actor != self._actor:  # most often it is the same sender again
             if not is_inbox(address):
-                return False  # an address of somebody else's making: no credit was taken there
+                return  # an address of somebody else's making: no credit was taken there
             self._address, self._actor = address, actor
             taken = self._latest = self._taken.setdefault((address, actor), [0, 0])
         taken[0] += messages
         taken[1] += size
-        return taken[0] >= RETURN_AT or taken[1] >= _RETURN_BYTES
+        if taken[0] >= RETURN_AT or taken[1] >= _RETURN_BYTES:
+            self._return()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._later(RETURN_WITHIN, self._return)
 
-    def drain(self) -> list[tuple[str, str, int, int]]:
-        """Return and forget all: address, actor, messages, bytes."""
-        drained = [(address, actor, count, size) for (address, actor), (count, size) in self._taken.items()]
-        self._taken.clear()
+    def _return(self) -> None:
+        self._scheduled = False
+        taken, self._taken = self._taken, {}
         self._address = self._actor = ""
-        return drained
+        for (address, actor), (count, size) in taken.items():
+            self._send(address, CreditBody(actor, count, size))

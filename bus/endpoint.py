@@ -26,7 +26,7 @@ from callboard.names import checked
 
 from . import codec, subjects
 from .batch import Head, ReplyHead
-from .credit import RETURN_WITHIN, Account, Returns
+from .credit import Account, Returns
 from .envelope import VERSION, Answer, Answers, CreditBody, Envelope, Kind, NoticeBody, StatusBody, Trust
 from .errors import (
     ActorDied,
@@ -41,6 +41,7 @@ from .homeless import Homeless
 from .interface import Bus, Subscription, is_inbox
 from .outbox import Outbox
 from .questions import Questions
+from .reckoning import Reckoning, Uncertain
 
 HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
@@ -68,20 +69,22 @@ class Endpoint:
         self._supervised = supervised
         """Whether a daemon is known to run: when nobody answers for it, then it is only cut off, as we were."""
         self.inbox = f"{bus.inbox}.r"
-        self.lost = self.uncertain = 0
+        self.lost = 0
         self._outbox = Outbox(bus, self._returned)
         self._questions = Questions()
         self._accounts: dict[str, Account] = {}
         self._addresses: dict[str, str] = {}
-        self._returns = Returns()
-        self._returning = False
+        self._returns = Returns(self._send_credit)
         self._homeless = Homeless(
             fleet=fleet, clock=clock, where=self._where, send=self._outbox.put, give_up=self._give_up,
             wanted=self._wanted,
         )  # fmt: skip
         self._since_yield = 0
         self._listeners: list[Callable[[NoticeBody], None]] = []
-        self._uncertain: list[Callable[[str, list[str], str], None]] = []
+        self._reckoning = Reckoning(
+            self._questions, self._accounts,
+            which_held=self._which_held, homeless=lambda: self._homeless.ids() if self._homeless else (),
+        )  # fmt: skip
         self._subscriptions: list[Subscription] = []
         self._stack: AsyncExitStack
         self._tasks: TaskGroup
@@ -215,14 +218,7 @@ class Endpoint:
         if told is not None:
             told(question)
         answer = self._questions.open(question, head.name, timeout)
-        try:
-            if self.bus.congested:
-                with anyio.move_on_after(timeout):
-                    await self.bus.settle()
-            return await answer
-        finally:
-            if self._questions.close(question):
-                self.send(head.address, self._make(Kind.CANCEL, causation=question))
+        return await self._wait_answer(head.address, question, answer, timeout)
 
     async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Answer:
         """Send a question and return its reply.
@@ -237,15 +233,20 @@ class Endpoint:
         address, data = self.address(actor), codec.encode(envelope)
         self._check_size(data)
         answer = self._questions.open(envelope.id, actor, timeout)
+        self._put(address, data)
+        return await self._wait_answer(address, envelope.id, answer, timeout)
+
+    async def _wait_answer(
+        self, address: str, question: str, answer: "asyncio.Future[Answer]", timeout: float
+    ) -> Answer:
         try:
-            self._put(address, data)
             if self.bus.congested:
                 with anyio.move_on_after(timeout):
                     await self.bus.settle()
             return await answer
         finally:
-            if self._questions.close(envelope.id):
-                self.send(address, self._make(Kind.CANCEL, causation=envelope.id))
+            if self._questions.close(question):
+                self.send(address, self._make(Kind.CANCEL, causation=question))
 
     async def status_of(self, question: str, actor: str) -> StatusBody:
         """Return how far an open question to `actor` has come; passes a full mailbox.
@@ -275,32 +276,20 @@ class Endpoint:
             codec.encode(self._make(Kind.NOTICE, body=notice)),
         )
 
-    def on_uncertain(self, listener: Callable[[str, list[str], str], None]) -> None:
-        """Call `listener` with actor, ids and reason when told messages may be lost.
-
-        They were under way when their actor died or a connection was cut, and nobody holds them now: handled just
-        before, or never read. What the dead process had read and not handled, its autopsy names too.
-        """
-        self._uncertain.append(listener)
+    def on_uncertain(self, listener: Uncertain) -> None:
+        """Call `listener` when told messages may be lost; what the dead process had read, its autopsy names too."""
+        self._reckoning.listeners.append(listener)
 
     def on_notice(self, listener: Callable[[NoticeBody], None]) -> None:
         """Call `listener` for each notice of the fleet, after this endpoint has acted on it."""
         self._listeners.append(listener)
 
-    # --- giving credit back
-
     def give_credit(self, address: str, actor: str, size: int, *, messages: int = 1) -> None:
         """Count told messages as taken; their sender gets its credit back soon, in company."""
-        if self._returns.add(address, actor, size, messages):
-            self._return_credit()
-        elif not self._returning:
-            self._returning = True
-            asyncio.get_running_loop().call_later(RETURN_WITHIN, self._return_credit)
+        self._returns.add(address, actor, size, messages)
 
-    def _return_credit(self) -> None:
-        self._returning = False
-        for address, actor, messages, size in self._returns.drain():
-            self.send(address, self._make(Kind.CREDIT, body=CreditBody(actor, messages, size)))
+    def _send_credit(self, address: str, body: CreditBody) -> None:
+        self.send(address, self._make(Kind.CREDIT, body=body))
 
     # --- hearing
 
@@ -342,39 +331,19 @@ class Endpoint:
 
     def _on_gap_of(self, actor: str, why: str) -> None:
         died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
-        self._reckon(actor, died)
+        self._reckoning.begin(actor, died, self._tasks)
 
     def _on_own_gap(self) -> None:
         lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
-        for actor in (self._questions.actors() | self._accounts.keys()) - {""}:
-            self._reckon(actor, lost)
+        for actor in self._reckoning.everybody():
+            self._reckoning.begin(actor, lost, self._tasks)
 
-    def _reckon(self, actor: str, otherwise: CallboardError) -> None:
-        """Find out what has become of all that `actor` was asked and told and has not acknowledged."""
-        account = self._accounts.get(actor)
-        told = account.reset() if account is not None else []
-        asked = self._asked(actor)
-        if asked or told:
-            self._tasks.start_soon(self._verify, actor, asked, told, otherwise)
+    @property
+    def uncertain(self) -> int:
+        """Tells that were in doubt so far."""
+        return self._reckoning.uncertain
 
-    def _asked(self, actor: str) -> list[str]:
-        """Return our open questions that `actor` may hold: not those which have reached nobody yet."""
-        return self._questions.of(actor, but=self._homeless.ids() if self._homeless else ())
-
-    async def _verify(self, actor: str, asked: list[str], told: list[str], otherwise: CallboardError) -> None:
-        """Fail those of our questions that nobody holds any more, and name the tells that may be lost."""
-        try:
-            held = await self._which_held(actor, [*asked, *told], _QUESTION)
-        except CallboardError:
-            held = frozenset[str]()
-        self._questions.fail((question for question in asked if question not in held), otherwise)
-        uncertain = [message for message in told if message not in held]
-        if uncertain:
-            self.uncertain += len(uncertain)
-            for listener in self._uncertain:
-                listener(actor, uncertain, otherwise.text)
-
-    async def _which_held(self, actor: str, asked: Iterable[str], timeout: float) -> frozenset[str]:
+    async def _which_held(self, actor: str, asked: Iterable[str], timeout: float = _QUESTION) -> frozenset[str]:
         question = self._make(Kind.HOLDS, reply=self.inbox, body=list(asked))
         reply = await self.ask(actor, question, timeout=timeout)
         return frozenset(codec.decode_body(_held, reply.body))

@@ -59,8 +59,8 @@ class Beats:
 
     def _changed(self, host: Host) -> bool:
         """Return whether there is something new to say; at 10,000 idle actors half a microsecond counts."""
-        mark = (host.state, host.served, host.refused, len(host.mailbox), len(host.in_hand))
-        if (self._marks.get(host.name) == mark and not host.in_hand) or is_reserved(host.name):
+        mark = (host.state, host.work.served, host.refused, len(host.mailbox), len(host.work.hands()))
+        if (self._marks.get(host.name) == mark and not host.work.hands()) or is_reserved(host.name):
             return False
         self._marks[host.name] = mark
         return True

@@ -28,6 +28,7 @@ from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
+from callboard.printable import printable
 from callboard.store import WorkingMemory
 
 from .autopsy import NAMED_MOST
@@ -103,7 +104,8 @@ class Cell:
 
     def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
         """Hand an event to whoever records them."""
-        self._sink(kind, subject, text, detail)
+        plain = {name: printable(value) if isinstance(value, str) else value for name, value in detail.items()}
+        self._sink(kind, subject, printable(text), plain)
 
     def quarantine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
         """Hand a message that failed too often to who keeps such."""
@@ -117,7 +119,7 @@ class Cell:
     def _wedged(self, host: Host, hand: InHand) -> None:
         if not hand.wedged:
             hand.wedged = True
-            text = f"{hand.letter.envelope.type} goes on though it was stopped: {hand.stalled}"
+            text = f"{hand.letter.envelope.type} goes on though it was stopped: {hand.stalled or hand.gone}"
             self.report("handler-wedged", host.name, text, stack="\n".join(stack_of(hand.handler)))
             if self._upward is not None:
                 self._upward.wedged(host, hand)

@@ -298,15 +298,23 @@ class Charge:
             self._endpoint.notify(NoticeBody(spec.name, what, why[:500], self.epoch))
 
     async def hold_by_hand(self, actor: str) -> None:
-        """Remember that a person holds `actor`, also for the next daemon."""
-        self.held.add(actor)
+        """Remember that a person holds `actor`, also for the next daemon; raises StoreError, and then nothing is so."""
         await self._records.holds.add(actor)
+        self.held.add(actor)
+        understudy = self.understudies[actor]
+        if understudy.listens:
+            understudy.hold(self._why_refused(actor))
 
     async def release(self, actor: str) -> None:
-        """End a person's hold on `actor`."""
+        """End a person's hold on `actor`; raises StoreError, and then it goes on."""
+        await self._records.holds.discard(actor)
         self.held.discard(actor)
         self.understudies[actor].why_held = self._why_refused(actor)
-        await self._records.holds.discard(actor)
+
+    def end_start(self) -> None:
+        """End a process that has not come up: it was told who is held before somebody was."""
+        if self.life is not None and not self.life.ready.is_set():
+            self.life.condemn("ended", "an actor was held by hand while it started")
 
     async def page(self, actor: str, *, begin: bool) -> tuple[list[Letter], bool]:
         """Hand over what was kept for an actor; with `begin`, the understudy leaves the address first."""

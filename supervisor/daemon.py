@@ -116,11 +116,12 @@ class Daemon:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
         charge = self._charge_of(order.actor)
         if charge.state == "up":
-            done = await self._voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
             await (charge.hold_by_hand if order.verb == "hold" else charge.release)(order.actor)
-            return done
+            return await self._voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
         if order.verb == "hold":
-            raise NotUp(f"{order.actor} is {charge.state}: it can be held when it is up", actor=order.actor)
+            await charge.hold_by_hand(order.actor)
+            charge.end_start()
+            return Done(text=f"{order.actor}: held; it was {charge.state}, and its next process is told")
         if charge.pid:  # that process was told who is held when it was started
             doing = "stopping" if charge.why_held else "starting"
             raise NotUp(f"cell {charge.name} of {order.actor} is {doing}: try again", actor=order.actor)

@@ -138,4 +138,5 @@ def last_line(log: Path) -> str:
             lines = file.read().decode(errors="replace").split("\n")
     except OSError:
         return "nothing is in its log"
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "nothing is in its log")
+    told = (line.strip(" |+-\t\r")[:300] for line in reversed(lines))  # without the frame of an exception group
+    return next(filter(None, told), "nothing is in its log")

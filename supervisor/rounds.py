@@ -70,7 +70,7 @@ class Rounds:
     def _look(self, *, stalls: bool) -> None:
         for host in list(self._hosts.values()):
             if self.lag > _LATE:
-                host.allow(self.lag)
-            host.end_overdue()
-            for hand in host.end_stalled() if stalls else ():
+                host.work.allow(self.lag)
+            host.work.end_overdue()
+            for hand in host.work.end_stalled() if stalls else ():
                 self._wedged(host, hand)

@@ -46,6 +46,11 @@ class Understudy:
         """Whether it refuses everything."""
         return bool(self.why_held)
 
+    @property
+    def listens(self) -> bool:
+        """Whether it answers at the address."""
+        return bool(self._subscriptions)
+
     async def take_over(self) -> None:
         """Answer at the address from now on; returns when the server knows. Once more is no harm."""
         if not self._subscriptions:

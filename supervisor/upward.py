@@ -79,7 +79,7 @@ class ToDaemon:
 
     def wedged(self, host: Host, hand: InHand) -> None:
         """Ask to be ended."""
-        why = f"{host.name} goes on with {hand.letter.envelope.type} though it was stopped: {hand.stalled}"
+        why = f"{host.name} goes on with {hand.letter.envelope.type} though it was stopped: {hand.stalled or hand.gone}"
         message = Wedged(cell=self._cell, epoch=self._epoch, actor=host.name, why=why, stack=stack_of(hand.handler))
         self._tasks.start_soon(self._end, message)
 

@@ -1,5 +1,6 @@
 """``tell``, ``ask`` and ``publish``: messages in, from a terminal."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,17 @@ import click
 
 from .exits import run
 from .main import as_json, where
+
+
+class _Seconds(click.FloatRange):
+    """A number of seconds; NaN is within every range for click."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or end with a usage error."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail("nan is no number of seconds", param, ctx)
+        return seconds
 
 
 def _message(text: str) -> Any:
@@ -47,7 +59,13 @@ def tell(actor: str, message: str, fleet: str, state: Path | None) -> None:
 @click.command()
 @click.argument("actor")
 @click.argument("message", metavar="JSON")
-@click.option("--timeout", default=30.0, show_default=True, type=click.FloatRange(min=0.001), help="Seconds to wait.")
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=_Seconds(min=0.001, max=86_400.0),
+    help="Seconds to wait.",
+)
 @as_json
 @where
 def ask(actor: str, message: str, fleet: str, state: Path | None, *, timeout: float, as_json: bool) -> None:

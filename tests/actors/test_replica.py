@@ -526,7 +526,53 @@ async def test_an_actor_that_awaits_nothing_lets_others_have_their_turn() -> Non
             mailbox.resume()
             await stage.wait_until(lambda: len(seen) == 160)
             tasks.cancel_scope.cancel()
-    assert len(set(seen)) >= 9  # 160 messages of 0.2 ms: a turn for others every 16
+    assert len(set(seen)) >= 25  # 160 messages of 0.2 ms: a turn for others every millisecond
+
+
+async def test_a_message_that_blocks_does_not_keep_others_from_their_turn_before_the_next() -> None:
+    """Else sixteen messages of a quarter of a second each would look like a loop that hangs."""
+
+    class Slow(Actor):
+        @receive
+        async def add(self, message: Add, ctx: Context) -> None:
+            time.sleep(0.003)  # noqa: ASYNC251 - the point
+            self.options.append(len(turns))
+
+    seen: list[int] = []
+    turns: list[None] = []
+
+    async def turn_by_turn() -> None:
+        while True:
+            turns.append(None)
+            await anyio.lowlevel.checkpoint()
+
+    async with (
+        Stage([ActorSpec(actor=Slow, name="slow", cell="main", options=seen)]) as stage,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(turn_by_turn)
+        for _ in range(20):
+            await stage.tell("slow", Add())
+        await stage.wait_until(lambda: len(seen) == 20)
+        tasks.cancel_scope.cancel()
+    assert len(set(seen)) == 20
+
+
+async def test_text_that_is_not_utf_8_fails_its_message_alone_and_is_told_as_escapes() -> None:
+    class Careless(Actor):
+        @receive
+        async def add(self, message: Add, ctx: Context) -> Total:
+            ctx.progress("reading \udcff")
+            with ctx.waiting("the disk \udcff", up_to=1.0):
+                msgspec.msgpack.encode(stage.row("careless"))
+                raise FileNotFoundError("no file named \udcff")
+
+    async with Stage([Careless]) as stage:
+        with pytest.raises(HandlerFailed, match=r"no file named \\udcff"):
+            await stage.ask(Careless.add, Add())
+        [event] = stage.events_of("handler-failed", "careless")
+        msgspec.msgpack.encode(event)
+        assert stage.row("careless").restarts == 0
 
 
 # --- the end

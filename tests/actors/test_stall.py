@@ -1,16 +1,17 @@
 """A handler that comes no further is stopped, with the evidence of where it stood; one that waits or works is not."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from callboard import Actor, ActorSpec, BadActor, Context, Grant, Message, Stalled, receive
+from callboard import Actor, ActorSpec, BadActor, Context, DeadlineExceeded, Grant, Message, Stalled, receive
 from callboard.actors import Health
 from callboard.actors.evidence import stack_of
-from callboard.actors.host import STOP_WITHIN, Host
+from callboard.actors.host import Host
+from callboard.actors.work import STOP_WITHIN
 from callboard.clock import SystemClock
 from callboard.testing import ManualClock, Probe, Stage
 
@@ -78,11 +79,11 @@ async def test_a_handler_without_progress_is_stopped_and_the_next_message_is_ser
     async with stage_of(clock) as (stage, host, _):
         await has_in_hand(stage, "hang after progress")
         await clock.advance(59.0)
-        assert not host.end_stalled()
+        assert not host.work.end_stalled()
         assert stage.row("worker").in_hand
         await clock.advance(2.0)
         assert stage.row("worker").state == "stalled"
-        host.end_stalled()
+        host.work.end_stalled()
         event = await stage.wait_event("handler-stalled", "worker")
         assert "Go no progress for 61.0 s since 'page 3', and no declared wait" in event.text
         stack = str(event.detail["stack"])
@@ -104,7 +105,7 @@ async def test_who_asked_a_stalled_handler_gets_a_typed_error() -> None:
         tasks.start_soon(ask)
         await stage.wait_until(lambda: len(stage.row("worker").in_hand) == 1)
         await clock.advance(61.0)
-        host.end_stalled()
+        host.work.end_stalled()
 
 
 async def test_of_several_in_hand_only_the_stalled_one_is_stopped() -> None:
@@ -114,7 +115,7 @@ async def test_of_several_in_hand_only_the_stalled_one_is_stopped() -> None:
         await clock.advance(30.0)
         await has_in_hand(stage, "wait", count=2)
         await clock.advance(31.0)
-        host.end_stalled()
+        host.work.end_stalled()
         await stage.wait_until(lambda: stage.row("worker").failed == 1)
         assert stage.row("worker").in_hand == ["Go"]
         assert stage.row("worker").doing == "waiting on a model"
@@ -127,12 +128,12 @@ async def test_a_declared_wait_is_left_alone_until_its_own_time_is_over(how: str
         stage.host("slow").mailbox.pause()
         await has_in_hand(stage, how)
         await clock.advance(allowed - 1.0)
-        assert not host.end_stalled()
+        assert not host.work.end_stalled()
         assert stage.row("worker").state == "waiting"
         assert stage.row("worker").doing == f"waiting on {doing}"
         assert not stage.events_of("handler-stalled")
         await clock.advance(2.0)
-        host.end_stalled()
+        host.work.end_stalled()
         event = await stage.wait_event("handler-stalled", "worker")
         assert f"waits on {doing} for 1.0 s longer than it said" in event.text
 
@@ -142,11 +143,11 @@ async def test_a_handler_that_ignores_its_cancellation_is_named_as_wedged() -> N
     async with stage_of(clock) as (stage, host, never):
         await has_in_hand(stage, "deaf")
         await clock.advance(61.0)
-        assert not host.end_stalled()
+        assert not host.work.end_stalled()
         await clock.advance(STOP_WITHIN)
-        assert not host.end_stalled()
+        assert not host.work.end_stalled()
         await clock.advance(0.1)
-        [wedged] = host.end_stalled()
+        [wedged] = host.work.end_stalled()
         assert wedged.letter.envelope.type == "Go"
         never.set()
         await stage.wait_until(lambda: not stage.row("worker").in_hand)
@@ -189,8 +190,8 @@ async def test_a_jump_of_the_wall_clock_ends_no_handler_no_wait_and_nothing_in_t
         await stage.wait_until(lambda: stage.row("worker").state == "waiting" and stage.row("worker").depth == 1)
         clock.jump = jump
         host = stage.host("worker")
-        host.end_overdue()
-        assert not host.end_stalled()
+        host.work.end_overdue()
+        assert not host.work.end_stalled()
         await anyio.wait_all_tasks_blocked()
         assert stage.row("worker").state == "waiting"
         never.set()
@@ -219,6 +220,32 @@ class Swallower(Actor):
         return Done(made=1)
 
 
+@pytest.mark.parametrize("what", ["cancelled by its asker", "past its deadline"])
+async def test_a_handler_that_goes_on_though_nobody_waits_any_more_is_wedged(what: str) -> None:
+    clock, go_on = ManualClock(), anyio.Event()
+    spec = ActorSpec(actor=Swallower, name="swallower", cell="main", options=go_on, health=HEALTH)
+    async with Stage([spec], clock=clock) as stage, anyio.create_task_group() as tasks:
+        host = stage.host("swallower")
+
+        async def ask() -> None:
+            with suppress(DeadlineExceeded), anyio.move_on_after(30.0 if what == "past its deadline" else 0.05):
+                await stage.ask(Swallower.go, Go(how="swallow"), timeout=30.0)
+
+        tasks.start_soon(ask)
+        await stage.wait_until(lambda: len(stage.row("swallower").in_hand) == 1)
+        if what == "past its deadline":
+            await clock.advance(31.0)
+            host.work.end_overdue()
+        else:
+            await stage.wait_until(lambda: any(hand.gone for hand in host.work.hands().values()))
+        assert not host.work.end_stalled()
+        await clock.advance(STOP_WITHIN + 0.1)
+        [hand] = host.work.end_stalled()
+        assert hand.gone
+        go_on.set()
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_stalled_tell_that_ends_well_costs_the_next_message_nothing() -> None:
     clock, go_on = ManualClock(), anyio.Event()
     spec = ActorSpec(actor=Swallower, name="swallower", cell="main", options=go_on, health=HEALTH)
@@ -228,7 +255,7 @@ async def test_a_stalled_tell_that_ends_well_costs_the_next_message_nothing() ->
         for _ in range(3):
             await stage.tell("swallower", Go(how=""))
         await clock.advance(61.0)
-        stage.host("swallower").end_stalled()
+        stage.host("swallower").work.end_stalled()
         go_on.set()
         assert await stage.ask(Swallower.go, Go(how=""), timeout=5.0) == Done(made=1)
         assert stage.row("swallower").handled == 5

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callboard.bus import CreditBody
 from callboard.bus.credit import BYTES, RETURN_AT, Account, Returns
 
 MOST_MESSAGES, MOST_BYTES = 4, 100
@@ -173,23 +175,37 @@ def test_more_credit_than_was_taken_makes_nobody_rich() -> None:
 TAKEN = st.tuples(st.sampled_from(["_CB.a", "_CB.b"]), st.sampled_from(["one", "two"]), st.integers(0, 5000))
 
 
+class Till:
+    """Returns, what they sent, and what is to be called later."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, CreditBody]] = []
+        self.due: list[Callable[[], None]] = []
+        self.returns = Returns(
+            lambda address, body: self.sent.append((address, body)), later=lambda _, call: self.due.append(call)
+        )
+
+
 @given(st.lists(TAKEN, max_size=60))
 def test_what_is_returned_is_what_was_taken_once(taken: list[tuple[str, str, int]]) -> None:
-    returns = Returns()
+    till = Till()
     for address, actor, size in taken:
-        returns.add(address, actor, size)
-    drained = returns.drain()
+        till.returns.add(address, actor, size)
+    for call in till.due:
+        call()
     wanted = {(address, actor) for address, actor, _ in taken}
-    assert {(address, actor) for address, actor, _, _ in drained} == wanted
-    assert len(drained) == len(wanted)
-    for address, actor, messages, size in drained:
-        mine = [each[2] for each in taken if each[:2] == (address, actor)]
-        assert (messages, size) == (len(mine), sum(mine))
-    assert returns.drain() == []
+    assert {(address, body.actor) for address, body in till.sent} == wanted
+    assert len(till.sent) == len(wanted)
+    for address, body in till.sent:
+        mine = [each[2] for each in taken if each[:2] == (address, body.actor)]
+        assert (body.messages, body.bytes) == (len(mine), sum(mine))
 
 
 @pytest.mark.parametrize(("size", "most"), [(0, RETURN_AT), (BYTES // 16, 4)])
-def test_credit_is_due_at_a_quarter_of_messages_or_bytes(size: int, most: int) -> None:
-    returns = Returns()
-    due = [returns.add("_CB.a", "one", size) for _ in range(most)]
-    assert due == [False] * (most - 1) + [True]
+def test_credit_is_returned_at_a_quarter_of_messages_or_bytes_without_waiting(size: int, most: int) -> None:
+    till = Till()
+    for number in range(most):
+        assert not till.sent
+        till.returns.add("_CB.a", "one", size)
+        assert len(till.due) == 1, number
+    assert till.sent == [("_CB.a", CreditBody("one", most, size * most))]

@@ -67,6 +67,18 @@ class Clerk(Actor):
         return Answer(text=str(await ctx.memory.get(key, int, default=0)), pid=os.getpid())
 
 
+class Blocked(Actor):
+    """Blocks its whole process at each start, once there is a file that says so."""
+
+    def __init__(self) -> None:
+        if os.path.exists(os.path.join(os.path.dirname(__file__), "block")):
+            time.sleep(60.0)
+
+    @receive
+    async def note(self, message: Note, ctx: Context) -> None:
+        pass
+
+
 class Broken(Actor):
     """Never starts."""
 

@@ -123,6 +123,18 @@ def test_an_actor_that_cannot_start_is_held_and_the_others_run_on(make_daemon: C
     daemon.wait(lambda: daemon.kinds("broken").count("actor-held") == 2, "the revived actor to be held again")
 
 
+def test_an_actor_that_starts_again_and_again_can_be_held_by_hand(make_daemon: Callable[..., Daemon]) -> None:
+    blocked = '\n[[actor]]\nuse = "shop_agents:Blocked"\n[actor.intensity]\nmost = 100\nwithin = 1.0\n'
+    daemon = make_daemon(FLEET + blocked + "[actor.health]\nsilent_after = 1.0\n").start()
+    (daemon.folder / "block").touch()
+    os.kill(daemon.row("blocked")["pid"], signal.SIGKILL)
+    daemon.wait(lambda: daemon.kinds("blocked").count("cell-exited") > 1, "the blocked cell to be killed as silent")
+    held = daemon.run("hold", "blocked")
+    assert held.returncode == 0, held.stderr
+    refused = daemon.run("ask", "blocked", '{"type": "Note", "text": "x"}')
+    assert (refused.returncode, "held" in refused.stderr) == (4, True), refused.stderr
+
+
 def test_a_cell_that_dies_again_and_again_is_held_and_revived_by_hand(make_daemon: Callable[..., Daemon]) -> None:
     daemon = make_daemon(FLEET.replace("open = true", "open = true\n[actor.intensity]\nmost = 1\n")).start()
     for _ in range(2):
