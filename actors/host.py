@@ -106,7 +106,10 @@ class Host:
         self.state: State = "starting"
         self.why_held = ""
         self.confinement = Confinement(spec.name, clock=cell.clock, confine=cell.quarantine)
-        self.work = Work(spec, clock=cell.clock, flight=cell.flight, cell=cell, give_credit=cell.endpoint.give_credit)
+        self.work = Work(
+            spec.name, stalled_after=spec.health.stalled_after, clock=cell.clock, flight=cell.flight, cell=cell,
+            give_credit=cell.endpoint.give_credit,
+        )  # fmt: skip
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0
         self.last_error = ""
