@@ -151,6 +151,11 @@ class FlightRecorder:
             self._left[number] -= count
             self._free_if_done(number)
 
+    def answered_from(self, slot: int, count: int) -> None:
+        """Say that the replies to `count` questions from `slot` on, which are marked so, are on their way."""
+        if slot:
+            self._answered.extend(range(slot, slot + count))
+
     def answered(self, slot: int) -> None:
         """Say that the reply to the question in `slot` is on its way."""
         if slot:
@@ -224,6 +229,9 @@ class NoFlight:
         return bytearray(RUN_MOST), 0
 
     def done_until(self, slot: int, count: int) -> None:
+        """Say nothing."""
+
+    def answered_from(self, slot: int, count: int) -> None:
         """Say nothing."""
 
     def answered(self, slot: int) -> None:

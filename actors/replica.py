@@ -8,6 +8,7 @@ is counted against the actor. The replica itself ends, to be restarted by its su
 import math
 import time
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any, Final
 
 import anyio
@@ -19,7 +20,7 @@ from callboard.printable import printable
 from .actor import Actor, build
 from .context import Context, RunContext
 from .errors import HandlerFailed, Stalled, WrongReply
-from .flight import DONE, IN_HAND
+from .flight import ANSWERED, DONE, IN_HAND
 from .hand import InHand
 from .handlers import Route
 from .host import Host
@@ -28,6 +29,8 @@ from .message import Message
 from .run import Run
 
 FAILURES_IN_A_ROW: Final = 5
+_OURS: Final = 2
+"""References to a context that nobody else has kept: the loop's, and the question's own."""
 YIELD_AFTER: Final = 0.001
 """Seconds without a pause after which other tasks get a turn: a handler that awaits nothing must not keep it."""
 _ASK: Final = int(Kind.ASK)
@@ -189,15 +192,24 @@ class Replica:
         return route, run.messages
 
     async def _handle_run(self, run: Run, route: Route, messages: list[Any], scope: anyio.CancelScope) -> None:
+        """Do so. Written for speed: this is the loop of all small messages."""
         host, call, mailbox, batch = self._host, route.call, self._host.mailbox, run.batch
         asked = batch.kind == _ASK
+        done = ANSWERED if asked else DONE
         marks, first = host.flight.marks(run.slot)
-        while run.at < run.end and not mailbox.interrupted:
+        ctx, stopped = RunContext(host, run, 0), False
+        while not stopped and run.at < run.end and not mailbox.interrupted:
+            if 0.0 < run.until < host.clock.monotonic():
+                mailbox.take_apart()  # the rest is late
+                return
             place = run.at
             run.at = place + 1
             marks[first + place] = IN_HAND
+            if getrefcount(ctx) > _OURS:  # a handler has kept it; a new one each time costs a fifteenth of a tell
+                ctx = RunContext(host, run, place)
+            ctx._place = place  # noqa: SLF001 - made here, for here
             try:
-                run.handler = call(self._actor, messages[place], RunContext(host, run, place))
+                run.handler = call(self._actor, messages[place], ctx)
                 result = await run.handler
                 if asked:
                     self._check(route, result)
@@ -205,21 +217,24 @@ class Replica:
             except BaseException as error:  # noqa: BLE001 - each kind is told apart there
                 await self._raised(host.work.at(run, place), error)
             else:
-                self._succeeded_in(run, place)
+                host.handled += 1
+                if self._failed or host.failed or host.restarts:
+                    self._forgive(run, place)
             finally:
-                if asked:
-                    host.flight.answered(run.slot_at(place))
-                else:
-                    marks[first + place] = DONE
-                if run.hand is not None:
-                    self._stalled = self._stalled or bool(run.hand.stalled)
-                    host.work.let_go_of(run)
-            if scope.cancel_called:
-                return
+                marks[first + place] = done
+                if run.hand is not None:  # somebody has looked, and may have stopped it
+                    stopped = self._let_go(run, scope)
             if time.perf_counter() > self._turn_ends:
                 host.work.pause()
                 await self._yield()
                 host.work.begin(run, scope)
+
+    def _let_go(self, run: Run, scope: anyio.CancelScope) -> bool:
+        """Forget the message of a run that was in hand; return whether it was stopped."""
+        if run.hand is not None:
+            self._stalled = self._stalled or bool(run.hand.stalled)
+        self._host.work.let_go_of(run)
+        return scope.cancel_called
 
     # --- how it ended
 
@@ -259,13 +274,10 @@ class Replica:
                 actor=self._host.name,
             )
 
-    def _succeeded_in(self, run: Run, place: int) -> None:
-        host = self._host
-        host.handled += 1
-        if (host.failed or host.restarts) and host.confinement.suspicious:
-            host.confinement.forgive(run.letter(place))
-        if self._failed:
-            self._failed.clear()
+    def _forgive(self, run: Run, place: int) -> None:
+        if self._host.confinement.suspicious:
+            self._host.confinement.forgive(run.letter(place))
+        self._failed.clear()
 
     def _succeeded(self, letter: Letter) -> None:
         self._host.handled += 1

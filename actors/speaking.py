@@ -149,9 +149,16 @@ class Speaker:
             MessageTooLarge: more than the server takes.
 
         """
-        course = _course(target, message)
+        if type(message) is Json:
+            course, heads = _course(target, message), None
+        else:  # the usual way is short: a call less is a twentieth of a tell
+            course, heads = course_to(target, type(message)), self._heads.tells  # type: ignore[arg-type]  # see _course
         self._permit("tell", course.name)
-        head, body = self._prepare(_TELL, course, message)
+        head = heads.get(course) if heads is not None else None
+        if head is None:
+            head, body = self._prepare(_TELL, course, message)
+        else:
+            body = encode(message)
         sent = self._endpoint.tell_nowait(head, body)
         if not sent:
             sent = new_id()

@@ -94,8 +94,10 @@ class Work:
         self.served += done
         self.busy_for += self._clock.monotonic() - since
         self.settle(run)
-        if run.batch.kind == _TELL:  # a question is done when its answer has left
+        if run.batch.kind == _TELL:
             self._flight.done_until(run.slot, done)
+        else:  # a question is done when its answer has left
+            self._flight.answered_from(run.slot_at(begun), done)
 
     def settle(self, run: Run) -> None:
         """Give the credit of what was taken of a run back."""

@@ -25,7 +25,8 @@ BODY_MOST: Final = 16 * 1024
 BASE: Final = 30
 """Digits that the ids of a batch have in common, of 32."""
 _HEAD_MOST: Final = 512
-_PLACES: Final = tuple(f"{place:02x}" for place in range(256))
+PLACES: Final = tuple(f"{place:02x}" for place in range(256))
+"""The last two digits of an id in a batch."""
 _REPLY: Final = int(Kind.REPLY)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -51,6 +52,8 @@ class Head(msgspec.Struct, eq=False, gc=False):
     epoch: int
     lean: bool = True
     """Whether it is small enough for a batch: a foreign trace may be of any length."""
+    line: "Line | None" = None
+    """What was said with it in this turn and is not sealed yet."""
 
     def __post_init__(self) -> None:
         self.lean = len(self.type) + len(self.trace) + len(self.correlation) + len(self.causation) <= _HEAD_MOST
@@ -73,18 +76,12 @@ class Line:
         self.bodies: list[bytes] = []
         self.size = 0
 
-    def add(self, body: bytes) -> str:
-        """Add one message; return its id."""
-        place = len(self.bodies)
-        self.bodies.append(body)
-        self.size += len(body)
-        return self.base + _PLACES[place]
-
     def seal(self) -> bytes:
-        """Return the bytes that travel."""
+        """Return the bytes that travel; what is said with its head from now on is another line."""
         head, bodies = self.head, self.bodies
+        head.line = None
         if len(bodies) == 1:
-            return _encode(head.envelope(self.base + _PLACES[0], bodies[0]))
+            return _encode(head.envelope(self.base + PLACES[0], bodies[0]))
         return _encode(
             Batch(
                 BATCH, head.kind, head.type, head.schema, self.base, head.sender, head.causation, head.correlation,
@@ -174,7 +171,7 @@ def envelope_at(batch: Batch, place: int, body: msgspec.Raw) -> Envelope:
 
 def id_at(batch: Batch, place: int) -> str:
     """Return the id of the message at one place of a batch."""
-    return batch.base + _PLACES[place]
+    return batch.base + PLACES[place]
 
 
 def bodies_of(batch: Batch) -> list[msgspec.Raw]:

@@ -39,7 +39,8 @@ class Account:
         self._most_messages, self._most_bytes = messages, bytes
         self.messages = 0
         self.bytes = 0
-        self._names: deque[str] = deque()
+        self.names: deque[str] = deque()
+        """The ids of messages that took credit, until it comes back; who sends one notes it here."""
         self._waiting: deque[tuple[anyio.Event, int]] = deque()
 
     def _fits(self, size: int) -> bool:
@@ -48,10 +49,6 @@ class Account:
     def _charge(self, size: int) -> None:
         self.messages += 1
         self.bytes += size
-
-    def sent(self, message: str) -> None:
-        """Remember the id of a message that took credit, until its credit comes back."""
-        self._names.append(message)
 
     def take_nowait(self, size: int) -> bool:
         """Take credit for one message of `size` bytes if there is some and nobody waits before us."""
@@ -86,8 +83,8 @@ class Account:
 
     def give(self, messages: int, size: int) -> None:
         """Return credit for `messages` of `size` bytes together."""
-        for _ in range(min(messages, len(self._names))):
-            self._names.popleft()  # in the order in which it was taken, but for what a door refused
+        for _ in range(min(messages, len(self.names))):
+            self.names.popleft()  # in the order in which it was taken, but for what a door refused
         self._release(messages, size)
 
     def _release(self, messages: int, size: int) -> None:
@@ -97,8 +94,8 @@ class Account:
 
     def reset(self) -> list[str]:
         """Forget what is under way, as who held it is gone; return its ids: nobody has said that these were taken."""
-        names = list(self._names)
-        self._names.clear()
+        names = list(self.names)
+        self.names.clear()
         self.give(self.messages, self.bytes)
         return names
 

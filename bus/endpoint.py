@@ -153,7 +153,7 @@ class Endpoint:
             return ""
         self._since_yield += 1
         sent = self._outbox.add(head, body)
-        account.sent(sent)
+        account.names.append(sent)
         return sent
 
     async def tell(self, actor: str, envelope: Envelope, *, timeout: float) -> None:
@@ -174,7 +174,7 @@ class Endpoint:
         size = len(memoryview(envelope.body))
         if not account.take_nowait(size):
             await self._wait_credit(actor, account, size, timeout)
-        account.sent(envelope.id)
+        account.names.append(envelope.id)
         self._put(address, data)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:

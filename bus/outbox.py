@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from callboard.errors import CallboardError
 
-from .batch import BATCH_MOST, BODY_MOST, Head, Line, ReplyHead, ReplyLine
+from .batch import BATCH_MOST, BODY_MOST, PLACES, Head, Line, ReplyHead, ReplyLine
 from .codec import FRAME_MOST, apart, check_size, join
 from .interface import Bus
 
@@ -24,6 +24,7 @@ _FRAME_BYTES: Final = 64 * 1024
 _LINE_ROOM: Final = 4 * 1024
 """Bytes that the head of a line and the marks around its bodies may take."""
 _REMEMBERED: Final = 512
+_LAST: Final = BATCH_MOST - 1
 
 L = TypeVar("L", Line, ReplyLine)
 Returned = Callable[[str, list[bytes], CallboardError | None], None]
@@ -61,15 +62,16 @@ class Outbox:
 
     def add(self, head: Head, body: bytes) -> str:
         """Queue one message of a lean head and a small body behind what was said before; return its id."""
-        address = head.address
-        frame = self._frames.get(address)
-        line = None if frame is None else frame.line
-        if line is None or line.head is not head or line.size + len(body) > self._line_most:
-            line = self._open(address, Line(head))
-        found: str = line.add(body)
-        if len(line.bodies) == BATCH_MOST:
-            self._leave(address)
-        return found
+        line, size = head.line, len(body)
+        if line is None or line.size + size > self._line_most:
+            line = head.line = self._open(head.address, Line(head))
+        bodies = line.bodies
+        place = len(bodies)
+        bodies.append(body)
+        line.size += size
+        if place == _LAST:
+            self._leave(head.address)
+        return line.base + PLACES[place]
 
     def answer(self, address: str, head: ReplyHead, question: str, body: bytes) -> None:
         """Queue the reply to one question."""

@@ -176,6 +176,7 @@ async def test_a_question_given_up_while_it_had_no_home_is_not_sent_again(open_s
         await stage.actor.leave()
         with anyio.move_on_after(0.05):
             await stage.ask()
+        await stage.speaker.flush()  # what was under way has come back
         await stage.actor.open()
         await stage.tell("after it")
         assert body_of((await stage.actor.wait(Kind.TELL))[0]) == "after it"
