@@ -133,6 +133,8 @@ class Host:
         ]
         if self.spec.open:
             listen.append((subjects.front_door(fleet, self.name), door.from_outside))
+        if self.endpoint.exchange is not None:  # before the server knows: nothing said here may take two ways
+            self.endpoint.exchange.open_mailbox(subjects.front_door(fleet, self.name), door.from_cell)
         for subject, receiver in listen:
             self._subscriptions.append(await self.endpoint.bus.subscribe(subject, receiver, queue=QUEUE))
         for topic in self.table.topics:
@@ -168,6 +170,8 @@ class Host:
 
     async def leave(self) -> None:
         """Answer at the address no longer; what is in the mailbox stays."""
+        if self.endpoint.exchange is not None:
+            self.endpoint.exchange.close(subjects.front_door(self.endpoint.fleet, self.name))
         for subscription in self._subscriptions:
             await subscription.unsubscribe()
         self._subscriptions.clear()

@@ -54,6 +54,7 @@ from .errors import PortTaken as PortTaken
 from .errors import ServerFailed as ServerFailed
 from .errors import ServerMissing as ServerMissing
 from .errors import held_error as held_error
+from .exchange import Exchange as Exchange
 from .interface import Bus as Bus
 from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
@@ -67,3 +68,4 @@ from .memory import MemoryBus as MemoryBus
 from .roll_call import RollCall as RollCall
 from .server import NatsServer as NatsServer
 from .server_process import find_binary as find_binary
+from .whereabouts import answer_where as answer_where

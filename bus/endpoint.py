@@ -37,8 +37,9 @@ from .errors import (
     MessageRefused,
     NoSuchActor,
 )
+from .exchange import Exchange
 from .homeless import Homeless
-from .interface import Bus, Subscription, is_inbox
+from .interface import Bus, Receiver, Subscription
 from .outbox import Outbox
 from .questions import Questions
 from .reckoning import Reckoning, Uncertain
@@ -61,7 +62,7 @@ class Endpoint:
 
     def __init__(
         self, bus: Bus, *, fleet: str, cell: str, clock: Clock, epoch: int = 0, fences: Mapping[str, int] | None = None,
-        supervised: bool = False,
+        supervised: bool = False, exchange: Exchange | None = None,
     ) -> None:  # fmt: skip
         self.bus, self.fleet, self.cell, self.clock, self.epoch = bus, fleet, cell, clock, epoch
         self.fences = dict(fences or {})
@@ -70,7 +71,9 @@ class Endpoint:
         """Whether a daemon is known to run: when nobody answers for it, then it is only cut off, as we were."""
         self.inbox = f"{bus.inbox}.r"
         self.lost = 0
-        self._outbox = Outbox(bus, self._returned)
+        self.exchange = exchange
+        """Who else is in this process; None: all that is said crosses the server."""
+        self._outbox = Outbox(bus, self._returned, exchange=exchange)
         self._questions = Questions()
         self._accounts: dict[str, Account] = {}
         self._addresses: dict[str, str] = {}
@@ -95,8 +98,11 @@ class Endpoint:
             self._subscriptions = [
                 await self.bus.subscribe(self.inbox, self._on_inbox),
                 await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
-                await self.bus.subscribe(subjects.system(self.fleet, "notice"), self._on_notice),
             ]
+            await self.hear("notice", self._on_notice)
+            if self.exchange is not None:
+                self.exchange.open_inbox(self.inbox, self._on_inbox)
+                stack.callback(self.exchange.close, self.inbox)
             self._stack = stack.pop_all()
         self.bus.on_gap(self._on_own_gap)
         self._tasks.start_soon(self._watch_bus)
@@ -246,14 +252,14 @@ class Endpoint:
             return await answer
         finally:
             if self._questions.close(question):
-                self.send(address, self._make(Kind.CANCEL, causation=question))
+                self.send(address, self.make(Kind.CANCEL, causation=question))
 
     async def status_of(self, question: str, actor: str) -> StatusBody:
         """Return how far an open question to `actor` has come; passes a full mailbox.
 
         Raises DeadlineExceeded when nobody says within two seconds: its loop is blocked, or it is cut off.
         """
-        asked = self._make(Kind.STATUS, reply=self.inbox, body=[question])
+        asked = self.make(Kind.STATUS, reply=self.inbox, body=[question])
         reply = await self.ask(actor, asked, timeout=_QUESTION)
         found = codec.decode_body(_status, reply.body)
         return found[0] if found else StatusBody(question, "unknown")
@@ -263,17 +269,22 @@ class Endpoint:
         self._outbox.flush()
         await self.bus.flush()
 
-    def _make(self, kind: Kind, *, causation: str = "", reply: str = "", body: Any = None) -> Envelope:
+    def make(self, kind: Kind, *, causation: str = "", reply: str = "", body: Any = None) -> Envelope:
+        """Return a word of the runtime's own."""
         return Envelope(
             VERSION, kind, "", 0, new_id(), "", causation, reply=reply, trust=Trust.INTERNAL,
             body=msgspec.Raw(codec.encode(body)), epoch=self.epoch,
         )  # fmt: skip
 
+    async def hear(self, what: str, receiver: Receiver) -> None:
+        """Have `receiver` called for all that is said to the fleet's own subject `what`, until this endpoint ends."""
+        self._subscriptions.append(await self.bus.subscribe(subjects.system(self.fleet, what), receiver))
+
     def notify(self, notice: NoticeBody) -> None:
         """Tell every endpoint of the fleet what happened to an actor's address."""
         self.bus.publish(
             subjects.system(self.fleet, "notice", sender=self.cell),
-            codec.encode(self._make(Kind.NOTICE, body=notice)),
+            codec.encode(self.make(Kind.NOTICE, body=notice)),
         )
 
     def on_uncertain(self, listener: Uncertain) -> None:
@@ -289,7 +300,7 @@ class Endpoint:
         self._returns.add(address, actor, size, messages)
 
     def _send_credit(self, address: str, body: CreditBody) -> None:
-        self.send(address, self._make(Kind.CREDIT, body=body))
+        self.send(address, self.make(Kind.CREDIT, body=body))
 
     # --- hearing
 
@@ -344,7 +355,7 @@ class Endpoint:
         return self._reckoning.uncertain
 
     async def _which_held(self, actor: str, asked: Iterable[str], timeout: float = _QUESTION) -> frozenset[str]:
-        question = self._make(Kind.HOLDS, reply=self.inbox, body=list(asked))
+        question = self.make(Kind.HOLDS, reply=self.inbox, body=list(asked))
         reply = await self.ask(actor, question, timeout=timeout)
         return frozenset(codec.decode_body(_held, reply.body))
 
@@ -364,7 +375,7 @@ class Endpoint:
 
     async def _where(self, actor: str) -> str:
         """Ask the daemon how it stands with `actor`: up, restarting, held or unknown."""
-        question = self._make(Kind.WHERE, reply=self.inbox, body=actor)
+        question = self.make(Kind.WHERE, reply=self.inbox, body=actor)
         try:
             answer = self._questions.open(question.id, "", _QUESTION)
             self._outbox.put(subjects.system(self.fleet, "where", sender=self.cell), codec.encode(question))
@@ -377,17 +388,6 @@ class Endpoint:
             return "unknown"
         finally:
             self._questions.close(question.id)
-
-    async def answer_where(self, where: Callable[[str], str]) -> None:
-        """Answer endpoints that found nobody at an actor's address; for the daemon."""
-
-        def answer(_subject: str, data: bytes, _reply: str) -> None:
-            for envelope in codec.split(data):
-                if isinstance(envelope, Envelope) and is_inbox(envelope.reply):
-                    state = where(codec.decode_body(_where, envelope.body))
-                    self.send(envelope.reply, self._make(Kind.REPLY, causation=envelope.id, body=state))
-
-        self._subscriptions.append(await self.bus.subscribe(subjects.system(self.fleet, "where"), answer))
 
     def _give_up(self, envelopes: Iterable[Envelope], error: CallboardError) -> None:
         for envelope in envelopes:

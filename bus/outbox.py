@@ -16,6 +16,7 @@ from callboard.errors import CallboardError
 
 from .batch import BATCH_MOST, BODY_MOST, PLACES, Head, Line, ReplyHead, ReplyLine
 from .codec import FRAME_MOST, apart, check_size, join
+from .exchange import Exchange
 from .interface import Bus
 
 _FRAME_HEAD: Final = 3
@@ -46,9 +47,8 @@ class _Frame:
 class Outbox:
     """Coalesces messages into frames. Not thread-safe; belongs to one event loop."""
 
-    def __init__(self, bus: Bus, returned: Returned) -> None:
-        self._bus = bus
-        self._returned = returned
+    def __init__(self, bus: Bus, returned: Returned, *, exchange: Exchange | None = None) -> None:
+        self._bus, self._returned, self._exchange = bus, returned, exchange
         self._frames: dict[str, _Frame] = {}
         self._most = min(_FRAME_BYTES, bus.max_payload)
         self._line_most = self._most - _LINE_ROOM
@@ -139,6 +139,9 @@ class Outbox:
             self._send(subject, frame.parts)
 
     def _send(self, subject: str, parts: list[bytes]) -> None:
+        if self._exchange is not None and (receiver := self._exchange.find(subject)) is not None:
+            self._exchange.pass_on(receiver, subject, join(parts))
+            return
         reply = self._remember(subject, parts) if subject.startswith("cb.") else ""
         try:
             self._bus.publish(subject, join(parts), reply=reply)

@@ -9,7 +9,7 @@ import anyio
 
 from callboard.actors import Json, Message, Speaker
 from callboard.background import background
-from callboard.bus import DeadlineExceeded, Endpoint, StatusBody, connect
+from callboard.bus import DeadlineExceeded, Endpoint, Exchange, StatusBody, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
@@ -84,11 +84,11 @@ def in_words(actor: str, status: StatusBody) -> str:
 
 
 @asynccontextmanager
-async def open_client(access: Access, fleet: str) -> AsyncIterator[Client]:
-    """Connect to a fleet's bus directly."""
+async def open_client(access: Access, fleet: str, *, exchange: Exchange | None = None) -> AsyncIterator[Client]:
+    """Connect to a fleet's bus directly; `exchange`: whom it runs beside."""
     cell = f"client-{new_id()[-12:]}"
     async with (
         connect(access.options()) as bus,
-        Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), supervised=True) as endpoint,
+        Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), supervised=True, exchange=exchange) as endpoint,
     ):
         yield Client(endpoint)

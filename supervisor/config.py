@@ -41,6 +41,8 @@ class BusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A file, readable by its owner alone, with the password: never the password itself."""
     ca: str = ""
     sync: Annotated[str, msgspec.Meta(pattern="^always$")] = "always"
+    local: bool = True
+    """Whether what actors of one cell say to each other stays in their process."""
 
 
 class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Row, Speaker, State
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, MessageRefused, NoSuchActor, connect, encode, subjects
+from callboard.bus import Connection, Endpoint, MessageRefused, NoSuchActor, answer_where, connect, encode, subjects
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -320,7 +320,7 @@ class Daemon:
             ).running()
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
-        await self._endpoint.answer_where(self.where)
+        await answer_where(self._endpoint, self.where)
         await self._endpoint.bus.subscribe(subjects.system(self.config.name, "beat"), self._on_beat)
 
     def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
@@ -357,7 +357,7 @@ class Daemon:
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch, access=self.access,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
-            formation=config.formation_of(cell),
+            formation=config.formation_of(cell), local=config.bus.local,
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},

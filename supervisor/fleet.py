@@ -11,7 +11,7 @@ import msgspec
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
 from callboard.background import background
-from callboard.bus import Endpoint, ServerFailed, connect
+from callboard.bus import Endpoint, Exchange, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
 from callboard.names import checked
 
@@ -40,12 +40,14 @@ class Fleet(Speaker):
         isolation: ``"task"`` runs all actors in this process and promises less (docs/guarantees.md says what):
             a handler that blocks the loop blocks them all. ``"process"`` runs each in a cell of its own, as the
             daemon does; its classes must be importable, so not defined in ``__main__``.
+        local: whether what is said inside one process stays there instead of crossing the server.
 
     """
 
     def __init__(
         self, name: str, actors: Sequence[type[Actor] | ActorSpec], *, nats: str | None = None,
         state: Path | None = None, isolation: Isolation = "task",
+        local: bool = True,
     ) -> None:  # fmt: skip
         self.name = checked(name, "fleet")
         self.specs = [actor if isinstance(actor, ActorSpec) else spec_of(actor) for actor in actors]
@@ -54,7 +56,8 @@ class Fleet(Speaker):
             raise BadActor(f"two actors of fleet {name!r} are named {sorted(twice)[0]!r}", actor=sorted(twice)[0])
         if isolation not in ("task", "process"):
             raise BadActor(f"isolation is {isolation!r}: 'task' or 'process'")
-        self._nats, self._state, self._isolation = nats, state, isolation
+        self._nats, self._state, self._isolation, self._local = nats, state, isolation, local
+        self._exchange = Exchange() if local and isolation == "task" else None
         self._name = ""
         self._stack: AsyncExitStack
 
@@ -64,7 +67,7 @@ class Fleet(Speaker):
             state = self._state or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-")))
             run = self._as_tasks if self._isolation == "task" else self._as_processes
             access = await self._stack.enter_async_context(run(StateDirectory(state, self.name)))
-            client = await self._stack.enter_async_context(open_client(access, self.name))
+            client = await self._stack.enter_async_context(open_client(access, self.name, exchange=self._exchange))
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -85,8 +88,8 @@ class Fleet(Speaker):
             msgspec.structs.replace(spec, cell=spec.name) if spec.cell == "main" else spec for spec in self.specs
         )
         return FleetConfig(
-            name=self.name, bus=BusTable(url=self._nats or ""), actors=specs, tables=tuple(map(_table, specs)),
-            home=Path.cwd(),
+            name=self.name, bus=BusTable(url=self._nats or "", local=self._local), actors=specs,
+            tables=tuple(map(_table, specs)), home=Path.cwd(),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -98,7 +101,9 @@ class Fleet(Speaker):
             self.records = await stack.enter_async_context(open_records(state.path / "daemon.db", clock=clock))
             access = await self._open_bus(stack, state, clock)
             bus = await stack.enter_async_context(connect(access.options(f"{self.name}/main")))
-            endpoint = await stack.enter_async_context(Endpoint(bus, fleet=self.name, cell="main", clock=clock))
+            endpoint = await stack.enter_async_context(
+                Endpoint(bus, fleet=self.name, cell="main", clock=clock, exchange=self._exchange)
+            )
             reports = Reports(self.records.take, clock=clock)
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(reports.run)
@@ -111,7 +116,7 @@ class Fleet(Speaker):
             )
             await cell.open(self.specs)
             cell.begin()
-            await endpoint.answer_where(lambda actor: "up" if actor in cell.hosts else "unknown")
+            await answer_where(endpoint, lambda actor: "up" if actor in cell.hosts else "unknown")
             await bus.flush()
             yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for

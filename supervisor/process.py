@@ -45,6 +45,8 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     homes: dict[str, str]
     actors: list[ActorTable]
     formation: CellTable | None = None
+    local: bool = True
+    """Whether what its actors say to each other stays in the process."""
     held: list[str] = []
     """Actors that a person holds: they take no messages until they are revived."""
     fences: dict[str, int] = {}

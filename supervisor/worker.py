@@ -23,7 +23,16 @@ import msgspec
 
 from callboard.actors import ActorSpec, FlightRecorder, Host, Letter, Speaker
 from callboard.background import background
-from callboard.bus import BusClosed, BusUnavailable, Connection, DeadlineExceeded, Endpoint, NoSuchActor, connect
+from callboard.bus import (
+    BusClosed,
+    BusUnavailable,
+    Connection,
+    DeadlineExceeded,
+    Endpoint,
+    Exchange,
+    NoSuchActor,
+    connect,
+)
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 
@@ -103,6 +112,7 @@ async def _run(order: CellOrder) -> int:
             epoch=order.epoch,
             fences=order.fences,
             supervised=True,
+            exchange=Exchange() if order.local else None,
         ) as endpoint,  # fmt: skip
         background() as tasks,
     ):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from callboard.bus import Bus, ConnectOptions, MemoryBroker, NatsServer, connect
+from callboard.bus import Bus, ConnectOptions, Exchange, MemoryBroker, NatsServer, answer_where, connect
 from callboard.ids import new_id
 
 from .raw_actor import RawActor
@@ -16,10 +16,17 @@ OpenBus = Callable[[], AbstractAsyncContextManager[Bus]]
 """Opens one more connection to the one broker of the test."""
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture
+def exchange(request: pytest.FixtureRequest) -> Exchange | None:
+    """Return what a process has in common, where the test is about neighbours."""
+    callspec = getattr(request.node, "callspec", None)
+    return Exchange() if callspec is not None and callspec.params.get("open_bus") == "neighbours" else None
+
+
+@pytest.fixture(params=["memory", "nats", "neighbours"])
 def open_bus(request: pytest.FixtureRequest, memory_broker: MemoryBroker, nats_server: NatsServer) -> OpenBus:
-    """Open connections in memory, then to a real server."""
-    if request.param == "memory":
+    """Open connections in memory, then to a real server, then in memory for neighbours in one process."""
+    if request.param != "nats":
         return memory_broker.bus
     login = nats_server.fleet_login
     options = ConnectOptions(url=nats_server.url, user=login.user, password=login.password)
@@ -41,7 +48,7 @@ class OpenStage(Protocol):
 
 
 @pytest.fixture
-def open_stage(open_bus: OpenBus, fleet: str) -> OpenStage:
+def open_stage(open_bus: OpenBus, exchange: Exchange | None, fleet: str) -> OpenStage:
     """Open stages on one broker."""
 
     @asynccontextmanager
@@ -49,10 +56,10 @@ def open_stage(open_bus: OpenBus, fleet: str) -> OpenStage:
         of = of or fleet
         async with AsyncExitStack() as stack:
             buses = [await stack.enter_async_context(open_bus()) for _ in range(3)]
-            speaker = await stack.enter_async_context(speaking(buses[0], of, "front"))
+            speaker = await stack.enter_async_context(speaking(buses[0], of, "front", exchange=exchange))
             daemon = await stack.enter_async_context(speaking(buses[1], of, "daemon"))
-            stage = Stage(of, speaker, daemon, RawActor(buses[2], of, name))
-            await daemon.answer_where(stage.where)
+            stage = Stage(of, speaker, daemon, RawActor(buses[2], of, name, exchange=exchange))
+            await answer_where(daemon, stage.where)
             await buses[1].flush()
             await stage.actor.open()
             yield stage

@@ -11,6 +11,7 @@ from callboard.bus import (
     Bus,
     CreditBody,
     Envelope,
+    Exchange,
     Kind,
     MessageRefused,
     Subscription,
@@ -42,8 +43,8 @@ def body_of(envelope: Envelope) -> Any:
 class RawActor:
     """Answers HOLDS with what `holding` says, remembers all else, and replies when told to."""
 
-    def __init__(self, bus: Bus, fleet: str, name: str) -> None:
-        self.bus, self.fleet, self.name = bus, fleet, name
+    def __init__(self, bus: Bus, fleet: str, name: str, *, exchange: Exchange | None = None) -> None:
+        self.bus, self.fleet, self.name, self.exchange = bus, fleet, name, exchange
         self.frames: list[int] = []
         """How many envelopes each frame had that told or asked something."""
         self.heard: list[Envelope] = []
@@ -54,11 +55,15 @@ class RawActor:
 
     async def open(self) -> None:
         """Begin to hear."""
+        if self.exchange is not None:
+            self.exchange.open_mailbox(subjects.front_door(self.fleet, self.name), self._take)
         self._subscription = await self.bus.subscribe(subjects.mailbox(self.fleet, self.name), self._take)
         await self.bus.flush()
 
     async def leave(self) -> None:
         """Hear nothing any more, as one that died."""
+        if self.exchange is not None:
+            self.exchange.close(subjects.front_door(self.fleet, self.name))
         await self._subscription.unsubscribe()
         await self.bus.flush()
 
@@ -92,7 +97,11 @@ class RawActor:
 
     def publish(self, subject: str, envelope: Envelope) -> None:
         """Say whatever the test wants said, alone."""
-        self.bus.publish(subject, encode(envelope))
+        receiver = self.exchange.find(subject) if self.exchange is not None else None
+        if receiver is not None and self.exchange is not None:
+            self.exchange.pass_on(receiver, subject, encode(envelope))
+        else:
+            self.bus.publish(subject, encode(envelope))
 
     def of(self, kind: Kind) -> list[Envelope]:
         """Return what was heard of one kind."""

@@ -10,6 +10,7 @@ from callboard.bus import (
     Answer,
     Bus,
     Endpoint,
+    Exchange,
     Kind,
     NoticeBody,
 )
@@ -55,9 +56,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def speaking(bus: Bus, fleet: str, cell: str) -> AsyncGenerator[Endpoint]:
+async def speaking(bus: Bus, fleet: str, cell: str, *, exchange: Exchange | None = None) -> AsyncGenerator[Endpoint]:
     """Open an endpoint whose interests the broker knows."""
-    async with Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock()) as endpoint:
+    async with Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), exchange=exchange) as endpoint:
         await bus.flush()
         yield endpoint
 

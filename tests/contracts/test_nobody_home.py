@@ -15,6 +15,7 @@ from callboard.bus import (
     Kind,
     NoSuchActor,
     NoticeBody,
+    answer_where,
     encode,
     subjects,
 )
@@ -59,7 +60,7 @@ async def test_a_daemon_that_is_cut_off_for_a_moment_makes_nobody_unknown(open_b
         async with speaking(later, fleet, "daemon") as daemon:
             actor = RawActor(later, fleet, "worker")
             await actor.open()
-            await daemon.answer_where({"worker": "up"}.__getitem__)
+            await answer_where(daemon, {"worker": "up"}.__getitem__)
             [question] = await actor.wait(Kind.ASK)
             actor.reply(question, "here I am")
             assert body_of((await outcome.wait()).value) == "here I am"

@@ -67,7 +67,8 @@ async def test_large_tells_keep_their_order_and_no_frame_passes_the_limit(open_s
             await stage.actor.wait(Kind.TELL, number + 1)
             stage.actor.give_credit(stage.actor.of(Kind.TELL)[-1])
         assert [body_of(each)[0] for each in stage.actor.of(Kind.TELL)] == list(range(40))
-        assert max(sizes) <= stage.speaker.bus.max_payload
+        assert sizes or stage.speaker.exchange is not None  # what neighbours say, nobody else hears
+        assert max(sizes, default=0) <= stage.speaker.bus.max_payload
 
 
 async def test_a_lone_tell_travels_alone(open_stage: OpenStage) -> None:
