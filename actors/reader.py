@@ -32,7 +32,7 @@ class Reader:
 
     def read(self, envelope: Envelope | Answer) -> Any:
         """Return the message in `envelope`; raise MessageRefused with the path of what does not fit."""
-        if envelope.format == Format.JSON:
+        if envelope.format == _JSON:
             return self.read_json(decode_body(_text, envelope.body))
         if envelope.schema in (self.schema, 0) or not self.schema:
             return decode_body(self._msgpack, envelope.body)

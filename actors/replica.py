@@ -178,6 +178,8 @@ class Replica:
         finally:
             host.work.end(run, begun, since)
             host.mailbox.finish(run)
+        if run.batch.kind == _ASK:
+            await self._yield()  # the answers leave, and who asked goes on while we do
 
     def _open_run(self, run: Run) -> tuple[Route, list[Any]] | None:
         """Return the handler and the messages; None if they are late, or if one of them does not fit its type."""

@@ -71,7 +71,7 @@ _JSON: Final = int(Format.JSON)
 
 
 def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
-    if isinstance(message, Message):
+    if type(message) is not Json:
         return course_to(target, type(message))  # type: ignore[arg-type]  # mypy holds classes for unhashable
     return Course(target_name(target), message.type, 0, reader_of(reply_of(target, message.type)))
 
@@ -113,7 +113,7 @@ class Speaker:
 
     def _prepare(self, kind: int, course: Course, message: "Message | Json", within: float = 0.0) -> tuple[Head, bytes]:
         """Return the head of a message and its body."""
-        if not isinstance(message, Message):
+        if isinstance(message, Json):
             return self._head(kind, course, within, _JSON), encode(message.text.decode())
         heads = self._heads.asks if kind == _ASK else self._heads.tells
         head = heads.get(course)
@@ -149,12 +149,9 @@ class Speaker:
             MessageTooLarge: more than the server takes.
 
         """
-        if type(message) is Json:
-            course, heads = _course(target, message), None
-        else:  # the usual way is short: a call less is a twentieth of a tell
-            course, heads = course_to(target, type(message)), self._heads.tells  # type: ignore[arg-type]  # see _course
+        course = _course(target, message) if type(message) is Json else course_to(target, type(message))  # type: ignore[arg-type]  # see there
         self._permit("tell", course.name)
-        head = heads.get(course) if heads is not None else None
+        head = self._heads.tells.get(course)  # the usual way is short: a call less is a twentieth of a tell
         if head is None:
             head, body = self._prepare(_TELL, course, message)
         else:
@@ -209,7 +206,11 @@ class Speaker:
         """Return where a question goes, its head, which says how long it may take, and its body."""
         course = _course(target, message)
         self._permit("ask", course.name)
-        head, body = self._prepare(_ASK, course, message, self._time_left(timeout))
+        within = self._time_left(timeout)
+        head = self._heads.asks.get(course)
+        if head is not None and head.within == within:
+            return course, head, encode(message)
+        head, body = self._prepare(_ASK, course, message, within)
         return course, head, body
 
     def _time_left(self, timeout: float) -> float:

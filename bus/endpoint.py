@@ -211,20 +211,20 @@ class Endpoint:
                 depth=depth,
             )
 
-    async def ask_in_company(
-        self, head: Head, body: bytes, *, timeout: float, told: Callable[[str], None] | None = None
-    ) -> Answer:
-        """Ask as :meth:`ask` does, one of several questions of this turn; `told` is told the question's id."""
+    async def ask_in_company(self, head: Head, body: bytes, *, timeout: float) -> Answer:
+        """Ask as :meth:`ask` does, one of several questions of this turn."""
         if len(body) > self._outbox.body_most or not head.lean or self._homeless:
-            envelope = head.envelope(new_id(), body)
-            if told is not None:
-                told(envelope.id)
-            return await self.ask(head.name, envelope, timeout=timeout)
+            return await self.ask(head.name, head.envelope(new_id(), body), timeout=timeout)
+        self._questions.check_room()
         question = self._outbox.add(head, body)
-        if told is not None:
-            told(question)
         answer = self._questions.open(question, head.name, timeout)
-        return await self._wait_answer(head.address, question, answer, timeout)
+        if self.bus.congested:
+            return await self._wait_answer(head.address, question, answer, timeout)
+        try:
+            return await answer
+        finally:
+            if self._questions.close(question):
+                self.send(head.address, self.make(Kind.CANCEL, causation=question))
 
     async def ask(self, actor: str, envelope: Envelope, *, timeout: float) -> Answer:
         """Send a question and return its reply.

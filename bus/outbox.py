@@ -25,7 +25,8 @@ _FRAME_BYTES: Final = 64 * 1024
 _LINE_ROOM: Final = 4 * 1024
 """Bytes that the head of a line and the marks around its bodies may take."""
 _REMEMBERED: Final = 512
-_LAST: Final = BATCH_MOST - 1
+_QUESTION: Final = 34
+"""Bytes of the id of a question."""
 
 L = TypeVar("L", Line, ReplyLine)
 Returned = Callable[[str, list[bytes], CallboardError | None], None]
@@ -69,19 +70,29 @@ class Outbox:
         place = len(bodies)
         bodies.append(body)
         line.size += size
-        if place == _LAST:
+        if place == head.last:
             self._leave(head.address)
         return line.base + PLACES[place]
 
     def answer(self, address: str, head: ReplyHead, question: str, body: bytes) -> None:
         """Queue the reply to one question."""
-        frame = self._frames.get(address)
-        line = None if frame is None else frame.line
-        if line is None or line.head is not head or line.size + len(body) > self._line_most:
-            line = self._open(address, ReplyLine(head))
-        line.add(question, body)
+        line, size = head.line, len(body)
+        if line is None or head.address != address or line.size + size > self._line_most:
+            line = self._line_to(address, head, size)
+        line.questions.append(question)
+        line.bodies.append(body)
+        line.size += size + _QUESTION
         if len(line.bodies) == BATCH_MOST:
             self._leave(address)
+
+    def _line_to(self, address: str, head: ReplyHead, size: int) -> ReplyLine:
+        """Return the open line to an inbox, a new one if there is none with room."""
+        frame = self._frames.get(address)
+        line: ReplyLine | None = None if frame is None else frame.line
+        if line is None or line.head is not head or line.size + size > self._line_most:
+            line = self._open(address, ReplyLine(head))
+        head.address, head.line = address, line
+        return line
 
     def put(self, subject: str, data: bytes) -> None:
         """Queue one envelope for `subject`; raise MessageTooLarge if it cannot pass even alone."""

@@ -50,14 +50,18 @@ class Questions:
         self._due: dict[int, set[str]] = {}
         """Ids by the sixteenth of a second of the loop's clock in which their time is up."""
 
-    def open(self, question: str, actor: str, timeout: float) -> "asyncio.Future[Answer]":
-        """Return what will hold the answer, for `timeout` seconds at most; raises MailboxFull."""
+    def check_room(self) -> None:
+        """Raise MailboxFull if no other question may be asked."""
         if len(self._open) >= MOST:
             raise MailboxFull(f"{MOST} questions of this cell are open already", depth=MOST)
+
+    def open(self, question: str, actor: str, timeout: float) -> "asyncio.Future[Answer]":
+        """Return what will hold the answer, for `timeout` seconds at most; raises MailboxFull."""
+        self.check_room()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        asked = self._open[question] = Question(answer, actor, timeout)
         if timeout < _SHORT:
+            asked = self._open[question] = Question(answer, actor, timeout)
             asked.timer = loop.call_later(timeout, _expire, asked)
             return answer
         slot = int((loop.time() + timeout) * _PER_SECOND) + 1
@@ -66,7 +70,7 @@ class Questions:
             due = self._due[slot] = set()
             loop.call_at(slot / _PER_SECOND, self._expire_all, slot)
         due.add(question)
-        asked.due = due
+        self._open[question] = Question(answer, actor, timeout, None, due)
         return answer
 
     def _expire_all(self, slot: int) -> None:
@@ -101,7 +105,10 @@ class Questions:
             asked = pop(question, None)
             if asked is None:
                 continue
-            asked.stop(question)
+            if asked.due is not None:
+                asked.due.discard(question)
+            else:
+                asked.stop(question)
             if not asked.answer.done():
                 asked.answer.set_result(Answer(kind, schema, form, body))
 

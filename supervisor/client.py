@@ -35,12 +35,10 @@ class Client(Speaker):
     ) -> Any:
         """Ask as :meth:`ask` does, and tell `say` every few seconds where the question is and what is done with it."""
         course, head, body = self._question(target, message, timeout)
+        envelope = head.envelope(new_id(), body)
         async with background() as tasks:
-
-            def follow(question: str) -> None:
-                tasks.start_soon(self._follow, course.name, question, say, every)
-
-            answer = await self._endpoint.ask_in_company(head, body, timeout=head.within, told=follow)
+            tasks.start_soon(self._follow, course.name, envelope.id, say, every)
+            answer = await self._endpoint.ask(course.name, envelope, timeout=head.within)
         return course.reader.read(answer) if answer.type else None
 
     async def _follow(self, actor: str, question: str, say: Callable[[str], None], every: float) -> None:

@@ -71,7 +71,8 @@ def test_a_batch_that_does_not_hold_what_it_says_is_refused(changed: dict[str, A
 def test_replies_travel_together_and_come_apart_with_their_questions() -> None:
     line = ReplyLine(ReplyHead("Answer", 9, "desk", 2))
     for number in range(3):
-        line.add(f"question {number}", encode(number))
+        line.questions.append(f"question {number}")
+        line.bodies.append(encode(number))
     data = line.seal()
     [answers] = parts_of(data)
     assert isinstance(answers, Answers)
