@@ -32,7 +32,7 @@ chaos: .venv/ready
 long: .venv/ready
 	@$(BIN)/python -m pytest -q -m long
 
-bench: .venv-bench/ready
+bench: .venv-bench/ready .venv-autogen/ready
 	@.venv-bench/bin/python -m benchmarks
 
 .venv/ready: requirements/dev.txt pyproject.toml setup.py
@@ -49,6 +49,12 @@ bench: .venv-bench/ready
 	@.venv-bench/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+.venv-autogen/ready: requirements/autogen.txt
+	@echo "setting up .venv-autogen (once) ..."
+	@$(PYTHON) -m venv .venv-autogen
+	@.venv-autogen/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/autogen.txt
+	@touch $@
+
 # Take newer versions: needs uv. CI uses what is locked here, with hashes.
 lock:
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
@@ -56,6 +62,8 @@ lock:
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt
 	@$(BIN)/uv pip compile -q --upgrade pyproject.toml --group bench \
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
+	@$(BIN)/uv pip compile -q --upgrade requirements/autogen.in \
+	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/autogen.txt
 
 clean:
-	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-autogen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

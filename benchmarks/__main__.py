@@ -23,8 +23,8 @@ from .machine import Machine, describe
 from .mending import measure_mending
 from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import Side
-from .sides import has_faststream, open_sides
-from .works import FASTSTREAM, OURS, WORKS, Work
+from .sides import has_faststream, open_sides, programs_here
+from .works import AUTOGEN, FASTSTREAM, OURS, PYKKA, THESPIAN, WORKS, XOSCAR, Work
 
 RESULTS: Final = Path(__file__).parent / "results"
 README: Final = Path(__file__).parent / "README.md"
@@ -74,7 +74,8 @@ def _options() -> argparse.Namespace:
 
 
 def _skipped(works: list[Work]) -> list[str]:
-    return [] if has_faststream() else [f"{work.name}, {FASTSTREAM}" for work in works if FASTSTREAM in work.reach]
+    absent = {PYKKA, THESPIAN, XOSCAR, AUTOGEN} - programs_here().keys() | (set() if has_faststream() else {FASTSTREAM})
+    return [f"{work.name}, {peer}" for work in works for peer in work.reach if peer in absent]
 
 
 async def _run(works: list[Work], rounds: int, seconds: float) -> list[tuple[Work, list[Turn]]]:

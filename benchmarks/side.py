@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 import anyio
 
+from .programs import Program
+
 ASK_WITHIN: Final = 10.0
 """Seconds each side may take to answer one question."""
 IN_FLIGHT: Final = 64
@@ -39,6 +41,8 @@ async def told_per_second(side: Side, count: int) -> float:
 
 async def asked_per_second(side: Side, count: int) -> float:
     """Return answers a second with IN_FLIGHT questions open at any time."""
+    if isinstance(side, Program):
+        return await _asked_inside(side, count)
     numbers = iter(range(count))
 
     async def keep_asking() -> None:
@@ -50,6 +54,15 @@ async def asked_per_second(side: Side, count: int) -> float:
         for _ in range(IN_FLIGHT):
             tasks.start_soon(keep_asking)
     return count / (time.perf_counter() - begin)
+
+
+async def _asked_inside(side: Program, count: int) -> float:
+    begin = time.perf_counter()
+    right = await side.ask_many(count)
+    seconds = time.perf_counter() - begin
+    if right != count:
+        raise WrongResult(f"{side} asked {count} questions, and {right} were answered right")
+    return count / seconds
 
 
 async def median_latency(side: Side, count: int) -> float:
