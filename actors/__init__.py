@@ -57,3 +57,4 @@ from .suspects import Poisonous as Poisonous
 from .suspects import Record as Record
 from .suspects import Suspects as Suspects
 from .suspects import digest_of as digest_of
+from .work import Work as Work

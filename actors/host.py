@@ -74,6 +74,8 @@ class CellServices(Protocol):
     clock: Clock
     homes: Mapping[str, str]
     flight: Flight
+    busy: dict[str, Work]
+    """Those of its actors that have something in hand."""
 
     def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
         """Record an event with the supervisor, without waiting."""
@@ -108,7 +110,7 @@ class Host:
         self.confinement = Confinement(spec.name, clock=cell.clock, confine=cell.quarantine)
         self.work = Work(
             spec.name, stalled_after=spec.health.stalled_after, clock=cell.clock, flight=cell.flight, cell=cell,
-            give_credit=cell.endpoint.give_credit,
+            give_credit=cell.endpoint.give_credit, busy=cell.busy,
         )  # fmt: skip
         self.watched: set[str] = set()
         self.handled = self.failed = self.refused = self.restarts = 0

@@ -59,10 +59,7 @@ class Replica:
                 self._host.state = "running"
             if self._tell_made is not None:
                 self._tell_made()
-            async with anyio.create_task_group() as tasks:
-                for _ in range(self._host.spec.actor.concurrency - 1):
-                    tasks.start_soon(self._loop)
-                await self._loop()
+            await self._loops(self._host.spec.actor.concurrency)
             await self._actor.stopping(Context(self._host, None))
         except Crashed:
             raise
@@ -86,6 +83,19 @@ class Replica:
             raise Crashed(f"it failed to start: {_short(error)}") from error
         if limit.cancelled_caught:
             raise Crashed(f"started() took longer than start_within = {within} s")
+
+    async def _loops(self, count: int) -> None:
+        if count == 1:  # without a group, which weighs as much as the rest of an idle actor
+            try:
+                await self._loop()
+            except Crashed:
+                raise
+            except Exception as error:
+                raise Crashed(_short(error)) from error
+            return
+        async with anyio.create_task_group() as tasks:
+            for _ in range(count):
+                tasks.start_soon(self._loop)
 
     async def _loop(self) -> None:
         while not await self._serve():

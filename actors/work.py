@@ -46,14 +46,15 @@ class Work:
     """Of one actor, all its replicas."""
 
     def __init__(
-        self, name: str, *, stalled_after: float, clock: Clock, flight: Flight, cell: Reporter, give_credit: GiveCredit
-    ) -> None:
+        self, name: str, *, stalled_after: float, clock: Clock, flight: Flight, cell: Reporter,
+        give_credit: GiveCredit, busy: "dict[str, Work]",
+    ) -> None:  # fmt: skip
         self._name, self._stalled_after, self._clock, self._flight = name, stalled_after, clock, flight
-        self._cell, self._give_credit = cell, give_credit
+        self._cell, self._give_credit, self._busy = cell, give_credit, busy
         self._hands: dict[str, InHand] = {}
         self._run: Run | None = None
         """The run that is worked through, while one of its messages is in hand."""
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         """What stops that."""
         self.served = 0
         """Messages that have left their handlers, well or not."""
@@ -62,6 +63,7 @@ class Work:
 
     def take(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
         """Note that a handler is about to run."""
+        self._busy[self._name] = self
         now = self._clock.monotonic()
         hand = self._hands[letter.envelope.id] = InHand(letter, now, scope, now, letter.until)
         self._flight.taken(letter.slot)
@@ -74,14 +76,21 @@ class Work:
         self.busy_for += now - hand.since
         if self._hands.get(hand.letter.envelope.id) is hand:  # a copy of it may be in another replica's hand
             del self._hands[hand.letter.envelope.id]
+        self._rest()
         letter = hand.letter
         (self._flight.answered if letter.envelope.kind == _ASK else self._flight.done)(letter.slot)
+
+    def _rest(self) -> None:
+        """Leave the busy ones, if nothing is in hand any more: whoever goes the rounds looks at no others."""
+        if not self._hands and self._run is None and self._busy.get(self._name) is self:
+            del self._busy[self._name]
 
     # --- a run
 
     def begin(self, run: Run, scope: anyio.CancelScope) -> None:
         """Note that one who alone takes from the mailbox works through a run, and what stops it."""
         self._run, self._scope = run, scope
+        self._busy[self._name] = self
 
     def pause(self) -> None:
         """Note that others have their turn, and nothing is in hand."""
@@ -90,6 +99,7 @@ class Work:
     def end(self, run: Run, begun: int, since: float) -> None:
         """Count what was done of a run since `since`, from the place `begun` on."""
         self._run = None
+        self._rest()
         done = run.at - begun
         self.served += done
         self.busy_for += self._clock.monotonic() - since
@@ -115,10 +125,10 @@ class Work:
 
     def at(self, run: Run, place: int) -> InHand:
         """Return the message at `place` of a run as it is in hand; of one whose handler has ended, what it was."""
-        now = self._clock.monotonic()
+        now, scope = self._clock.monotonic(), self._scope or anyio.CancelScope()
         if run is not self._run or place != run.at - 1:
-            return InHand(run.letter(place), now, self._scope, now, run.until)
-        return run.in_hand(place, now, self._scope)
+            return InHand(run.letter(place), now, scope, now, run.until)
+        return run.in_hand(place, now, scope)
 
     def hands(self) -> Mapping[str, InHand]:
         """Return all that is in hand, by id. Of a run it is known only since somebody looks, ten times a second."""

@@ -86,12 +86,15 @@ class Wire(Client):
         upcoming = self._sid + 1
         self.receivers[upcoming] = receiver
         try:
-            return await self.subscribe(subject, queue=queue)
+            subscription = await self.subscribe(subject, queue=queue)
         except BaseException:  # cancelled, perhaps: the server may know it already, and would give it messages
             self.receivers.pop(upcoming, None)
             if self._subs.pop(upcoming, None) is not None:
                 self._say(command.unsub_cmd(upcoming, 0))
             raise
+        # 5 KiB of queue and iterator, at which nothing here waits:
+        subscription._pending_queue = subscription._message_iterator = None  # type: ignore[assignment]  # noqa: SLF001
+        return subscription
 
     async def unlisten(self, subscription: NatsSubscription) -> None:
         """End a subscription made by :meth:`listen`; until :meth:`forget` its receiver takes what is under way."""

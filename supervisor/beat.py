@@ -4,7 +4,7 @@ People see it, not the supervisor: whether a loop turns is read from mapped memo
 also works while the bus is away. The daemon keeps the latest row of each actor, to show of a cell that does not answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from callboard.errors import CallboardError
 
 from .reserved import is_reserved
 
-_Mark = tuple[str, int, int, int, int]
+_Mark = tuple[str, int, int, int]
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
 
 
+ROWS_MOST: Final = 500
+"""Rows in one message: 10,000 would not pass a server."""
 _beat: Final = msgspec.msgpack.Decoder(Beat)
 
 
@@ -45,25 +47,27 @@ class Beats:
         """Whether nothing waits to be written to the bus."""
         return self._bus.statistics().pending_bytes == 0
 
-    def say(self, hosts: Mapping[str, Host], *, lag: float) -> None:
-        """Publish the rows that changed since the last beat; a beat that cannot be sent is not missed."""
-        changed = [host for host in list(hosts.values()) if self._changed(host)]
+    def say(self, hosts: Mapping[str, Host], busy: Container[str], *, lag: float) -> None:
+        """Publish the rows that changed since the last beat, and of who is busy; one that cannot be sent is missed."""
+        changed = [host for host in list(hosts.values()) if self._changed(host, busy)]
         if len(self._marks) > 2 * len(hosts) + 64:  # of children that have ended
             self._marks = {name: mark for name, mark in self._marks.items() if name in hosts}
-        beat = Beat(cell=self._cell, epoch=self._epoch, lag=lag, rows=[host.row() for host in changed])
         try:
-            self._bus.publish(self._subject, encode(beat))
+            for begin in range(0, len(changed) or 1, ROWS_MOST):
+                rows = [host.row() for host in changed[begin : begin + ROWS_MOST]]
+                beat = Beat(cell=self._cell, epoch=self._epoch, lag=lag, rows=rows)
+                self._bus.publish(self._subject, encode(beat))
         except CallboardError:
             self.missed += 1
             self._marks.clear()  # the next one says it all
 
-    def _changed(self, host: Host) -> bool:
+    def _changed(self, host: Host, busy: Container[str]) -> bool:
         """Return whether there is something new to say; at 10,000 idle actors half a microsecond counts."""
-        mark = (host.state, host.work.served, host.refused, len(host.mailbox), len(host.work.hands()))
-        if (self._marks.get(host.name) == mark and not host.work.hands()) or is_reserved(host.name):
+        name, mark = host.name, (host.state, host.work.served, host.refused, len(host.mailbox))
+        if self._marks.get(name) == mark and name not in busy:
             return False
-        self._marks[host.name] = mark
-        return True
+        self._marks[name] = mark
+        return not is_reserved(name)
 
 
 def beat_in(data: bytes) -> Beat:

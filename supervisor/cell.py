@@ -22,6 +22,7 @@ from callboard.actors import (
     InHand,
     Letter,
     Row,
+    Work,
     stack_of,
 )
 from callboard.background import background
@@ -89,6 +90,8 @@ class Cell:
     ) -> None:
         self.endpoint, self.clock, self.homes, self.flight = endpoint, clock, homes, flight
         self.hosts: dict[str, Host] = {}
+        self.busy: dict[str, Work] = {}
+        """Those that have something in hand."""
         self.node: Keeper
         """Keeps the actors of the fleet file, from :meth:`open` on."""
         self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
@@ -322,8 +325,9 @@ class Cell:
             self._tasks = await stack.enter_async_context(background())
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(
-                self.hosts, self.flight, self.beats, wedged=self._wedged, served=self._served, look=self._troupe.look
-            )
+                self.hosts, self.busy, self.flight, self.beats,
+                wedged=self._wedged, served=self._served, look=self._troupe.look,
+            )  # fmt: skip
             self._tasks.start_soon(rounds.run)
             self.endpoint.bus.on_gap(self._say_gap)
             await stack.enter_async_context(Discovery(self.endpoint, self.hosts))

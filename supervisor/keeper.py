@@ -5,13 +5,13 @@ meanwhile waits in line until the orders before it are done, so each event meets
 """
 
 import random
-from collections import deque
 from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
+from callboard.once import Once
 
 from .node import Kid, fresh
 from .plan import Action, Due, Ended, Escalate, Event, Hold, Mend, Plan, Recovered, Start, Stop, Wait
@@ -58,10 +58,10 @@ class Keeper:
 
     def __init__(self, plan: Plan, hands: Hands, *, clock: Clock, tasks: TaskGroup) -> None:
         self.plan, self.state = plan, fresh(plan)
-        self.settled, self.over = anyio.Event(), anyio.Event()
+        self.settled, self.over = Once(), Once()
         """Set when each child runs or is left alone, for the first time; when all were stopped for good."""
         self._hands, self._clock, self._tasks = hands, clock, tasks
-        self._line: deque[Event] = deque()
+        self._line: list[Event] = []
         self._most = EVENTS_EACH * (1 + len(plan.children))
         self._busy = False
         self._timers: dict[str, anyio.CancelScope] = {}
@@ -82,7 +82,7 @@ class Keeper:
         self._busy = True
         try:
             while self._line:
-                self._happen(self._line.popleft())
+                self._happen(self._line.pop(0))
         finally:
             self._busy = False
 

@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from callboard.actors import Crashed, Host, Replica
+from callboard.once import Once
 
 END_WITHIN: Final = 2.0
 """Seconds that handlers have to clean up after they were cancelled; who takes longer is left behind."""
@@ -20,9 +21,9 @@ class Life:
     """From a start to the end of the last replica."""
 
     def __init__(self) -> None:
-        self.runs: set[anyio.CancelScope] = set()
-        self.pauses: set[anyio.CancelScope] = set()
-        self.made: set[anyio.CancelScope] = set()
+        self.runs: list[anyio.CancelScope] = []
+        self.pauses: list[anyio.CancelScope] = []
+        self.made: list[anyio.CancelScope] = []
         """Those of `runs` whose object has started."""
         self.started = False
         self.why = ""
@@ -31,7 +32,7 @@ class Life:
         """It was asked to end; nothing more is told of it."""
         self.counts = True
         """What follows it is a restart."""
-        self.gone = anyio.Event()
+        self.gone = Once()
 
 
 class Audience(Protocol):
@@ -108,11 +109,11 @@ class Pool:
 
     async def _mend(self, life: Life, seconds: float) -> None:
         with anyio.CancelScope() as scope:
-            life.pauses.add(scope)
+            life.pauses.append(scope)
             try:
                 await self.host.clock.sleep(seconds)
             finally:
-                life.pauses.discard(scope)
+                life.pauses.remove(scope)
         if not life.told:
             await self._run(life)
 
@@ -122,18 +123,19 @@ class Pool:
             return
         why: str | None = None
         with anyio.CancelScope() as scope:
-            life.runs.add(scope)
+            life.runs.append(scope)
             try:
                 await Replica(self.host, made=partial(self._made, life, scope)).run()
             except Crashed as crash:
                 why = str(crash)
             finally:
-                life.runs.discard(scope)
-                life.made.discard(scope)
+                life.runs.remove(scope)
+                if scope in life.made:
+                    life.made.remove(scope)
         self._leave(life, why)
 
     def _made(self, life: Life, scope: anyio.CancelScope) -> None:
-        life.made.add(scope)
+        life.made.append(scope)
         if len(life.made) == self.host.spec.replicas and not (life.told or life.started):
             life.started = True
             self._audience.made(self.host)

@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from callboard.actors import Flight, Host, InHand
+from callboard.actors import Flight, Host, InHand, Work
 
 from .beat import Beats
 from .reserved import is_reserved
@@ -35,10 +35,11 @@ class Rounds:
     """The rounds of one cell."""
 
     def __init__(
-        self, hosts: Mapping[str, Host], flight: Flight, beats: Beats, *, wedged: Wedged, served: Served,
-        look: Callable[[], None],
+        self, hosts: Mapping[str, Host], busy: Mapping[str, Work], flight: Flight, beats: Beats, *,
+        wedged: Wedged, served: Served, look: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._hosts, self._flight, self._beats, self._wedged, self._served = hosts, flight, beats, wedged, served
+        self._hosts, self._busy, self._flight, self._beats = hosts, busy, flight, beats
+        self._wedged, self._served = wedged, served
         self._others_look = look
         self._serves = False
         self.lag = 0.0
@@ -58,7 +59,7 @@ class Rounds:
             self._look(stalls=number % _STALLS_EVERY == 0)
             self._others_look()
             if number % _BEATS_EVERY == 0:
-                self._beats.say(self._hosts, lag=self.lag)
+                self._beats.say(self._hosts, self._busy, lag=self.lag)
             if not self._serves and (actor := self._who_served()):
                 self._serves = True
                 self._served(actor)
@@ -68,9 +69,10 @@ class Rounds:
         return next((host.name for host in self._hosts.values() if host.handled and not is_reserved(host.name)), "")
 
     def _look(self, *, stalls: bool) -> None:
-        for host in list(self._hosts.values()):
+        for name, work in list(self._busy.items()):
             if self.lag > _LATE:
-                host.work.allow(self.lag)
-            host.work.end_overdue()
-            for hand in host.work.end_stalled() if stalls else ():
-                self._wedged(host, hand)
+                work.allow(self.lag)
+            work.end_overdue()
+            for hand in work.end_stalled() if stalls else ():
+                if (host := self._hosts.get(name)) is not None:
+                    self._wedged(host, hand)

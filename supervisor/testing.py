@@ -83,6 +83,8 @@ class Stage(Speaker):
                 await bus.flush()
             for cell in self.cells.values():
                 await cell.drain()
+                await cell.endpoint.flush()
+            await self._endpoint.flush()  # the last answers are heard too
         swallowed = await self._stack.__aexit__(*exc)
         if swallowed:  # a test whose block is cut short must not count as passed
             raise AssertionError("a task of this stage was cancelled by nobody, and the block with it")

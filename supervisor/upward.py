@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from callboard.actors import Host, InHand, Letter, Message, Speaker, stack_of
 from callboard.bus import encode
 from callboard.errors import CallboardError
+from callboard.once import Once
 
 from .messages import Confine, Escalated, Left, Serves, Settled, Wedged
 from .service import Supervisor
@@ -61,7 +62,7 @@ class ToDaemon:
             taken += len(page)
         return taken
 
-    async def say_settled(self, settled: anyio.Event) -> None:
+    async def say_settled(self, settled: Once) -> None:
         """Say, once it is so, that each actor has started or is held."""
         await settled.wait()
         await self._tell(Settled(cell=self._cell, epoch=self._epoch))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from callboard import Fleet
-from callboard.actors import Intensity, Speaker, host
+from callboard.actors import Intensity, Speaker, work
 from callboard.actors.verdict import Judgement
 from callboard.bus import Endpoint, MessageRefused, connect
 from callboard.clock import SystemClock
@@ -173,7 +173,7 @@ async def test_a_handler_that_comes_no_further_is_ended_by_its_verdict_and_by_no
 ) -> None:
     monkeypatch.setattr(run_module, "ASK_WITHIN", 6.0)
     if not on:
-        monkeypatch.setattr(host, "judge_hand", lambda *_args, **_named: Judgement("busy", ""))
+        monkeypatch.setattr(work, "judge_hand", lambda *_args, **_named: Judgement("busy", ""))
     async with fleet_of(tmp_path, isolation="task") as (fleet, _log):
         run = quiet(fleet)
         assert await run.ask("ant", harm="hang") == ("stalled" if on else "deadline")

@@ -4,6 +4,7 @@ import pytest
 
 from callboard import Actor, Context, Message, receive
 from callboard.bus import MessageRefused, subjects
+from callboard.supervisor import beat
 from callboard.supervisor.beat import Beat, beat_in
 from callboard.testing import Stage
 
@@ -37,6 +38,19 @@ async def test_a_beat_brings_the_rows_that_changed_since_the_one_before() -> Non
     assert [(row.actor, row.handled) for row in second.rows] == [("desk", 1)]
     assert (first.cell, first.epoch) == ("main", 1)
     assert first.lag < 1.0
+
+
+async def test_the_rows_of_many_actors_travel_in_several_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in one would not pass a server, and so never arrive."""
+    monkeypatch.setattr(beat, "ROWS_MOST", 1)
+    beats: list[Beat] = []
+    async with Stage([Desk, Idle]) as stage:
+        bus = stage.buses["stage-caller"]
+        await bus.subscribe(
+            subjects.system("stage", "beat"), lambda _subject, data, _reply: beats.append(beat_in(data))
+        )
+        await stage.wait_until(lambda: len(beats) == 2, within=3.0)
+    assert [[row.actor for row in each.rows] for each in beats[:2]] == [["desk"], ["idle"]]
 
 
 async def test_a_beat_that_could_not_be_sent_is_made_good_by_the_next() -> None:
