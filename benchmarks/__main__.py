@@ -17,18 +17,25 @@ import msgspec
 from callboard.bus import NatsServer
 from callboard.guardian import Guardian
 
-from . import report
+from . import plot, report
 from .calm import measure_calm
+from .crowd import measure_crowd
+from .latency import Curve, measure_latency
+from .limits import LIMIT
 from .machine import Machine, describe
 from .mending import measure_mending
+from .pressure import measure_pressure
 from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import Side
 from .sides import has_faststream, open_sides, programs_here
-from .works import AUTOGEN, FASTSTREAM, OURS, PYKKA, THESPIAN, WORKS, XOSCAR, Work
+from .starting import measure_starting
+from .works import AUTOGEN, FASTSTREAM, NATS, OURS, PYKKA, THESPIAN, WORKS, XOSCAR, Work
 
 RESULTS: Final = Path(__file__).parent / "results"
 README: Final = Path(__file__).parent / "README.md"
-ALL_WITHIN: Final = 600.0
+ALL_WITHIN: Final = 900.0
+LATENCY: Final = "open-loop latency"
+LIMITS: Final = (measure_mending, measure_calm, measure_starting, measure_crowd, measure_pressure)
 
 
 def main() -> None:
@@ -36,17 +43,21 @@ def main() -> None:
     options = _options()
     works = [work for work in WORKS if options.only in work.name]
     machine, begin = describe(), time.monotonic()
-    done = anyio.run(_run, works, options.rounds, options.seconds, backend_options={"use_uvloop": True})
+    wanted = options.only in LATENCY
+    done, curves = anyio.run(_run, works, options, wanted, backend_options={"use_uvloop": True})
     machine = msgspec.structs.replace(machine, others={work.name: _others(turns) for work, turns in done})
     rows = [row for work, turns in done for row in report.rows_of(work, figures_of(turns))]
     rows += anyio.run(_run_limits, options.only, backend_options={"use_uvloop": True})
-    if not rows:
+    if not rows and not curves:
         sys.exit(f"no work is named like {options.only!r}")
     text = "\n".join(_text(rows, machine, options, works))
     print(f"\n{text}\n\ntook {time.monotonic() - begin:.0f} s")
     if not options.only:
         report.write(RESULTS / "latest.json", rows)
         report.write(RESULTS / "machine.json", machine)
+        report.write(RESULTS / "latency.json", curves)
+        (RESULTS / "works.svg").write_text(plot.bars([row for row in rows if row.peer != LIMIT]), encoding="utf-8")
+        (RESULTS / "latency.svg").write_text(plot.lines(curves), encoding="utf-8")
         report.insert(README, text)
 
 
@@ -78,14 +89,24 @@ def _skipped(works: list[Work]) -> list[str]:
     return [f"{work.name}, {peer}" for work in works for peer in work.reach if peer in absent]
 
 
-async def _run(works: list[Work], rounds: int, seconds: float) -> list[tuple[Work, list[Turn]]]:
+async def _run(
+    works: list[Work], options: argparse.Namespace, latency: bool
+) -> tuple[list[tuple[Work, list[Turn]]], list[Curve]]:
     done: list[tuple[Work, list[Turn]]] = []
+    curves: list[Curve] = []
     with anyio.fail_after(ALL_WITHIN), Guardian.start() as guardian:
         async with _server(guardian) as url:
             for where, here in groupby(works, key=attrgetter("where")):
                 async with open_sides(where, url, guardian=guardian) as sides:
-                    done += [(work, await _measure(work, sides, rounds, seconds)) for work in here]
-    return done
+                    done += [(work, await _measure(work, sides, options.rounds, options.seconds)) for work in here]
+            if latency:
+                async with open_sides("across processes", url, guardian=guardian) as sides:
+                    curves = await measure_latency({name: sides[name] for name in (OURS, NATS)}, _say)
+    return done, curves
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: float) -> list[Turn]:
@@ -93,16 +114,14 @@ async def _measure(work: Work, sides: dict[str, Side], rounds: int, seconds: flo
     print(f"{work.name}: warming up", file=sys.stderr)
     return await run_turns(
         work.measure, taking_part, turns=rounds, seconds=seconds,
-        say=lambda text: print(f"{work.name}: {text}", file=sys.stderr),
+        say=lambda text: _say(f"{work.name}: {text}"),
     )  # fmt: skip
 
 
 async def _run_limits(only: str) -> list[report.Row]:
-    def say(text: str) -> None:
-        print(text, file=sys.stderr)
-
     with anyio.fail_after(ALL_WITHIN):
-        return [*await measure_mending(only, say), *await measure_calm(only, say)]
+        found = [await measure(only, _say) for measure in LIMITS]
+        return [row for rows in found for row in rows]
 
 
 @asynccontextmanager
