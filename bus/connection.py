@@ -113,6 +113,14 @@ class Connection:
         """The client itself; for this room alone."""
         return self._wire
 
+    def cork(self) -> None:
+        """Hold back what is published until :meth:`push`."""
+        self._wire.cork()
+
+    def push(self) -> None:
+        """Hand what was published to the operating system now."""
+        self._wire.push()
+
     @property
     def congested(self) -> bool:
         """Whether more than 1 MiB waits to be written."""

@@ -86,7 +86,7 @@ class Endpoint:
         self._listeners: list[Callable[[NoticeBody], None]] = []
         self._reckoning = Reckoning(
             self._questions, self._accounts,
-            which_held=self._which_held, homeless=lambda: self._homeless.ids() if self._homeless else (),
+            which_held=self._which_held, homeless=lambda: self._homeless.ids() if self._homeless.waiting else (),
         )  # fmt: skip
         self._subscriptions: list[Subscription] = []
         self._stack: AsyncExitStack
@@ -152,7 +152,7 @@ class Endpoint:
             or size > self._outbox.body_most
             or not head.lean
             or self._since_yield >= YIELD_EVERY
-            or self._homeless
+            or self._homeless.waiting
         ):
             return ""
         if not account.take_nowait(size):
@@ -213,7 +213,7 @@ class Endpoint:
 
     async def ask_in_company(self, head: Head, body: bytes, *, timeout: float) -> Answer:
         """Ask as :meth:`ask` does, one of several questions of this turn."""
-        if len(body) > self._outbox.body_most or not head.lean or self._homeless:
+        if len(body) > self._outbox.body_most or not head.lean or self._homeless.waiting:
             return await self.ask(head.name, head.envelope(new_id(), body), timeout=timeout)
         self._questions.check_room()
         question = self._outbox.add(head, body)

@@ -48,31 +48,26 @@ class Homeless:
     ) -> None:  # fmt: skip
         self._fleet, self._clock = fleet, clock
         self._where, self._send, self._give_up, self._wanted = where, send, give_up, wanted
-        self._waiting: dict[str, _Waiting] = {}
+        self.waiting: dict[str, _Waiting] = {}
+        """By address; empty as a rule, which who speaks looks at first."""
         self._since: dict[str, tuple[float, float]] = {}
-
-    def __bool__(self) -> bool:
-        """Return whether anything waits."""
-        return bool(self._waiting)
 
     def keep(self, subject: str, data: bytes) -> bool:
         """Keep one envelope if others wait for the same address; return whether it was kept."""
-        waiting = self._waiting.get(subject)
+        waiting = self.waiting.get(subject)
         if waiting is not None:
             waiting.newer.append(data)
         return waiting is not None
 
     def ids(self) -> set[str]:
         """Return the ids of all that waits: nobody has received these yet."""
-        return {
-            each.id for waiting in self._waiting.values() for each in codec.opened(waiting.returned + waiting.newer)
-        }
+        return {each.id for waiting in self.waiting.values() for each in codec.opened(waiting.returned + waiting.newer)}
 
     def take(self, subject: str, parts: list[bytes], tasks: TaskGroup) -> None:
         """Take back a frame that reached nobody."""
-        waiting = self._waiting.get(subject)
+        waiting = self.waiting.get(subject)
         if waiting is None:
-            waiting = self._waiting[subject] = _Waiting()
+            waiting = self.waiting[subject] = _Waiting()
             tasks.start_soon(self._settle, subject)
         waiting.returned.extend(parts)
 
@@ -91,7 +86,7 @@ class Homeless:
                     self._send(subject, part)
 
     def _leave(self, subject: str) -> list[bytes]:
-        waiting = self._waiting.pop(subject)
+        waiting = self.waiting.pop(subject)
         return waiting.returned + waiting.newer
 
     def _homeless_for(self, actor: str) -> float:

@@ -72,6 +72,14 @@ class Bus(Protocol):
         """
         ...
 
+    def cork(self) -> None:
+        """Hold back what is published from now on until :meth:`push`, which must follow in the same turn."""
+        ...
+
+    def push(self) -> None:
+        """Hand what was published to the operating system now, not at the end of the turn, if it takes it at once."""
+        ...
+
     @property
     def congested(self) -> bool:
         """Whether so much waits to be written that senders should :meth:`settle` first."""

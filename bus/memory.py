@@ -158,6 +158,12 @@ class MemoryBus:
         if self._closed.is_set():
             raise BusClosed(f"this in-memory bus has ended: {self._why}", why=self._why)
 
+    def cork(self) -> None:
+        """Do nothing: there is no buffer in between."""
+
+    def push(self) -> None:
+        """Do nothing: there is no buffer in between."""
+
     @property
     def congested(self) -> bool:
         """Never: there is no buffer in between."""

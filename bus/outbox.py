@@ -145,9 +145,13 @@ class Outbox:
         """Send all that is queued, in the order in which the subjects were first spoken to."""
         self._scheduled = False
         frames, self._frames = self._frames, {}
-        for subject, frame in frames.items():
-            self._seal(subject, frame)
-            self._send(subject, frame.parts)
+        self._bus.cork()  # all of them in one write
+        try:
+            for subject, frame in frames.items():
+                self._seal(subject, frame)
+                self._send(subject, frame.parts)
+        finally:
+            self._bus.push()
 
     def _send(self, subject: str, parts: list[bytes]) -> None:
         if self._exchange is not None and (receiver := self._exchange.find(subject)) is not None:

@@ -38,6 +38,8 @@ class Job(Message):
     name: str
     harm: str = ""
     seconds: float = 0.0
+    then: str = ""
+    """Whom to ask in turn: a neighbour in the same cell, or another."""
 
 
 class Done(Message):
@@ -48,7 +50,7 @@ class Done(Message):
 
 
 class Worker(Actor):
-    """Does jobs, and harms itself when told to."""
+    """Does jobs, asks others in turn, and harms itself when told to."""
 
     may = Grant(ask=("*",), tell=("*",))
     Options = Book
@@ -69,6 +71,8 @@ class Worker(Actor):
             with ctx.waiting("something slow", up_to=message.seconds + 30.0):
                 await anyio.sleep(message.seconds)
         self._write(message.name)
+        if message.then:
+            await ctx.ask(message.then, Job(name=f"{message.then}:{message.name}"), reply=Done)
         return Done(name=message.name, pid=os.getpid())
 
     async def _harm(self, message: Job) -> None:

@@ -94,7 +94,8 @@ class Run:
         while not self._ended:
             actor = self._random.choice(list(CELLS))
             if self._random.random() < 0.7:
-                await self.ask(actor, seconds=self._random.choice((0.0, 0.0, 0.0, 0.02)))
+                then = self._random.choice(["", "", *(other for other in CELLS if other > actor)])  # nobody in a circle
+                await self.ask(actor, seconds=self._random.choice((0.0, 0.0, 0.0, 0.02)), then=then)
             else:
                 await self._tell(actor)
             await anyio.sleep(self._random.uniform(0.0, 0.02))
@@ -106,12 +107,16 @@ class Run:
             self.guests.append(Sent(name, "", await guest.ask(actor, {"name": name})))
             await anyio.sleep(self._random.uniform(0.0, 0.02))
 
-    async def ask(self, actor: str, *, harm: str = "", seconds: float = 0.0) -> str:
+    async def ask(self, actor: str, *, harm: str = "", seconds: float = 0.0, then: str = "") -> str:
         """Ask for a job and note how that ended."""
         name = self._name(actor)
         self.asked[name] = Sent(name, "", "open")
         try:
-            await self._fleet.ask(actor, Job(name=name, harm=harm, seconds=seconds), timeout=ASK_WITHIN)
+            await self._fleet.ask(
+                actor,
+                Job(name=name, harm=harm, seconds=seconds, then=then),
+                timeout=ASK_WITHIN,
+            )
             outcome = "answered"
         except DeadlineExceeded:
             outcome = "deadline"
@@ -239,7 +244,7 @@ async def fleet_of(
     log.touch()
     specs = [
         ActorSpec(
-            actor=Worker, name=actor, cell=cell, open=True, options=Book(log=str(log), name=actor),
+            actor=Worker, name=actor, cell=cell, open=True, may=Worker.may, options=Book(log=str(log), name=actor),
             intensity=intensity,
             health=Health(silent_after=1.0, stalled_after=2.0, memory_mib=500, drain_for=2.0),
         )
