@@ -21,15 +21,16 @@ from . import plot, report
 from .calm import measure_calm
 from .crowd import measure_crowd
 from .latency import Curve, measure_latency
-from .limits import LIMIT
 from .machine import Machine, describe
 from .mending import measure_mending
+from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, THESPIAN, XOSCAR
 from .pressure import measure_pressure
+from .programs import programs_here
 from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import Side
-from .sides import has_faststream, open_sides, programs_here
+from .sides import has_faststream, open_sides
 from .starting import measure_starting
-from .works import AUTOGEN, FASTSTREAM, NATS, OURS, PYKKA, THESPIAN, WORKS, XOSCAR, Work
+from .works import WORKS, Work
 
 RESULTS: Final = Path(__file__).parent / "results"
 README: Final = Path(__file__).parent / "README.md"
@@ -85,7 +86,9 @@ def _options() -> argparse.Namespace:
 
 
 def _skipped(works: list[Work]) -> list[str]:
-    absent = {PYKKA, THESPIAN, XOSCAR, AUTOGEN} - programs_here().keys() | (set() if has_faststream() else {FASTSTREAM})
+    absent = {PYKKA, THESPIAN, XOSCAR, AUTOGEN, ERLANG} - programs_here().keys() | (
+        set() if has_faststream() else {FASTSTREAM}
+    )
     return [f"{work.name}, {peer}" for work in works for peer in work.reach if peer in absent]
 
 

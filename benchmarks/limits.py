@@ -1,11 +1,10 @@
 """Figures that stand next to a promised limit instead of a peer."""
 
 from statistics import median
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from .names import LIMIT
 from .report import Row
-
-LIMIT: Final = "the promised limit"
 
 
 class Limit(NamedTuple):

@@ -6,8 +6,8 @@ from html import escape
 from typing import Final
 
 from .latency import PERCENTILES, Curve
+from .names import OURS
 from .report import Row
-from .works import OURS
 
 WIDTH: Final = 760
 _BAR, _GAP, _LEFT = 18, 6, 250

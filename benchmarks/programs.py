@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 import anyio
@@ -12,12 +14,28 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from callboard.guardian import CELLS, Guardian
 
+from .names import AUTOGEN, ERLANG, PYKKA, THESPIAN, XOSCAR
+
 PEERS: Final = Path(__file__).parent / "peers"
 AUTOGEN_PYTHON: Final = Path(__file__).parents[1] / ".venv-autogen" / "bin" / "python"
 """autogen-core wants another protobuf than the rest: it has an environment of its own."""
 ANSWER_WITHIN: Final = 30.0
 END_WITHIN: Final = 3.0
 _LINE: Final = 100
+
+
+def programs_here() -> dict[str, list[str]]:
+    """Return the other actor systems that are installed here, and how each is run."""
+    found = {
+        name: [sys.executable, str(PEERS / f"{name}_peer.py")]
+        for name in (PYKKA, THESPIAN, XOSCAR)
+        if find_spec(name) is not None
+    }
+    if AUTOGEN_PYTHON.exists():
+        found[AUTOGEN] = [str(AUTOGEN_PYTHON), str(PEERS / "autogen_peer.py")]
+    if escript := which("escript"):
+        found[ERLANG] = [escript, str(PEERS / "erlang_peer.escript")]
+    return found
 
 
 class Program:
@@ -55,11 +73,9 @@ class Program:
 
 
 @asynccontextmanager
-async def open_program(name: str, *, guardian: Guardian, python: Path = Path(sys.executable)) -> AsyncIterator[Program]:
-    """Run the peer `name` for the time of the block."""
-    process = await anyio.open_process(
-        [str(python), str(PEERS / f"{name}_peer.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
-    )
+async def open_program(command: Sequence[str], *, guardian: Guardian) -> AsyncIterator[Program]:
+    """Run a peer for the time of the block."""
+    process = await anyio.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None)
     guardian.add(process.pid, stage=CELLS)
     try:
         program = Program(process)

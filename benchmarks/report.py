@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from .names import LIMIT, OURS
 from .rounds import Figures
-from .works import OURS, Better, Work
+from .works import Better, Work
 
 BEGIN: Final = "<!-- figures: written by python -m benchmarks -->"
 END: Final = "<!-- end of figures -->"
@@ -43,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def rows_of(work: Work, figures: Mapping[str, Figures]) -> list[Row]:
     """Return a row for each peer that was measured."""
     ours = figures[OURS]
-    return [
+    rows = [
         Row(
             work=work.name, unit=work.unit, ours=_rounded(ours.middle), peer=peer, theirs=_rounded(theirs.middle),
             ratio=round(ours.middle / theirs.middle, 3), better=work.better, reach=work.reach[peer],
@@ -52,6 +53,10 @@ def rows_of(work: Work, figures: Mapping[str, Figures]) -> list[Row]:
         for peer, theirs in figures.items()
         if peer != OURS
     ]  # fmt: skip
+    if work.promised:
+        ratio = round(ours.middle / work.promised, 3)
+        rows.append(msgspec.structs.replace(rows[0], peer=LIMIT, theirs=work.promised, ratio=ratio, reach=1.0))
+    return rows
 
 
 def _rounded(value: float) -> float:

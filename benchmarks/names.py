@@ -1,0 +1,14 @@
+"""What the sides are called."""
+
+from typing import Final
+
+OURS: Final = "callboard"
+NATS: Final = "nats-py"
+JOINED: Final = "nats-py, 16 joined by hand"
+FASTSTREAM: Final = "FastStream"
+PYKKA: Final = "pykka"
+THESPIAN: Final = "thespian"
+XOSCAR: Final = "xoscar"
+AUTOGEN: Final = "autogen"
+ERLANG: Final = "Erlang"
+LIMIT: Final = "the promised limit"
