@@ -4,7 +4,7 @@ A killed process cannot say what it held, so it writes that down beforehand. The
 is to store bytes, not to call the system, and the kernel keeps the pages when the process ends by SIGKILL, SIGSTOP or
 a segmentation fault. Only a power cut loses it, and then the asker is gone too.
 
-What arrives is written as it came, a frame of up to 64 envelopes in one copy, with one status byte for each message.
+What arrives is written as it came, a frame in one copy, with one status byte for each message.
 A message is *queued* when it is written, *in hand* before its handler runs, *done* when nobody is owed anything for it:
 two bytes stored for each. A question is *answered* in between, until its reply has left the process for sure: who dies
 in that moment has it answered once more, and the asker takes the first answer. The cost is about 0.3 microseconds a
@@ -87,7 +87,7 @@ class FlightRecorder:
         _beat.pack_into(self._page, _BEAT_AT, self._beats, now)
 
     def frame(self, actor: str, cell: str, data: bytes, count: int) -> int:
-        """Write down a frame of `count` envelopes as it came; return the slot of its first message."""
+        """Write down a frame of `count` messages as it came; return the slot of its first message."""
         if len(data) > KEPT_MOST:
             data = b"".join((b"\xdc", count.to_bytes(2, "big"), *map(_without_body, split(data))))
         return self._write(actor, cell, data, count, _FRAME)

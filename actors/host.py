@@ -135,7 +135,7 @@ class Host:
         ]
         if self.spec.open:
             listen.append((subjects.front_door(fleet, self.name), door.from_outside))
-        if self.endpoint.exchange is not None:  # before the server knows: nothing said here may take two ways
+        if self.endpoint.exchange is not None:  # before the server knows, or what is said here could take two ways
             self.endpoint.exchange.open_mailbox(subjects.front_door(fleet, self.name), door.from_cell)
         for subject, receiver in listen:
             self._subscriptions.append(await self.endpoint.bus.subscribe(subject, receiver, queue=QUEUE))

@@ -57,7 +57,7 @@ class Mailbox:
 
     def put(self, letter: Letter) -> bool:
         """Take a letter in; return False when the mailbox is full or closed."""
-        if not self._has_room(1, letter.size):
+        if not self._reserve(1, letter.size):
             self._refused += 1
             return False
         self._append(letter)
@@ -67,7 +67,7 @@ class Mailbox:
     def put_run(self, run: Run) -> bool:
         """Take a run in as a whole; return False when there is not room for all of it."""
         count = run.end - run.at
-        if not self._has_room(count, run.size):
+        if not self._reserve(count, run.size):
             return False
         self._append(run)
         self._wake(count)
@@ -78,8 +78,8 @@ class Mailbox:
             self._letters = deque()
         self._letters.append(work)
 
-    def _has_room(self, count: int, size: int) -> bool:
-        """Return whether so much more fits, and count it."""
+    def _reserve(self, count: int, size: int) -> bool:
+        """Count so much more in if it fits; return whether it does."""
         if self.closed:
             return False
         self._catch_up()
@@ -215,7 +215,7 @@ class Mailbox:
         return None
 
     def first(self) -> Letter | None:
-        """Return the oldest letter without taking it."""
+        """Return the oldest letter without taking it. Takes all runs apart, as do the next two."""
         letters = self.take_apart()
         return letters[0] if letters else None
 

@@ -30,7 +30,7 @@ from .run import Run
 
 FAILURES_IN_A_ROW: Final = 5
 _OURS: Final = 2
-"""References to a context that nobody else has kept: the loop's, and the question's own."""
+"""References to a context that nobody else has kept: the loop's own, and getrefcount's argument."""
 YIELD_AFTER: Final = 0.001
 """Seconds without a pause after which other tasks get a turn: a handler that awaits nothing must not keep it."""
 _ASK: Final = int(Kind.ASK)
@@ -204,7 +204,7 @@ class Replica:
         return route, run.messages
 
     async def _handle_run(self, run: Run, route: Route, messages: list[Any], scope: anyio.CancelScope) -> None:
-        """Do so. Written for speed: this is the loop of all small messages."""
+        """Handle what is left of a run, until its reader is called away. Written for speed: all small messages pass."""
         host, call, mailbox, batch = self._host, route.call, self._host.mailbox, run.batch
         asked = batch.kind == _ASK
         done = ANSWERED if asked else DONE
@@ -243,9 +243,8 @@ class Replica:
 
     def _let_go(self, run: Run, scope: anyio.CancelScope) -> bool:
         """Forget the message of a run that was in hand; return whether it was stopped."""
-        if run.hand is not None:
-            self._stalled = self._stalled or bool(run.hand.stalled)
-        self._host.work.let_go_of(run)
+        hand = self._host.work.let_go_of(run)
+        self._stalled = self._stalled or (hand is not None and bool(hand.stalled))
         return scope.cancel_called
 
     # --- how it ended

@@ -59,7 +59,7 @@ class Work:
         self.served = 0
         """Messages that have left their handlers, well or not."""
         self.busy_for = 0.0
-        """Seconds that they were in hand, together."""
+        """Seconds that they were in hand, together; for a run, with the turns of others in between."""
 
     def take(self, letter: Letter, scope: anyio.CancelScope) -> InHand:
         """Note that a handler is about to run."""
@@ -105,7 +105,7 @@ class Work:
         self.busy_for += self._clock.monotonic() - since
         self.settle(run)
         if run.batch.kind == _TELL:
-            self._flight.done_until(run.slot, done)
+            self._flight.done_until(run.slot_at(begun), done)
         else:  # a question is done when its answer has left
             self._flight.answered_from(run.slot_at(begun), done)
 
@@ -117,11 +117,12 @@ class Work:
             self._give_credit(batch.reply, self._name, size, messages=count)
         run.credited = run.at
 
-    def let_go_of(self, run: Run) -> None:
-        """Forget the message of a run that was in hand."""
+    def let_go_of(self, run: Run) -> InHand | None:
+        """Forget the message of a run that was in hand, and return it if anybody had looked."""
         hand, run.hand = run.hand, None
         if hand is not None:
             self._hands.pop(hand.letter.envelope.id, None)
+        return hand
 
     def at(self, run: Run, place: int) -> InHand:
         """Return the message at `place` of a run as it is in hand; of one whose handler has ended, what it was."""
@@ -136,11 +137,12 @@ class Work:
         if run is not None and run.at:
             hand = self.at(run, run.at - 1)
             self._hands[hand.letter.envelope.id] = hand
-            self.settle(run)
         return self._hands
 
     def end_overdue(self) -> None:
-        """Cancel what is in hand past its deadline: whoever asked is gone without a word."""
+        """Cancel what is in hand past its deadline: whoever asked is gone without a word. Credit is given back too."""
+        if self._run is not None:
+            self.settle(self._run)
         hands = self.hands()
         if not hands:
             return

@@ -16,7 +16,7 @@ from callboard.guardian import Guardian
 from callboard.supervisor.watch import times_of
 
 from .limits import Limit, Measured, rows_of
-from .patients import Do, Parent, Thinker
+from .patients import Do, Parent, Spawn, Thinker
 from .report import Row
 
 IDLE: Final = 200
@@ -53,7 +53,7 @@ async def measure_calm(only: str, say: Callable[[str], None]) -> list[Row]:
 async def _share_of_beats() -> float:
     """Return the processor time of a cell's main thread while its actors do nothing, in percent of a core."""
     async with Fleet("bench-beats", [Parent], isolation="process") as fleet:
-        pid = (await fleet.ask(Parent.do, Do(seconds=float(IDLE)), timeout=30.0)).pid
+        pid = (await fleet.ask(Parent.spawn, Spawn(count=IDLE), timeout=30.0)).pid
         await anyio.sleep(1.0)
         begin, before = time.monotonic(), times_of(pid).burned
         await anyio.sleep(BEATS_FOR)

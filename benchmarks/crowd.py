@@ -11,10 +11,11 @@ from callboard import Fleet
 from callboard.supervisor.watch import times_of
 
 from .limits import Limit, Measured, rows_of
-from .patients import Do, Parent
+from .patients import Parent, Spawn
 from .report import Row
 
-BEFORE, CROWD = 100, 9_900
+BEFORE, CROWD = 100, 9_990
+"""Children when the weight is first taken, and in the end: with their parent and the runtime's own ten thousand."""
 IDLE_FOR: Final = 10.0
 WITHIN: Final = 120.0
 WEIGHT: Final = Limit("memory of one of 10,000 idle actors in one cell", "KiB", 8.0)
@@ -26,9 +27,9 @@ async def measure_crowd(only: str, say: Callable[[str], None]) -> list[Row]:
     if only not in WEIGHT.work and only not in COST.work:
         return []
     async with Fleet("bench-crowd", [Parent], isolation="process") as fleet:
-        pid = (await fleet.ask(Parent.do, Do(seconds=float(BEFORE)), timeout=WITHIN)).pid
+        pid = (await fleet.ask(Parent.spawn, Spawn(count=BEFORE), timeout=WITHIN)).pid
         light, begin = resident(pid), time.perf_counter()
-        await fleet.ask(Parent.do, Do(seconds=float(CROWD)), timeout=WITHIN)
+        await fleet.ask(Parent.spawn, Spawn(count=CROWD), timeout=WITHIN)
         say(f"{COST.work}: {(CROWD - BEFORE) / (time.perf_counter() - begin):,.0f} spawned a second")
         weight = (resident(pid) - light) / 1024 / (CROWD - BEFORE)
         await anyio.sleep(2.0)  # the beats of their start have been said

@@ -15,7 +15,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from .side import Side
+from .side import Side, ask_checked
 
 LOADS: Final = (0.5, 0.8, 0.95)
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
@@ -54,7 +54,7 @@ async def _capacity(side: Side) -> float:
 
     async def call() -> None:
         for number in numbers:
-            await side.ask(number)
+            await ask_checked(side, number)
 
     begin = time.perf_counter()
     async with anyio.create_task_group() as tasks:
@@ -73,7 +73,7 @@ async def _open_loop(side: Side, rate: float) -> list[float]:
         while due < begin + SECONDS:
             if (early := due - time.perf_counter()) > 0:
                 await anyio.sleep(early)
-            await side.ask(number)
+            await ask_checked(side, number)
             taken.append(time.perf_counter() - due)
             due += chance.expovariate(rate / CALLERS)
 

@@ -17,6 +17,12 @@ class Do(Message):
     seconds: float = 0.0
 
 
+class Spawn(Message):
+    """How many children to have."""
+
+    count: int
+
+
 class Done(Message):
     """It is done, by this process."""
 
@@ -53,9 +59,9 @@ class Parent(Actor):
     may = EVERYTHING
 
     @receive
-    async def do(self, message: Do, ctx: Context) -> Done:
-        """Spawn as many as the seconds say."""
-        for number in range(int(message.seconds)):
+    async def spawn(self, message: Spawn, ctx: Context) -> Done:
+        """Have as many children as it says."""
+        for number in range(message.count):
             await ctx.spawn(Idler, name=f"idler-{number}", may=Grant())
         return Done(pid=os.getpid())
 

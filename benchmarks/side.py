@@ -47,7 +47,7 @@ async def asked_per_second(side: Side, count: int) -> float:
 
     async def keep_asking() -> None:
         for number in numbers:
-            await _ask(side, number)
+            await ask_checked(side, number)
 
     begin = time.perf_counter()
     async with anyio.create_task_group() as tasks:
@@ -70,12 +70,13 @@ async def median_latency(side: Side, count: int) -> float:
     taken = []
     for number in range(count):
         begin = time.perf_counter()
-        await _ask(side, number)
+        await ask_checked(side, number)
         taken.append(time.perf_counter() - begin)
     return median(taken) * 1e6
 
 
-async def _ask(side: Side, number: int) -> None:
+async def ask_checked(side: Side, number: int) -> None:
+    """Ask one question, and raise WrongResult if the answer is not its own."""
     answer = await side.ask(number)
     if answer != number + 1:
         raise WrongResult(f"{side} asked with {number} and got {answer}, not {number + 1}")

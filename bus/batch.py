@@ -55,13 +55,13 @@ class Head(msgspec.Struct, eq=False, gc=False):
     epoch: int
     lean: bool = True
     """Whether it is small enough for a batch: a foreign trace may be of any length."""
-    last: int = 0
-    """The place that fills a batch."""
+    most: int = 0
+    """Messages in one batch of it."""
     line: "Line | None" = None
     """What was said with it in this turn and is not sealed yet."""
 
     def __post_init__(self) -> None:
-        self.last = (ASKS_MOST if self.kind == Kind.ASK else BATCH_MOST) - 1
+        self.most = ASKS_MOST if self.kind == Kind.ASK else BATCH_MOST
         self.lean = len(self.type) + len(self.trace) + len(self.correlation) + len(self.causation) <= _HEAD_MOST
 
     def envelope(self, message_id: str, body: bytes) -> Envelope:

@@ -47,7 +47,7 @@ from .reckoning import Reckoning, Uncertain
 HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
-"""Tells without a pause before other tasks get a turn: four full frames. One frame a turn costs a tenth of them."""
+"""Tells without a pause before other tasks get a turn: four full batches. One a turn costs a tenth of them."""
 _QUESTION: Final = 2.0
 
 _credit: Final = msgspec.msgpack.Decoder(CreditBody)
@@ -86,7 +86,7 @@ class Endpoint:
         self._listeners: list[Callable[[NoticeBody], None]] = []
         self._reckoning = Reckoning(
             self._questions, self._accounts,
-            which_held=self._which_held, homeless=lambda: self._homeless.ids() if self._homeless.waiting else (),
+            which_held=self._which_held, homeless=lambda: self._homeless.ids(),
         )  # fmt: skip
         self._subscriptions: list[Subscription] = []
         self._stack: AsyncExitStack
@@ -212,7 +212,7 @@ class Endpoint:
             )
 
     async def ask_in_company(self, head: Head, body: bytes, *, timeout: float) -> Answer:
-        """Ask as :meth:`ask` does, one of several questions of this turn."""
+        """Ask as :meth:`ask` does; what is asked with one head in one turn travels together."""
         if len(body) > self._outbox.body_most or not head.lean or self._homeless.waiting:
             return await self.ask(head.name, head.envelope(new_id(), body), timeout=timeout)
         self._questions.check_room()

@@ -64,15 +64,20 @@ class Outbox:
     def add(self, head: Head, body: bytes) -> str:
         """Queue one message of a lean head and a small body behind what was said before; return its id."""
         line, size = head.line, len(body)
-        if line is None or line.size + size > self._line_most:
-            line = head.line = self._open(head.address, Line(head))
+        if line is None or line.size + size > self._line_most or len(line.bodies) == head.most:
+            line = self._next_line(head)
         bodies = line.bodies
         place = len(bodies)
         bodies.append(body)
         line.size += size
-        if place == head.last:
-            self._leave(head.address)
         return line.base + PLACES[place]
+
+    def _next_line(self, head: Head) -> Line:
+        """Return a new line; a full one leaves now, but never with what is being added: its sender must know the id."""
+        if head.line is not None and len(head.line.bodies) == head.most:
+            self._leave(head.address)
+        line = head.line = self._open(head.address, Line(head))
+        return line
 
     def answer(self, address: str, head: ReplyHead, question: str, body: bytes) -> None:
         """Queue the reply to one question."""

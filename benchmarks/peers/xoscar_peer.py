@@ -35,15 +35,11 @@ async def main() -> None:
     async def tell(count: int) -> int:
         for number in range(count):
             await receiver.note.tell(number, TEXT)
-        while (handled := await receiver.count()) < count:  # tells may be overtaken by calls
-            count -= handled
-            total.append(handled)
+        handled = 0
+        while handled < count:  # tells may be overtaken by calls
+            handled += await receiver.count()
             await asyncio.sleep(0)
-        handled += sum(total)
-        total.clear()
-        return int(handled)
-
-    total: list[int] = []
+        return handled
 
     async def ask(count: int) -> int:
         numbers, right = iter(range(count)), 0

@@ -69,13 +69,13 @@ def desk(gate: anyio.Event | None = None) -> ActorSpec:
 
 
 async def tell_all(stage: Stage, *messages: Message) -> None:
-    """Tell in one turn, behind a first one that makes the acquaintance."""
+    """Tell in one turn; somebody must have told before, or the first one travels alone."""
     for message in messages:
         await stage.tell("desk", message)
 
 
 async def a_run(stage: Stage, *messages: Message) -> Run:
-    """Have messages wait in the mailbox as one run."""
+    """Have messages wait in the mailbox as one run, behind one that was done before."""
     mailbox = stage.host("desk").mailbox
     await stage.wait_until(lambda: bool(DONE) and not stage.row("desk").in_hand)
     mailbox.pause()
@@ -113,7 +113,8 @@ async def test_one_that_does_not_fit_its_type_is_refused_alone() -> None:
 async def test_one_that_fails_costs_the_others_nothing() -> None:
     async with Stage([desk()]) as stage:
         await tell_all(stage, Work(number=0))
-        await tell_all(stage, *(Work(number=number, how="fail" if number % 3 == 0 else "") for number in range(1, 8)))
+        await a_run(stage, *(Work(number=number, how="fail" if number % 3 == 0 else "") for number in range(1, 8)))
+        stage.host("desk").mailbox.resume()
         await stage.wait_until(lambda: len(DONE) == 6)
         assert DONE == [0, 1, 2, 4, 5, 7]
         assert (stage.row("desk").handled, stage.row("desk").failed) == (6, 2)
@@ -122,7 +123,8 @@ async def test_one_that_fails_costs_the_others_nothing() -> None:
 async def test_after_a_crash_the_next_life_goes_on_with_the_rest() -> None:
     async with Stage([desk()]) as stage:
         await tell_all(stage, Work(number=0))
-        await tell_all(stage, *(Work(number=number, how="crash" if number == 2 else "") for number in range(1, 6)))
+        await a_run(stage, *(Work(number=number, how="crash" if number == 2 else "") for number in range(1, 6)))
+        stage.host("desk").mailbox.resume()
         await stage.wait_until(lambda: len(DONE) == 5)
         assert DONE == [0, 1, 3, 4, 5]
         assert stage.row("desk").restarts == 1
@@ -211,7 +213,8 @@ async def test_what_is_late_when_its_turn_comes_never_reaches_the_handler() -> N
 async def test_a_context_that_is_kept_goes_on_to_speak_of_its_own_message() -> None:
     async with Stage([desk()]) as stage:
         await tell_all(stage, Work(number=0))
-        await tell_all(stage, *(Work(number=number, how="keep" if number in (2, 4) else "") for number in range(1, 6)))
+        await a_run(stage, *(Work(number=number, how="keep" if number in (2, 4) else "") for number in range(1, 6)))
+        stage.host("desk").mailbox.resume()
         reply = await stage.ask(Desk.work, Work(number=6, how="facts"))
         assert len(set(reply.facts)) == 2
 

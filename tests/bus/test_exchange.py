@@ -92,6 +92,27 @@ async def test_what_is_said_in_one_turn_keeps_its_order(local: bool) -> None:
         assert answers == list(range(200))
 
 
+@pytest.mark.parametrize("local", [True, False])
+async def test_each_of_many_questions_that_are_refused_at_once_hears_so(local: bool) -> None:
+    """Between neighbours a refusal comes back while the batch is still being sent."""
+
+    class Unknown(Message):
+        pass
+
+    async with a_fleet(local=local) as fleet:
+        refused: list[str] = []
+
+        async def ask() -> None:
+            with pytest.raises(MessageRefused, match="not 'Unknown'"):
+                await fleet.ask("clerk", Unknown(), timeout=5.0)
+            refused.append("")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(ask)
+        assert len(refused) == 200
+
+
 def test_a_receiver_that_fails_harms_nobody_who_speaks_to_it() -> None:
     exchange = Exchange()
 

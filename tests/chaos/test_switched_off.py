@@ -1,4 +1,8 @@
-"""What keeps the ledger even, switched off one by one: each time it comes out wrong where the guarantee says."""
+"""What keeps the ledger even, switched off one by one: each time one of its checks says so.
+
+Two of these checks the random run cannot make: nothing in it speaks for a dead process, and what a guest was promised
+it cannot tell from what lay unread in a socket.
+"""
 
 import os
 import signal
