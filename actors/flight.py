@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from callboard.bus import BATCH_MOST, EMPTY, Envelope, MessageRefused, encode, split
+from callboard.bus import BATCH_MOST, EMPTY, Batch, Envelope, MessageRefused, encode, envelopes_of, parts_of, split
 
 from .letter import Letter
 
@@ -319,13 +319,22 @@ def _read_record(data: bytes, count: int, form: int, written: float) -> Iterator
     statuses, body = data[source_ends : source_ends + count], data[source_ends + count :]
     if all(status == DONE for status in statuses):
         return
-    letters = [_letter.decode(body)] if form == _LETTER else [_as_letter(each, source) for each in split(body)]
+    letters = [_letter.decode(body)] if form == _LETTER else [_as_letter(each, source) for each in _each_of(body)]
     for status, letter in zip(statuses, letters, strict=False):
         if status != DONE and letter is not None:
             yield Owed(actor, _STATUS.get(status, "queued"), letter, written)
 
 
-def _as_letter(each: Envelope | MessageRefused, cell: str) -> Letter | None:
-    if isinstance(each, MessageRefused):
+def _each_of(body: bytes) -> Iterator[Envelope | None]:
+    """Yield each message of a frame, as the door counts them: what is none counts as one."""
+    for part in parts_of(body):
+        if isinstance(part, Batch):
+            yield from envelopes_of(part)
+        else:
+            yield part if isinstance(part, Envelope) else None
+
+
+def _as_letter(each: Envelope | None, cell: str) -> Letter | None:
+    if each is None:
         return None
     return Letter(each, cell, each.trust, len(memoryview(each.body)))

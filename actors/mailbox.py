@@ -42,6 +42,7 @@ class Mailbox:
         self._most, self._most_bytes = most, most_bytes
         self._letters = _NONE
         self._notices: list[Letter] = []
+        self._runs = 0
         self._count = 0
         self._bytes = 0
         self._refused = 0
@@ -70,6 +71,7 @@ class Mailbox:
         if not self._reserve(count, run.size):
             return False
         self._append(run)
+        self._runs += 1
         self._wake(count)
         return True
 
@@ -143,6 +145,7 @@ class Mailbox:
             self._catch_up()
             if run.at >= run.end:
                 self._letters.popleft()
+                self._runs -= 1
 
     async def take(self) -> Letter | None:
         """Return the next letter, waiting for one; None to one who is dismissed, or once the mailbox is closed."""
@@ -186,13 +189,13 @@ class Mailbox:
 
     def take_apart(self) -> "deque[Letter]":
         """Turn all runs into letters; who works through one stops there. Return all that waits."""
-        if self._letters is _NONE:
-            return deque()
+        if not self._runs:
+            return cast("deque[Letter]", self._letters)
         self._catch_up()
         letters: deque[Letter] = deque()
         for each in self._letters:
             letters.extend(each.rest() if isinstance(each, Run) else (each,))
-        self._letters = cast("deque[Letter | Run]", letters)
+        self._letters, self._runs = cast("deque[Letter | Run]", letters), 0
         self._bytes = sum(letter.size for letter in letters)
         return letters
 
@@ -202,10 +205,8 @@ class Mailbox:
 
     def remove(self, message_id: str) -> Letter | None:
         """Take out the letter with this id, if it still waits."""
-        for each in self._letters:
-            if isinstance(each, Run) and each.holds(message_id):
-                self.take_apart()
-                break
+        if self._runs and any(isinstance(each, Run) and each.holds(message_id) for each in self._letters):
+            self.take_apart()
         for letter in self._letters:
             if isinstance(letter, Letter) and letter.envelope.id == message_id:
                 self._letters.remove(letter)

@@ -177,11 +177,11 @@ class Replica:
     async def _work_through(self, run: Run, scope: anyio.CancelScope) -> None:
         """Handle the messages of a batch one by one: the same as for letters, with all that is common done once."""
         host = self._host
-        opened = self._open_run(run)
+        opened = self._open_run(run) if run.reader in (None, self) else None  # else it was left behind in it
         if opened is None:
             host.mailbox.take_apart()  # each is judged by itself
             return
-        begun, since = run.at, host.clock.monotonic()
+        run.reader, begun, since = self, run.at, host.clock.monotonic()
         host.work.begin(run, scope)
         try:
             await self._handle_run(run, *opened, scope)

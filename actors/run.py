@@ -35,6 +35,8 @@ class Run(msgspec.Struct, eq=False, gc=False):
     messages: list[Any] | None = None
     """Decoded, once somebody works through it."""
     bodies: list[msgspec.Raw] | None = None
+    reader: Any = None
+    """Who works through it."""
     handler: Any = None
     """The coroutine of the one in hand: where it stands is the evidence if it comes no further."""
     hand: InHand | None = None

@@ -68,6 +68,9 @@ _TELL: Final = int(Kind.TELL)
 _ASK: Final = int(Kind.ASK)
 _MSGPACK: Final = int(Format.MSGPACK)
 _JSON: Final = int(Format.JSON)
+_NOTHING: Final = encode(None)
+HEADS_MOST: Final = 1024
+"""Courses of which a speaker keeps the head; one who speaks to more begins anew."""
 
 
 def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
@@ -118,6 +121,8 @@ class Speaker:
         heads = self._heads.asks if kind == _ASK else self._heads.tells
         head = heads.get(course)
         if head is None or head.within != within:
+            if len(heads) >= HEADS_MOST:
+                heads.clear()
             head = heads[course] = self._head(kind, course, within, _MSGPACK)
         return head, encode(message)
 
@@ -125,11 +130,13 @@ class Speaker:
         cause = self._cause()
         if cause.hops >= HOPS_MOST:
             raise MessageRefused(f"the chain {cause.correlation} is {cause.hops} messages long: the limit", path="$[8]")
-        return Head(
+        head = Head(
             self._endpoint.address(course.name), course.name, kind, course.tag, course.schema, self._name, cause.id,
-            cause.correlation, cause.hops + 1, within, cause.trace, cause.trust, self._endpoint.inbox, form,
+            cause.correlation, cause.hops + 1, float(within), cause.trace, cause.trust, self._endpoint.inbox, form,
             self._endpoint.epoch,
         )  # fmt: skip
+        encode(head.envelope("", _NOTHING))  # what cannot be written fails here, not at the end of the turn with others
+        return head
 
     async def tell(
         self,

@@ -98,7 +98,8 @@ class Work:
 
     def end(self, run: Run, begun: int, since: float) -> None:
         """Count what was done of a run since `since`, from the place `begun` on."""
-        self._run = None
+        if self._run is run:
+            self._run = None
         self._rest()
         done = run.at - begun
         self.served += done

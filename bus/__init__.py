@@ -10,6 +10,7 @@ from .batch import Head as Head
 from .batch import ReplyHead as ReplyHead
 from .batch import bodies_of as bodies_of
 from .batch import envelope_at as envelope_at
+from .batch import envelopes_of as envelopes_of
 from .batch import id_at as id_at
 from .codec import FRAME_MOST as FRAME_MOST
 from .codec import Part as Part

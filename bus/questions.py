@@ -21,6 +21,9 @@ MOST: Final = 16_384
 """Questions one endpoint may wait for at once."""
 _SHORT: Final = 1.0
 _PER_SECOND: Final = 16
+_SLOTS_MOST: Final = 1024
+_LONGEST: Final = 366 * 86_400.0
+"""Seconds; who waits longer, or without end, has a timer of a year."""
 _REPLY: Final = int(Kind.REPLY)
 
 
@@ -49,6 +52,7 @@ class Questions:
         self._open: dict[str, Question] = {}
         self._due: dict[int, set[str]] = {}
         """Ids by the sixteenth of a second of the loop's clock in which their time is up."""
+        self._timers: dict[int, asyncio.TimerHandle] = {}
 
     def check_room(self) -> None:
         """Raise MailboxFull if no other question may be asked."""
@@ -64,16 +68,26 @@ class Questions:
             asked = self._open[question] = Question(answer, actor, timeout)
             asked.timer = loop.call_later(timeout, _expire, asked)
             return answer
-        slot = int((loop.time() + timeout) * _PER_SECOND) + 1
+        until = loop.time() + (timeout if timeout < _LONGEST else _LONGEST)
+        slot = int(until * _PER_SECOND) + 1
         due = self._due.get(slot)
         if due is None:
-            due = self._due[slot] = set()
-            loop.call_at(slot / _PER_SECOND, self._expire_all, slot)
+            due = self._open_slot(slot, loop)
         due.add(question)
         self._open[question] = Question(answer, actor, timeout, None, due)
         return answer
 
+    def _open_slot(self, slot: int, loop: asyncio.AbstractEventLoop) -> set[str]:
+        if len(self._due) >= _SLOTS_MOST:  # callers with times of many lengths: most of theirs are empty by now
+            for empty in [each for each, names in self._due.items() if not names]:
+                del self._due[empty]
+                self._timers.pop(empty).cancel()
+        self._timers[slot] = loop.call_at(slot / _PER_SECOND, self._expire_all, slot)
+        due = self._due[slot] = set()
+        return due
+
     def _expire_all(self, slot: int) -> None:
+        del self._timers[slot]
         for question in self._due.pop(slot):
             if (asked := self._open.get(question)) is not None:
                 _expire(asked)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from callboard.actors import FlightReader, FlightRecorder, Letter
 from callboard.actors.flight import HEAD, KEPT_MOST, SEGMENT
-from callboard.bus import VERSION, Envelope, Kind, encode, join
+from callboard.bus import EMPTY, VERSION, Envelope, Kind, encode, join
+from callboard.bus.envelope import Answers
 from callboard.ids import new_id
 
 CHILD = """
@@ -140,3 +141,18 @@ def test_what_is_read_is_what_was_written_and_not_done(
                 del open_slots[slot]
     assert sorted(ids(path)) == sorted(open_slots.values())
     recorder.close()
+
+
+def test_what_is_no_message_counts_as_one_and_the_marks_of_the_others_stay_theirs(path: Path) -> None:
+    """Replies have no business in a mailbox; as one part they have one mark, however many they are."""
+    recorder = FlightRecorder(path, epoch=1)
+    replies = Answers(3, "R", 0, "x", 0, 0, ["a", "b", "c"], [EMPTY] * 3)
+    one, two = asked("a"), asked("b")
+    data = b"\x93" + encode(replies) + encode(one) + encode(two)
+    slot = recorder.frame("desk", "front", data, 3)
+    recorder.done(slot)
+    recorder.taken(slot + 1)
+    assert [(each.status, each.letter.envelope.id) for each in FlightReader(path).owed()] == [
+        ("in hand", one.id),
+        ("queued", two.id),
+    ]

@@ -1,10 +1,14 @@
 """Runs: what came together is worked through together, and nobody can tell the difference."""
 
+import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import msgspec
 import pytest
 
@@ -19,8 +23,10 @@ from callboard import (
     MessageRefused,
     receive,
 )
+from callboard.actors import FlightRecorder, Health, Json
 from callboard.actors.context import RunContext
 from callboard.actors.run import Run
+from callboard.bus import Batch, encode, subjects
 from callboard.testing import ManualClock, Stage
 
 
@@ -307,3 +313,67 @@ async def test_a_message_that_refuses_itself_is_refused_alone() -> None:
         assert DONE == [0, 1, 3]
         with pytest.raises(MessageRefused, match="not two"):
             await stage.ask("desk", Careless(number=2))
+
+
+async def test_a_replica_that_was_left_behind_in_a_run_shares_none_of_it_with_its_successor(tmp_path: Path) -> None:
+    recorder, gate = FlightRecorder(tmp_path / "flight", epoch=1), threading.Event()
+    facts: dict[int, str] = {}
+
+    class Stuck(Actor):
+        name = "desk"
+
+        @receive
+        async def work(self, message: Work, ctx: Context) -> Done:
+            if message.number == 0:
+                await anyio.to_thread.run_sync(gate.wait)  # nothing can cancel it
+            facts[message.number] = ctx.message_id
+            DONE.append(message.number)
+            return Done(number=message.number)
+
+    spec = ActorSpec(actor=Stuck, name="desk", cell="main", health=Health(drain_for=0.05))
+    answers: list[int] = []
+    async with Stage([spec]) as stage:
+        await stage.ask("desk", Work(number=-1))
+        host = stage.host("desk")
+        host.flight = host.work._flight = recorder
+
+        async def ask(number: int) -> None:
+            answers.append((await stage.ask(Stuck.work, Work(number=number), timeout=20.0)).number)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(6):
+                tasks.start_soon(ask, number)
+            await stage.wait_until(lambda: stage.row("desk").in_hand == ["Work"])
+            stage.cells["main"].restart("desk")
+            await stage.wait_until(lambda: len(answers) == 5, within=10.0)
+            gate.set()
+        for _ in range(3):
+            recorder.sweep()
+    assert DONE == [-1, 1, 2, 3, 4, 5, 0]
+    assert [facts[number][-2:] for number in range(6)] == [f"{number:02x}" for number in range(6)]
+    assert recorder._left == [0]
+
+
+async def test_bodies_nested_too_deep_are_refused_and_harm_nobody() -> None:
+    async with Stage([desk()]) as stage:
+        await stage.ask("desk", Work(number=0))
+        bus = stage.buses["stage-caller"]
+        for depth in range(900, 1000, 3):
+            body = b"\x91" * depth + b"\x90"
+            batch = Batch(
+                2, 1, "Work", 0, "a" * 30, "", "", "", 0, 0.0, "", 1, f"{bus.inbox}.r", 0, 0, 2,
+                msgspec.Raw(b"\x92" + body + body),
+            )  # fmt: skip
+            with suppress(RecursionError, ValueError):
+                bus.publish(subjects.mailbox("stage", "desk", sender="stage-caller"), encode(batch))
+        assert await stage.ask(Desk.work, Work(number=1)) == Done(number=1)
+        assert {event.kind for event in stage.events} <= {"message-refused"}
+
+
+async def test_what_cannot_be_written_fails_its_sender_and_nothing_else_of_the_turn() -> None:
+    async with Stage([desk()]) as stage:
+        await stage.tell("desk", Work(number=0))
+        with pytest.raises(UnicodeEncodeError):
+            await stage.tell("desk", Json(b"{}", "caf\udce9"))
+        await stage.tell("desk", Work(number=1))
+        await stage.wait_until(lambda: DONE == [0, 1])
