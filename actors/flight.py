@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from callboard.bus import BATCH_MOST, EMPTY, Batch, Envelope, MessageRefused, encode, envelopes_of, parts_of, split
+from callboard.bus import BATCH_MOST, EMPTY, Batch, Envelope, encode, envelopes_of, parts_of
 
 from .letter import Letter
 
@@ -89,7 +89,7 @@ class FlightRecorder:
     def frame(self, actor: str, cell: str, data: bytes, count: int) -> int:
         """Write down a frame of `count` messages as it came; return the slot of its first message."""
         if len(data) > KEPT_MOST:
-            data = b"".join((b"\xdc", count.to_bytes(2, "big"), *map(_without_body, split(data))))
+            data = b"".join((b"\xdc", count.to_bytes(2, "big"), *map(_without_body, _each_of(data))))
         return self._write(actor, cell, data, count, _FRAME)
 
     def letter(self, actor: str, letter: Letter) -> int:
@@ -203,8 +203,8 @@ def _reserve(file: int, begin: int) -> bool:
 _ALL_QUEUED: Final = bytes((QUEUED,)) * 65536
 
 
-def _without_body(each: Envelope | MessageRefused) -> bytes:
-    return encode(msgspec.structs.replace(each, body=EMPTY)) if isinstance(each, Envelope) else b"\xc0"
+def _without_body(each: Envelope | None) -> bytes:
+    return b"\xc0" if each is None else encode(msgspec.structs.replace(each, body=EMPTY))
 
 
 class NoFlight:

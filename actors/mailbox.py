@@ -196,7 +196,7 @@ class Mailbox:
         for each in self._letters:
             letters.extend(each.rest() if isinstance(each, Run) else (each,))
         self._letters, self._runs = cast("deque[Letter | Run]", letters), 0
-        self._bytes = sum(letter.size for letter in letters)
+        self._count, self._bytes = len(letters), sum(letter.size for letter in letters)
         return letters
 
     def rotate(self, newer: int) -> None:

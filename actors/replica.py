@@ -29,11 +29,19 @@ from .message import Message
 from .run import Run
 
 FAILURES_IN_A_ROW: Final = 5
-_OURS: Final = 2
-"""References to a context that nobody else has kept: the loop's own, and getrefcount's argument."""
 YIELD_AFTER: Final = 0.001
 """Seconds without a pause after which other tasks get a turn: a handler that awaits nothing must not keep it."""
 _ASK: Final = int(Kind.ASK)
+
+
+def _own_references() -> int:
+    """Return how many references are counted to what one local variable alone holds: it depends on the Python."""
+    mine = object()
+    return getrefcount(mine)
+
+
+_OURS: Final = _own_references()
+"""References to a context that nobody else has kept: the loop's own, and getrefcount's argument."""
 
 
 class Crashed(Exception):

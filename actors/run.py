@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from callboard.bus import Batch, bodies_of, envelope_at
+from callboard.bus import Batch, bodies_of, envelope_at, id_at
 
 from .hand import InHand
 from .letter import Letter
@@ -60,8 +60,9 @@ class Run(msgspec.Struct, eq=False, gc=False):
 
     def rest(self) -> list[Letter]:
         """Take out what nobody has begun, as letters."""
-        at, end, self.end = self.at, self.end, self.at
-        return [self.letter(place) for place in range(at, end)]
+        letters = [self.letter(place) for place in range(self.at, self.end)]
+        self.end = self.at
+        return letters
 
     def bytes_until(self, place: int) -> int:
         """Return how many bytes the messages before `place` count for: the same for each, all together exact."""
@@ -69,6 +70,6 @@ class Run(msgspec.Struct, eq=False, gc=False):
 
     def in_hand(self, place: int, now: float, scope: anyio.CancelScope) -> InHand:
         """Return the message at `place` as it is in hand; the same one while it is."""
-        if self.hand is None:
+        if self.hand is None or self.hand.letter.envelope.id != id_at(self.batch, place):
             self.hand = InHand(self.letter(place), now, scope, now, self.until, self.handler)
         return self.hand

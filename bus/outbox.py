@@ -128,7 +128,7 @@ class Outbox:
     def _seal(self, subject: str, frame: _Frame) -> None:
         line, frame.line = frame.line, None
         if line is not None:
-            self._append(subject, frame, line.seal())
+            self._append(subject, frame, line.seal())  # cannot fail: who made the head has tried it
 
     def _append(self, subject: str, frame: _Frame, data: bytes) -> None:
         size = len(data)
