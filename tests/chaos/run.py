@@ -19,6 +19,7 @@ import anyio
 
 from callboard import ActorSpec, CallboardError, DeadlineExceeded, Fleet, Json
 from callboard.actors import Health, Intensity
+from callboard.bus import BusUnavailable
 from callboard.supervisor.fleet import Isolation
 
 from .agents import Book, Job, Worker
@@ -173,9 +174,19 @@ class Run:
 
     async def rows(self) -> list[dict[str, Any]]:
         """Return what ``callboard ps`` shows."""
-        reply = await self._fleet.ask("supervisor", Json(b'{"type":"ListActors"}', "ListActors"), timeout=ASK_WITHIN)
-        found: list[dict[str, Any]] = reply["rows"]
+        found: list[dict[str, Any]] = (await self._inquire(Json(b'{"type":"ListActors"}', "ListActors")))["rows"]
         return found
+
+    async def _inquire(self, query: Json) -> dict[str, Any]:
+        """Ask the supervisor, again and again while the connection is cut: the harm is to the fleet, not to the run."""
+        with anyio.fail_after(ASK_WITHIN):
+            while True:
+                try:
+                    answer: dict[str, Any] = await self._fleet.ask("supervisor", query, timeout=ASK_WITHIN)
+                except BusUnavailable:
+                    await anyio.sleep(0.1)
+                else:
+                    return answer
 
     async def events(self) -> list[dict[str, Any]]:
         """Return all that the supervisor recorded."""
@@ -183,7 +194,7 @@ class Run:
         while True:
             after = found[-1]["seq"] if found else 0
             query = Json(b'{"type":"ListEvents","limit":1000,"after":%d}' % after, "ListEvents")
-            page = (await self._fleet.ask("supervisor", query, timeout=ASK_WITHIN))["events"]
+            page = (await self._inquire(query))["events"]
             if not page:
                 return found
             found += page
