@@ -42,9 +42,23 @@ from .wall import Wall, jumping
 
 CELLS: Final = {"ant": "red", "bee": "red", "cat": "green", "dog": "green", "elk": "blue", "fox": "blue"}
 """Two agents in each of three cells."""
-FROM_INSIDE: Final = ("block", "spin", "segfault", "exit", "raise", "crash", "bad start", "hang", "deaf", "grow")
+FROM_INSIDE: Final = (
+    "crash every time",
+    "block",
+    "spin",
+    "segfault",
+    "exit",
+    "raise",
+    "crash",
+    "bad start",
+    "hang",
+    "deaf",
+    "grow",
+)
 FROM_OUTSIDE: Final = ("SIGKILL", "SIGSTOP", "server SIGKILL", "server SIGSTOP", "full machine", "clock jump")
 HARMS: Final = (*FROM_INSIDE, *FROM_OUTSIDE)
+TIMES: Final = {"grow": 2, "crash every time": 4}
+"""How often a harm is asked for."""
 LONG: Final = 120.0
 """Seconds from which on a run also has the server stand still for half a minute."""
 UNTIRING: Final = Intensity(most=100, within=1.0)
@@ -150,8 +164,8 @@ class Run:
 
     async def _do_harm(self, harm: str, actor: str) -> None:
         if harm in FROM_INSIDE:
-            for _ in range(2 if harm == "grow" else 1):
-                await self.ask(actor, harm=harm, seconds=self._number / 1000)
+            for _ in range(TIMES.get(harm, 1)):  # each with another content, or it would be quarantined
+                await self.ask(actor, harm=harm.removesuffix(" every time"), seconds=self._number / 1000)
         elif harm == "full machine":
             await spin(3.0)
         elif harm == "clock jump":
