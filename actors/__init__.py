@@ -29,7 +29,6 @@ from .grant import Grant as Grant
 from .hand import InHand as InHand
 from .handlers import Handler as Handler
 from .handlers import receive as receive
-from .host import QUEUE as QUEUE
 from .host import CellServices as CellServices
 from .host import Host as Host
 from .host import Row as Row

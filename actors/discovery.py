@@ -16,7 +16,7 @@ import msgspec
 
 from callboard.bus import Endpoint, Subscription, subjects
 
-from .host import QUEUE, Host
+from .host import Host
 from .replies import PRIVATE
 
 _LEAVE_WITHIN: Final = 2.0
@@ -168,8 +168,14 @@ def _identity(host: Host) -> dict[str, Any]:
 
 
 def _place(host: Host) -> dict[str, str]:
-    subject = (subjects.front_door if host.spec.open else subjects.mailbox)(host.endpoint.fleet, host.name)
-    return {"name": "mailbox", "subject": subject, "queue_group": QUEUE}
+    return {"name": "mailbox", "subject": _subject(host), "queue_group": subjects.QUEUE}
+
+
+def _subject(host: Host) -> str:
+    fleet, cell = host.endpoint.fleet, host.endpoint.cell
+    if host.spec.open:
+        return subjects.front_door(fleet, host.name)
+    return subjects.lodging(fleet, cell, actor=host.name) if host.parent else subjects.mailbox(fleet, host.name)
 
 
 def _three_numbers(version: str) -> str:

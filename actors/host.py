@@ -4,7 +4,7 @@ The host outlives the actor objects: while a replica is restarted the mailbox ke
 for good everything that still waits is answered with a typed error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -12,8 +12,11 @@ import msgspec
 from callboard.bus import (
     VERSION,
     Endpoint,
+    Entry,
     Envelope,
     Kind,
+    Receiver,
+    Registry,
     StatusBody,
     Subscription,
     Trust,
@@ -47,8 +50,6 @@ State = Literal[
     "starting", "running", "waiting", "stalled", "restarting", "held", "draining", "stopped", "silent", "bloated"
 ]
 STATUS_MOST: Final = 1000
-QUEUE = "cb"
-"""All who answer at one address are one queue: the incarnation and, while it is down, its understudy."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,8 @@ class CellServices(Protocol):
     flight: Flight
     busy: dict[str, Work]
     """Those of its actors that have something in hand."""
+    registry: Registry
+    """Those of its actors that were spawned."""
 
     def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
         """Record an event with the supervisor, without waiting."""
@@ -117,6 +120,7 @@ class Host:
         self.last_error = ""
         self.id, self.began = new_id(), cell.clock.now()
         self._subscriptions: list[Subscription] = []
+        self._entry: Entry | None = None
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
 
@@ -129,20 +133,27 @@ class Host:
 
     async def open(self) -> None:
         """Answer at the actor's address from now on."""
-        door, fleet = Door(self), self.endpoint.fleet
-        listen: list[tuple[str, Callable[[str, bytes, str], None]]] = [
-            (subjects.mailbox(fleet, self.name), door.from_cell)
-        ]
-        if self.spec.open:
-            listen.append((subjects.front_door(fleet, self.name), door.from_outside))
+        door, front = Door(self), subjects.front_door(self.endpoint.fleet, self.name)
         if self.endpoint.exchange is not None:  # before the server knows, or what is said here could take two ways
-            self.endpoint.exchange.open_mailbox(subjects.front_door(fleet, self.name), door.from_cell)
-        for subject, receiver in listen:
-            self._subscriptions.append(await self.endpoint.bus.subscribe(subject, receiver, queue=QUEUE))
+            self.endpoint.exchange.open_mailbox(front, door.from_cell)
+        if self.parent:
+            self._entry = Entry(door.from_cell, dict.fromkeys(self.table.topics, door.from_topic))
+            await self.cell.registry.enter(self.name, self._entry)
+        else:
+            await self._listen(door)
+        if self.spec.open:
+            await self._subscribe(front, door.from_outside)
+
+    async def _listen(self, door: Door) -> None:
+        """Have an interest in each of its addresses."""
+        fleet = self.endpoint.fleet
+        await self._subscribe(subjects.mailbox(fleet, self.name), door.from_cell)
         for topic in self.table.topics:
-            subject = subjects.topic(fleet, topic)
             # The actor's name as queue: one copy for each actor, also while an old and a new incarnation overlap.
-            self._subscriptions.append(await self.endpoint.bus.subscribe(subject, door.from_topic, queue=self.name))
+            await self._subscribe(subjects.topic(fleet, topic), door.from_topic, queue=self.name)
+
+    async def _subscribe(self, subject: str, receiver: Receiver, *, queue: str = subjects.QUEUE) -> None:
+        self._subscriptions.append(await self.endpoint.bus.subscribe(subject, receiver, queue=queue))
 
     def wait_for_handover(self) -> None:
         """Take letters in but give none out until :meth:`hand_over`: older ones are still with the understudy."""
@@ -174,6 +185,8 @@ class Host:
         """Answer at the address no longer; what is in the mailbox stays."""
         if self.endpoint.exchange is not None:
             self.endpoint.exchange.close(subjects.front_door(self.endpoint.fleet, self.name))
+        if self._entry is not None:
+            await self.cell.registry.leave(self.name, self._entry)
         for subscription in self._subscriptions:
             await subscription.unsubscribe()
         self._subscriptions.clear()
@@ -278,10 +291,9 @@ class Host:
         self.watched.add(name)
 
     def saw_down(self, name: str, why: str) -> None:
-        """Put a Down into the mailbox if this actor watches `name`."""
-        if name in self.watched:
-            envelope = _down(Down(actor=name, why=why))
-            self.mailbox.put_notice(Letter(envelope, self.endpoint.cell, envelope.trust, 0))
+        """Put a Down into the mailbox of this actor, which watches `name`."""
+        envelope = _down(Down(actor=name, why=why))
+        self.mailbox.put_notice(Letter(envelope, self.endpoint.cell, envelope.trust, 0))
 
     def row(self) -> Row:
         """Return how it stands with this actor."""

@@ -12,6 +12,9 @@ from .batch import bodies_of as bodies_of
 from .batch import envelope_at as envelope_at
 from .batch import envelopes_of as envelopes_of
 from .batch import id_at as id_at
+from .census import Census as Census
+from .census import Movement as Movement
+from .census import pages_of as pages_of
 from .codec import FRAME_MOST as FRAME_MOST
 from .codec import Part as Part
 from .codec import check_size as check_size
@@ -66,6 +69,8 @@ from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .registry import Entry as Entry
+from .registry import Registry as Registry
 from .roll_call import RollCall as RollCall
 from .server import NatsServer as NatsServer
 from .server_process import find_binary as find_binary

@@ -22,14 +22,13 @@ from callboard.background import background
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
-from callboard.names import checked
 
 from . import codec, subjects
+from .addresses import Addresses
 from .batch import Head, ReplyHead
 from .credit import Account, Returns
 from .envelope import VERSION, Answer, Answers, CreditBody, Envelope, Kind, NoticeBody, StatusBody, Trust
 from .errors import (
-    ActorDied,
     BusClosed,
     BusUnavailable,
     DeadlineExceeded,
@@ -73,19 +72,19 @@ class Endpoint:
         self.lost = 0
         self.exchange = exchange
         """Who else is in this process; None: all that is said crosses the server."""
-        self._outbox = Outbox(bus, self._returned, exchange=exchange)
+        self._addresses = Addresses(fleet, cell)
+        self._outbox = Outbox(bus, self._returned, exchange=exchange, subject_of=self._addresses.subject_of)
         self._questions = Questions()
         self._accounts: dict[str, Account] = {}
-        self._addresses: dict[str, str] = {}
         self._returns = Returns(self._send_credit)
         self._homeless = Homeless(
             fleet=fleet, clock=clock, where=self._where, send=self._outbox.put, give_up=self._give_up,
-            wanted=self._wanted,
+            wanted=self._wanted, move=self._addresses.move,
         )  # fmt: skip
         self._since_yield = 0
         self._listeners: list[Callable[[NoticeBody], None]] = []
         self._reckoning = Reckoning(
-            self._questions, self._accounts,
+            self._questions, self._accounts, self._addresses,
             which_held=self._which_held, homeless=lambda: self._homeless.ids(),
         )  # fmt: skip
         self._subscriptions: list[Subscription] = []
@@ -104,7 +103,7 @@ class Endpoint:
                 self.exchange.open_inbox(self.inbox, self._on_inbox)
                 stack.callback(self.exchange.close, self.inbox)
             self._stack = stack.pop_all()
-        self.bus.on_gap(self._on_own_gap)
+        self.bus.on_gap(lambda: self._reckoning.after_gap(self._tasks))
         self._tasks.start_soon(self._watch_bus)
         return self
 
@@ -124,11 +123,7 @@ class Endpoint:
 
     def address(self, actor: str) -> str:
         """Return the subject of an actor's mailbox as this cell speaks to it; raises InvalidName."""
-        found = self._addresses.get(actor)
-        if found is None:
-            found = subjects.mailbox(self.fleet, checked(actor, "actor"), sender=self.cell)  # '*' is for listeners only
-            self._addresses[actor] = found
-        return found
+        return self._addresses.of(actor)
 
     def send(self, subject: str, envelope: Envelope) -> None:
         """Put an envelope on its way without waiting and without credit: errors, notices, large replies."""
@@ -278,7 +273,11 @@ class Endpoint:
 
     async def hear(self, what: str, receiver: Receiver) -> None:
         """Have `receiver` called for all that is said to the fleet's own subject `what`, until this endpoint ends."""
-        self._subscriptions.append(await self.bus.subscribe(subjects.system(self.fleet, what), receiver))
+        await self.listen(subjects.system(self.fleet, what), receiver)
+
+    async def listen(self, subject: str, receiver: Receiver, *, queue: str = "") -> None:
+        """Have `receiver` called for all that is said to `subject`, until this endpoint ends."""
+        self._subscriptions.append(await self.bus.subscribe(subject, receiver, queue=queue))
 
     def notify(self, notice: NoticeBody) -> None:
         """Tell every endpoint of the fleet what happened to an actor's address."""
@@ -336,18 +335,11 @@ class Endpoint:
             if notice.what == "fence":
                 self.fences[notice.cell] = max(notice.epoch, self.fences.get(notice.cell, 0))
             if notice.what in ("down", "gap"):
-                self._on_gap_of(notice.actor, notice.why)
+                self._reckoning.after_news(notice, self._tasks)
+            elif notice.what == "ended":
+                self._reckoning.close(notice.actor)
             for listener in self._listeners:
                 listener(notice)
-
-    def _on_gap_of(self, actor: str, why: str) -> None:
-        died = ActorDied(f"{actor} died while it held this question: {why}", actor=actor)
-        self._reckoning.begin(actor, died, self._tasks)
-
-    def _on_own_gap(self) -> None:
-        lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
-        for actor in self._reckoning.everybody():
-            self._reckoning.begin(actor, lost, self._tasks)
 
     @property
     def uncertain(self) -> int:

@@ -155,3 +155,10 @@ class NoticeBody(msgspec.Struct, frozen=True):
     epoch: int = 0
     cell: str = ""
     """With ``fence``: the cell of which only `epoch` and later ones are believed from now on."""
+    more: list[str] = []
+    """Others to whom the same happened: those who were spawned in one cell."""
+
+    @property
+    def actors(self) -> list[str]:
+        """All to whom it happened."""
+        return [self.actor, *self.more] if self.actor else self.more

@@ -25,9 +25,14 @@ _WITHIN: Final = 5.0
 
 _QUIET: Final = 3.0
 """Longer than the daemon may take to say where an actor is."""
+_COUNTED: Final = 1024
+"""Actors whose time without a home is counted; beyond it all counts begin anew."""
+_IN: Final = "in "
 
 Where = Callable[[str], Awaitable[str]]
-"""Says how it stands with an actor: up, restarting, held or unknown."""
+"""Says how it stands with an actor: up, restarting, held or unknown, or in which cell it lives: ``in <cell>``."""
+Move = Callable[[str, str], bool]
+"""Has what is sent to an address go to another subject, or if that is empty to itself; says whether that is news."""
 GiveUp = Callable[[list[Envelope], CallboardError], None]
 
 
@@ -44,10 +49,10 @@ class Homeless:
 
     def __init__(
         self, *, fleet: str, clock: Clock, where: Where, send: Callable[[str, bytes], None], give_up: GiveUp,
-        wanted: Callable[[Envelope], bool],
+        wanted: Callable[[Envelope], bool], move: Move,
     ) -> None:  # fmt: skip
         self._fleet, self._clock = fleet, clock
-        self._where, self._send, self._give_up, self._wanted = where, send, give_up, wanted
+        self._where, self._send, self._give_up, self._wanted, self._move = where, send, give_up, wanted, move
         self.waiting: dict[str, _Waiting] = {}
         """By address; empty as a rule, which who speaks looks at first."""
         self._since: dict[str, tuple[float, float]] = {}
@@ -72,15 +77,17 @@ class Homeless:
         waiting.returned.extend(parts)
 
     async def _settle(self, subject: str) -> None:
-        actor = subjects.parse(subject).name
-        state = await self._where(actor)
+        place = subjects.parse(subject)
+        actor, state = place.name, await self._where(place.name)
+        moved = self._move(subject, _lodging(place, state))
         if state == "held":
             self._give_up(codec.opened(self._leave(subject)), held_error(actor))
         elif state == "unknown" or self._homeless_for(actor) > _WITHIN:
             why = NoSuchActor(f"no actor named {actor!r} answers in fleet {self._fleet!r}", actor=actor)
             self._give_up(codec.opened(self._leave(subject)), why)
         else:
-            await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
+            if not moved:
+                await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
             for part in self._leave(subject):
                 if all(self._wanted(each) for each in codec.opened([part])):
                     self._send(subject, part)
@@ -94,5 +101,17 @@ class Homeless:
         now = self._clock.monotonic()
         since, last = self._since.get(actor, (now, now))
         since = now if now - last > _QUIET else since
+        if len(self._since) >= _COUNTED:
+            self._since.clear()
         self._since[actor] = (since, now)
         return now - since
+
+
+def _lodging(place: subjects.Place, state: str) -> str:
+    """Return the subject at which a spawned actor is spoken to; nothing for all others."""
+    if not state.startswith(_IN):
+        return ""
+    try:
+        return subjects.lodging(place.fleet, state.removeprefix(_IN), actor=place.name, sender=place.cell)
+    except CallboardError:  # no daemon of ours has said that
+        return ""

@@ -48,8 +48,10 @@ class _Frame:
 class Outbox:
     """Coalesces messages into frames. Not thread-safe; belongs to one event loop."""
 
-    def __init__(self, bus: Bus, returned: Returned, *, exchange: Exchange | None = None) -> None:
-        self._bus, self._returned, self._exchange = bus, returned, exchange
+    def __init__(
+        self, bus: Bus, returned: Returned, *, exchange: Exchange | None = None, subject_of: Callable[[str], str] = str
+    ) -> None:
+        self._bus, self._returned, self._exchange, self._subject_of = bus, returned, exchange, subject_of
         self._frames: dict[str, _Frame] = {}
         self._most = min(_FRAME_BYTES, bus.max_payload)
         self._line_most = self._most - _LINE_ROOM
@@ -164,7 +166,7 @@ class Outbox:
             return
         reply = self._remember(subject, parts) if subject.startswith("cb.") else ""
         try:
-            self._bus.publish(subject, join(parts), reply=reply)
+            self._bus.publish(self._subject_of(subject), join(parts), reply=reply)
         except CallboardError as error:
             self._returned(subject, apart(parts), error)
 

@@ -10,7 +10,10 @@ from anyio.abc import TaskGroup
 
 from callboard.errors import CallboardError
 
+from .addresses import Addresses
 from .credit import Account
+from .envelope import NoticeBody
+from .errors import ActorDied, BusUnavailable
 from .questions import Questions
 
 WhichHeld = Callable[[str, Iterable[str]], Awaitable[frozenset[str]]]
@@ -23,21 +26,42 @@ class Reckoning:
     """For one endpoint."""
 
     def __init__(
-        self, questions: Questions, accounts: dict[str, Account], *, which_held: WhichHeld,
+        self, questions: Questions, accounts: dict[str, Account], addresses: Addresses, *, which_held: WhichHeld,
         homeless: Callable[[], Collection[str]],
     ) -> None:  # fmt: skip
-        self._questions, self._accounts = questions, accounts
+        self._questions, self._accounts, self._addresses = questions, accounts, addresses
         self._which_held, self._homeless = which_held, homeless
         self.uncertain = 0
         """Tells that were in doubt so far."""
         self.listeners: list[Uncertain] = []
 
-    def everybody(self) -> set[str]:
+    def _everybody(self) -> set[str]:
         """Return all to whom something was said that is still open."""
         return (self._questions.actors() | self._accounts.keys()) - {""}
 
-    def begin(self, actor: str, otherwise: CallboardError, tasks: TaskGroup) -> None:
-        """Find out, in `tasks`, what `actor` still holds; what it does not ends with `otherwise`."""
+    def after_news(self, notice: NoticeBody, tasks: TaskGroup) -> None:
+        """Find out, in `tasks`, what those who died or were cut off still hold."""
+        spoken_to = self._everybody() if notice.more else {notice.actor}
+        for actor in spoken_to.intersection(notice.actors):
+            self._addresses.forget(actor)
+            died = ActorDied(f"{actor} died while it held this question: {notice.why}", actor=actor)
+            self._begin(actor, died, tasks)
+
+    def after_gap(self, tasks: TaskGroup) -> None:
+        """Find out what all others still hold, since we were cut off ourselves."""
+        self._addresses.forget_moves()
+        lost = BusUnavailable("the connection was cut: the question or its reply may be lost")
+        for actor in self._everybody():
+            self._begin(actor, lost, tasks)
+
+    def close(self, actor: str) -> None:
+        """Keep nothing of an actor that will not come back: there may be one for each customer, every day."""
+        account = self._accounts.get(actor)
+        if account is not None and not account.messages:
+            del self._accounts[actor]
+        self._addresses.forget(actor)
+
+    def _begin(self, actor: str, otherwise: CallboardError, tasks: TaskGroup) -> None:
         account = self._accounts.get(actor)
         told = account.reset() if account is not None else []
         asked = self._questions.of(actor, but=self._homeless())  # those have reached nobody yet

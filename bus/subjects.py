@@ -2,6 +2,7 @@
 
 ``cb.<fleet>.to.<actor>.<cell>``   a mailbox; the last token is the sending cell
 ``cb.<fleet>.to.<actor>``          the front door of an open actor
+``cb.<fleet>.in.<home>.<actor>.<cell>``   the mailbox of an actor that was spawned in the cell ``home``
 ``cb.<fleet>.on.<topic>.<cell>``   an event
 ``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
 """
@@ -15,17 +16,20 @@ from .errors import InvalidSubject
 
 ROOT: Final = "cb"
 ANY: Final = "*"
-Branch = Literal["to", "on", "sys"]
-_BRANCHES: Final[tuple[Branch, ...]] = ("to", "on", "sys")
+QUEUE: Final = "cb"
+"""All who answer at one address are one queue: an incarnation and the next one or, while it is down, its understudy."""
+Branch = Literal["to", "in", "on", "sys"]
+_LENGTHS: Final[dict[Branch, tuple[int, ...]]] = {"to": (4, 5), "in": (6,), "on": (5,), "sys": (5,)}
 
 
 class Place(NamedTuple):
-    """A parsed subject. ``cell`` is the sender, empty at the front door."""
+    """A parsed subject. ``cell`` is the sender, empty at the front door; ``home`` where a spawned actor lives."""
 
     fleet: str
     branch: Branch
     name: str
     cell: str
+    home: str = ""
 
 
 def _name(token: str, kind: Literal["actor", "topic", "cell"]) -> str:
@@ -42,6 +46,12 @@ def front_door(fleet: str, actor: str) -> str:
     return f"{ROOT}.{checked(fleet, 'fleet')}.to.{_name(actor, 'actor')}"
 
 
+def lodging(fleet: str, home: str, *, actor: str = ANY, sender: str = ANY) -> str:
+    """Return the subject of `actor`'s mailbox if it was spawned in the cell `home`; of all such by default."""
+    place = f"{_name(home, 'cell')}.{_name(actor, 'actor')}.{_name(sender, 'cell')}"
+    return f"{ROOT}.{checked(fleet, 'fleet')}.in.{place}"
+
+
 def topic(fleet: str, name: str, *, sender: str = ANY) -> str:
     """Return the subject of the events of a topic."""
     return f"{ROOT}.{checked(fleet, 'fleet')}.on.{_name(name, 'topic')}.{_name(sender, 'cell')}"
@@ -55,16 +65,17 @@ def system(fleet: str, what: str, *, sender: str = ANY) -> str:
 def parse(subject: str) -> Place:
     """Take a subject apart; raise :class:`InvalidSubject` if it is not one of ours."""
     tokens = subject.split(".")
-    if len(tokens) not in (4, 5) or tokens[0] != ROOT or tokens[2] not in _BRANCHES:
-        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.<to|on|sys>.<name>[.<cell>]")
-    if len(tokens) == 4 and tokens[2] != "to":
-        raise InvalidSubject(f"{subject[:120]!r} lacks the sending cell: only .to. has a front door")
+    if len(tokens) < 4 or tokens[0] != ROOT or tokens[2] not in _LENGTHS:
+        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.<to|in|on|sys>.<name>[.<cell>]")
+    if len(tokens) not in _LENGTHS[tokens[2]]:
+        raise InvalidSubject(f"{subject[:120]!r} lacks a token, or has one too many: only .to. has a front door")
     try:
-        fleet, name = checked(tokens[1], "fleet"), checked(tokens[3], "actor")
-        cell = checked(tokens[4], "cell") if len(tokens) == 5 else ""
+        fleet, *homes = checked(tokens[1], "fleet"), *(checked(home, "cell") for home in tokens[3:-2])
+        name = checked(tokens[3 + len(homes)], "actor")
+        cell = checked(tokens[-1], "cell") if len(tokens) > 4 else ""
     except CallboardError as error:
         raise InvalidSubject(f"{subject[:120]!r}: {error}") from error
-    return Place(fleet, tokens[2], name, cell)
+    return Place(fleet, tokens[2], name, cell, *homes)
 
 
 def check_publishable(subject: str) -> None:

@@ -14,7 +14,10 @@ _where: Final = msgspec.msgpack.Decoder(str)
 
 
 async def answer_where(endpoint: Endpoint, where: Callable[[str], str]) -> None:
-    """Answer, until `endpoint` ends, what `where` returns for the actor asked for: up, restarting, held or unknown."""
+    """Answer, until `endpoint` ends, what `where` returns for the actor asked for.
+
+    That is: up, restarting, held, unknown; or ``in <cell>``, if it is spoken to at that cell's own address.
+    """
 
     def answer(_subject: str, data: bytes, _reply: str) -> None:
         for envelope in codec.split(data):

@@ -26,7 +26,7 @@ from callboard.actors import (
     stack_of,
 )
 from callboard.background import background
-from callboard.bus import Endpoint, NoSuchActor, NoticeBody
+from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, pages_of
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.printable import printable
@@ -92,6 +92,7 @@ class Cell:
         self.hosts: dict[str, Host] = {}
         self.busy: dict[str, Work] = {}
         """Those that have something in hand."""
+        self.registry = Registry(endpoint)
         self.node: Keeper
         """Keeps the actors of the fleet file, from :meth:`open` on."""
         self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
@@ -222,10 +223,12 @@ class Cell:
 
     def _say_gap(self) -> None:
         """Tell all who speak to our actors that we were cut off: what they sent meanwhile may be lost."""
+        why = f"cell {self.endpoint.cell} was cut off from the bus"
         for host in list(self.hosts.values()):
-            self._notify(
-                NoticeBody(host.name, "gap", f"cell {self.endpoint.cell} was cut off from the bus", self._epoch)
-            )
+            if not host.parent:
+                self._notify(NoticeBody(host.name, "gap", why, self._epoch))
+        for page in pages_of(self.registry.names()):
+            self._notify(NoticeBody("", "gap", why, self._epoch, more=page))
 
     def _notify(self, notice: NoticeBody) -> None:
         try:
@@ -240,8 +243,10 @@ class Cell:
 
     def _on_notice(self, notice: NoticeBody) -> None:
         if notice.what in _ENDS:
-            for host in list(self.hosts.values()):
-                host.saw_down(notice.actor, notice.why)
+            ended = set(notice.actors)
+            for host in [host for host in self.hosts.values() if host.watched]:
+                for actor in host.watched & ended:
+                    host.saw_down(actor, notice.why)
 
     def end_children(self, parent: Host, what: str) -> None:
         """End the children before their parent starts again: it will spawn them anew, under the same names."""
@@ -304,6 +309,11 @@ class Cell:
         if (host := self.hosts.get(actor)) is not None:
             host.confinement.pardon(digest)
 
+    def where(self, actor: str) -> str:
+        """Return where an actor is, for a cell that is all there is: what the daemon says elsewhere."""
+        host = self.hosts.get(actor)
+        return "unknown" if host is None else f"in {self.endpoint.cell}" if host.parent else "up"
+
     def rows(self) -> list[Row]:
         """Return how it stands with each actor."""
         return [host.row() for host in self.hosts.values()]
@@ -321,6 +331,7 @@ class Cell:
         """Own the tasks of the cell; actors end before the files they write to."""
         async with AsyncExitStack() as stack:
             files = await stack.enter_async_context(background())
+            await self.registry.open()
             self._files = Files(self._state, epoch=self._epoch, clock=self.clock, tasks=files)
             self._tasks = await stack.enter_async_context(background())
             self._troupe = Troupe(self, self._tasks)

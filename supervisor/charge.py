@@ -12,7 +12,7 @@ from typing import Final, Literal
 import anyio
 
 from callboard.actors import ActorSpec, Intensity, Letter, Restart, Row
-from callboard.bus import Endpoint, NoticeBody
+from callboard.bus import Census, Endpoint, NoticeBody
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -41,7 +41,7 @@ class Charge:
 
     def __init__(
         self, name: str, specs: list[ActorSpec], *, endpoint: Endpoint, records: Records, guardian: Guardian,
-        folder: Path, clock: Clock, make_order: MakeOrder,
+        folder: Path, clock: Clock, make_order: MakeOrder, census: Census,
     ) -> None:  # fmt: skip
         self.name, self.specs = name, specs
         self.state: CellState = "starting"
@@ -62,7 +62,7 @@ class Charge:
             spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs
         }
         self._endpoint, self._records, self._guardian, self._clock = endpoint, records, guardian, clock
-        self._log, self._make_order = folder / "logs" / f"{name}.log", make_order
+        self._log, self._make_order, self._census = folder / "logs" / f"{name}.log", make_order, census
         self.coroner = Coroner(name, endpoint=endpoint, records=records, folder=folder / "flight", clock=clock)
         self.died_at: float | None = None
         """When its last process ended (monotonic seconds), until the next one has served a message."""
@@ -261,7 +261,7 @@ class Charge:
             await self._bury(end, blame=False)
         except CallboardError as error:
             await self._records.add("notice-lost", self.name, f"down: {error.text}", {"code": error.code})
-        await self._notify("down", f"cell {self.name} {end.why}")
+        await self._attempt("down", lambda: self._say_down(f"cell {self.name} {end.why}"))
 
     async def _answer_for_dead(self, end: End) -> None:
         """First the understudies, then the dead one's debts, then the news; while the bus is away, again and again."""
@@ -272,7 +272,7 @@ class Charge:
                 if not buried:
                     await self._bury(end, blame=end.how == "crashed")
                     buried = True
-                self._tell_all("down", f"cell {self.name} {end.why}")
+                self._say_down(f"cell {self.name} {end.why}")
             except CallboardError as error:
                 if not failed:
                     await self._records.add("stand-in-failed", self.name, error.text, {"code": error.code})
@@ -284,14 +284,23 @@ class Charge:
 
     async def _say_held(self) -> None:
         why = self.why_held
-        await self._notify("held", why)
+        await self._attempt("held", lambda: self._tell_all("held", why))
         await self._records.add("cell-held", self.name, why)
 
-    async def _notify(self, what: str, why: str) -> None:
+    async def _attempt(self, what: str, say: Callable[[], None]) -> None:
         try:
-            self._tell_all(what, why)
+            say()
         except CallboardError as error:  # without a bus nobody hears it; the cell is kept all the same
             await self._records.add("notice-lost", self.name, f"{what}: {error.text}", {"code": error.code})
+
+    def _say_down(self, why: str) -> None:
+        """Tell all who died: the actors of the fleet file, who come again, and those that were spawned."""
+        self._tell_all("down", why)
+
+        def say(names: list[str]) -> None:
+            self._endpoint.notify(NoticeBody("", "down", why[:500], self.epoch, more=names))
+
+        self._census.bury(self.name, self.epoch, say)
 
     def _tell_all(self, what: str, why: str) -> None:
         for spec in self.specs:

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Row, Speaker, State
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, MessageRefused, NoSuchActor, answer_where, connect, encode, subjects
+from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -25,10 +25,10 @@ from callboard.processes import began
 
 from .access import Access, access_outside, access_to
 from .autopsy import Autopsy
-from .beat import beat_in
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
+from .directory import Directory
 from .errors import NotUp
 from .group import Group, groups_of
 from .lease import hold_lease
@@ -83,6 +83,9 @@ class Daemon:
         self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
+        self.directory = Directory(
+            self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
+        )
         self._endpoint: Endpoint
         self._voice: Speaker
         self._reports: Reports
@@ -227,15 +230,6 @@ class Daemon:
     def _group_of(self, charge: Charge) -> Group:
         return next(group for group in self.groups if charge.name in group.charges)
 
-    # --- where an actor is
-
-    def where(self, actor: str) -> str:
-        """Return how it stands with an actor's address: up, restarting, held or unknown."""
-        for charge in self.charges.values():
-            if actor in charge.understudies:
-                return {"up": "up", "held": "held", "ended": "unknown"}.get(charge.state, "restarting")
-        return "up" if actor in ("supervisor", *(keeper_of(name) for name in self.charges)) else "unknown"
-
     # --- life
 
     @asynccontextmanager
@@ -263,7 +257,7 @@ class Daemon:
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
             await self._open_office(stack, tasks)
-            bus.on_gap(lambda: self._report_gap(bus))
+            bus.on_gap(lambda: self._on_gap(bus))
             await self._start_cells(tasks, guardian)
             stack.push_async_callback(self._stop_cells)
             yield self
@@ -305,7 +299,8 @@ class Daemon:
         why = await bus.wait_closed()
         self.stop(f"the daemon's own connection ended: {why}")
 
-    def _report_gap(self, bus: Connection) -> None:
+    def _on_gap(self, bus: Connection) -> None:
+        self.directory.after_gap()
         text = f"the daemon's connection to the bus is back after {bus.away:.1f} s"
         self._report("bus-back", "daemon", text, {"seconds": round(bus.away, 3)})
 
@@ -320,17 +315,7 @@ class Daemon:
             ).running()
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
-        await answer_where(self._endpoint, self.where)
-        await self._endpoint.bus.subscribe(subjects.system(self.config.name, "beat"), self._on_beat)
-
-    def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
-        try:
-            beat = beat_in(data)
-        except MessageRefused:
-            return  # nobody's life hangs on it
-        charge = self.charges.get(beat.cell)
-        if charge is not None and charge.epoch == beat.epoch:
-            charge.rows.update({row.actor: row for row in beat.rows if row.actor in charge.understudies})
+        await self.directory.open(self._endpoint)
 
     def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self._reports.put(kind, subject, text, detail)
@@ -342,7 +327,7 @@ class Daemon:
             charge = Charge(
                 name, [spec for spec in self.config.actors if spec.cell == name], endpoint=self._endpoint,
                 records=self.records, guardian=guardian, folder=self.state.path, clock=self._clock,
-                make_order=self._make_order,
+                make_order=self._make_order, census=self.directory.census,
             )  # fmt: skip
             self.charges[name] = charge
             await charge.stand_in()

@@ -116,7 +116,7 @@ class Fleet(Speaker):
             )
             await cell.open(self.specs)
             cell.begin()
-            await answer_where(endpoint, lambda actor: "up" if actor in cell.hosts else "unknown")
+            await answer_where(endpoint, cell.where)
             await bus.flush()
             yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for

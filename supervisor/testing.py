@@ -14,7 +14,7 @@ import anyio
 
 from callboard.actors import Actor, ActorSpec, Host, Row, Speaker, spec_of
 from callboard.actors.testing import Probe
-from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, subjects
+from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, answer_where, subjects
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.ids import new_id
@@ -66,6 +66,7 @@ class Stage(Speaker):
             for name in dict.fromkeys(self._homes.values()):
                 await self._open(name)
             self._speak_over(await self._connect("stage-caller"))
+            await answer_where(self._endpoint, self._where)
             for name, cell in self.cells.items():
                 own = [spec for spec in self.specs if spec.cell == name]
                 await cell.open(own, formation=self._formations.get(name))
@@ -97,6 +98,11 @@ class Stage(Speaker):
     async def _connect(self, cell: str) -> Endpoint:
         bus = self.buses[cell] = await self._stack.enter_async_context(self.broker.bus())
         return await self._stack.enter_async_context(Endpoint(bus, fleet="stage", cell=cell, clock=self.clock))
+
+    def _where(self, actor: str) -> str:
+        """Answer as a daemon would."""
+        found = (cell.where(actor) for cell in self.cells.values())
+        return next((where for where in found if where != "unknown"), "unknown")
 
     def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self.events.append(Recorded(kind=kind, subject=subject, text=text, detail=detail))

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from callboard.actors import NO_FLIGHT, QUEUE, Confinement, Door, Flight, Letter, Mailbox, Replies
+from callboard.actors import NO_FLIGHT, Confinement, Door, Flight, Letter, Mailbox, Replies
 from callboard.bus import Endpoint, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
@@ -59,10 +59,12 @@ class Understudy:
 
     async def _listen(self) -> None:
         door, fleet, bus = Door(self), self._endpoint.fleet, self._endpoint.bus
-        self._subscriptions = [await bus.subscribe(subjects.mailbox(fleet, self.name), door.from_cell, queue=QUEUE)]
+        self._subscriptions = [
+            await bus.subscribe(subjects.mailbox(fleet, self.name), door.from_cell, queue=subjects.QUEUE)
+        ]
         if self._open_door:
             front = subjects.front_door(fleet, self.name)
-            self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=QUEUE))
+            self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=subjects.QUEUE))
 
     async def give_back(self) -> None:
         """Leave the address to the new incarnation; after this nothing more is taken in."""

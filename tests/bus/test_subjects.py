@@ -57,9 +57,18 @@ BUILD: list[Callable[[str, str, str], str]] = [
 def test_what_is_built_can_be_parsed(fleet: str, name: str, cell: str) -> None:
     built = {build(fleet, name, cell): branch for build, branch in zip(BUILD, ("to", "on", "sys"), strict=True)}
     for subject, branch in built.items():
-        assert subjects.parse(subject) == (fleet, branch, name, cell)
-    assert subjects.parse(subjects.front_door(fleet, name)) == (fleet, "to", name, "")
+        assert subjects.parse(subject) == (fleet, branch, name, cell, "")
+    assert subjects.parse(subjects.front_door(fleet, name)) == (fleet, "to", name, "", "")
     assert len(built) == 3
+
+
+@given(NAME, NAME, NAME, NAME)
+def test_the_address_of_a_spawned_actor_names_its_home_it_and_who_speaks(
+    fleet: str, home: str, actor: str, cell: str
+) -> None:
+    built = subjects.lodging(fleet, home, actor=actor, sender=cell)
+    assert subjects.parse(built) == (fleet, "in", actor, cell, home)
+    assert subjects.matches(subjects.lodging(fleet, home), built)
 
 
 @given(st.text(max_size=80))
@@ -73,6 +82,9 @@ def test_what_is_built_can_be_parsed(fleet: str, name: str, cell: str) -> None:
 @example("cb.shop.to.a.b.c")
 @example("CB.shop.to.a.b")
 @example("cb.shop.do.a.b")
+@example("cb.shop.in.a.b.c")
+@example("cb.shop.in.a.b")
+@example("cb.shop.in.a.*.c")
 def test_any_text_is_parsed_and_builds_itself_again_or_is_refused(text: str) -> None:
     try:
         place = subjects.parse(text)
@@ -82,23 +94,23 @@ def test_any_text_is_parsed_and_builds_itself_again_or_is_refused(text: str) -> 
     if not place.cell:
         assert subjects.front_door(place.fleet, place.name) == text
         return
+    if place.home:
+        assert subjects.lodging(place.fleet, place.home, actor=place.name, sender=place.cell) == text
+        return
     build = {"to": subjects.mailbox, "on": subjects.topic, "sys": subjects.system}[place.branch]
     assert build(place.fleet, place.name, sender=place.cell) == text
 
 
-@given(st.lists(st.sampled_from(["cb", "shop", "to", "on", "sys", "a", "b-1", "*", ">", "", "A", "a\n"]), max_size=7))
+@given(
+    st.lists(st.sampled_from(["cb", "shop", "to", "in", "on", "sys", "a", "b-1", "*", ">", "", "A", "a\n"]), max_size=7)
+)
 def test_any_tokens_are_parsed_only_if_they_are_a_subject_of_ours(tokens: list[str]) -> None:
     text = ".".join(tokens)
-    valid = {"cb", "shop", "to", "on", "sys", "a", "b-1"}
-    ours = (
-        len(tokens) in (4, 5)
-        and tokens[0] == "cb"
-        and tokens[2] in ("to", "on", "sys")
-        and (len(tokens) == 5 or tokens[2] == "to")
-        and set(tokens) <= valid
-    )
+    valid = {"cb", "shop", "to", "in", "on", "sys", "a", "b-1"}
+    lengths = {"to": (4, 5), "in": (6,), "on": (5,), "sys": (5,)}
+    ours = len(tokens) > 3 and tokens[0] == "cb" and len(tokens) in lengths.get(tokens[2], ()) and set(tokens) <= valid
     if ours:
-        assert subjects.parse(text).name == tokens[3]
+        assert subjects.parse(text).name == tokens[4 if tokens[2] == "in" else 3]
     else:
         with pytest.raises(InvalidSubject):
             subjects.parse(text)

@@ -11,7 +11,7 @@ import pytest
 from callboard import Actor, ActorSpec, Context, Held, Message, receive
 from callboard.actors import Intensity, Speaker
 from callboard.background import background
-from callboard.bus import Endpoint, MemoryBroker, MemoryBus
+from callboard.bus import Census, Endpoint, MemoryBroker, MemoryBus
 from callboard.clock import SystemClock
 from callboard.errors import Detail
 from callboard.guardian import Guardian
@@ -74,7 +74,7 @@ async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncG
         with Guardian.start() as guardian:
             charge = Charge(
                 "desk", [spec], endpoint=endpoint, records=records, guardian=guardian, folder=folder,
-                clock=CLOCK, make_order=partial(order, folder),
+                clock=CLOCK, make_order=partial(order, folder), census=Census(clock=CLOCK),
             )  # fmt: skip
             group = Group(None, [charge], clock=CLOCK, tasks=tasks, report=ignore)
             care = Care(charge, group, bus, Speaker(asking))
