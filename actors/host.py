@@ -120,6 +120,7 @@ class Host:
         self.last_error = ""
         self.id, self.began = new_id(), cell.clock.now()
         self._subscriptions: list[Subscription] = []
+        self._door = Door(self)
         self._entry: Entry | None = None
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
@@ -133,7 +134,7 @@ class Host:
 
     async def open(self) -> None:
         """Answer at the actor's address from now on."""
-        door, front = Door(self), subjects.front_door(self.endpoint.fleet, self.name)
+        door, front = self._door, subjects.front_door(self.endpoint.fleet, self.name)
         if self.endpoint.exchange is not None:  # before the server knows, or what is said here could take two ways
             self.endpoint.exchange.open_mailbox(front, door.from_cell)
         if self.parent:
@@ -163,10 +164,9 @@ class Host:
     def hand_over(self, kept: list[Letter]) -> None:
         """Take what the understudy kept, before all that came here since; then begin."""
         newer = len(self.mailbox)
-        door = Door(self)
         for letter in kept:
             letter.slot = self.flight.letter(self.name, letter)
-            door.admit(letter)
+            self._door.admit(letter)
         self.mailbox.rotate(newer)
         self._handed_over = True
         for letter in self._holds_waiting:
@@ -184,7 +184,8 @@ class Host:
     async def leave(self) -> None:
         """Answer at the address no longer; what is in the mailbox stays."""
         if self.endpoint.exchange is not None:
-            self.endpoint.exchange.close(subjects.front_door(self.endpoint.fleet, self.name))
+            front = subjects.front_door(self.endpoint.fleet, self.name)
+            self.endpoint.exchange.close(front, self._door.from_cell)
         if self._entry is not None:
             await self.cell.registry.leave(self.name, self._entry)
         for subscription in self._subscriptions:

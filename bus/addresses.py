@@ -37,16 +37,22 @@ class Addresses:
         return self._moved.get(address, address)
 
     def move(self, address: str, subject: str) -> bool:
-        """Speak to `address` at `subject` from now on, or if that is empty at itself; return whether that is news."""
+        """Speak to `address` at `subject` from now on; return whether it was spoken to elsewhere before.
+
+        If `subject` is empty, at the address itself; then there is nothing new to be tried, and False is returned.
+        """
         if not subject:
             self._moved.pop(address, None)
             return False
+        if len(self._moved) >= MOST:
+            self._moved.clear()  # each is found again at the next word
         before, self._moved[address] = self._moved.get(address), subject
         return subject != before
 
     def forget(self, actor: str) -> None:
         """Speak to an actor at its own address, if ever again."""
-        self._moved.pop(self._known.pop(actor, ""), None)
+        self._known.pop(actor, None)
+        self._moved.pop(subjects.mailbox(self._fleet, actor, sender=self._cell), None)
 
     def forget_moves(self) -> None:
         """Speak to all at their own addresses: who moved meanwhile was not heard of."""

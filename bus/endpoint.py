@@ -101,7 +101,7 @@ class Endpoint:
             await self.hear("notice", self._on_notice)
             if self.exchange is not None:
                 self.exchange.open_inbox(self.inbox, self._on_inbox)
-                stack.callback(self.exchange.close, self.inbox)
+                stack.callback(self.exchange.close, self.inbox, self._on_inbox)
             self._stack = stack.pop_all()
         self.bus.on_gap(lambda: self._reckoning.after_gap(self._tasks))
         self._tasks.start_soon(self._watch_bus)
@@ -337,7 +337,7 @@ class Endpoint:
             if notice.what in ("down", "gap"):
                 self._reckoning.after_news(notice, self._tasks)
             elif notice.what == "ended":
-                self._reckoning.close(notice.actor)
+                self._reckoning.close(notice, self._tasks)
             for listener in self._listeners:
                 listener(notice)
 
@@ -366,7 +366,7 @@ class Endpoint:
         return envelope.kind != Kind.ASK or envelope.id in self._questions
 
     async def _where(self, actor: str) -> str:
-        """Ask the daemon how it stands with `actor`: up, restarting, held or unknown."""
+        """Ask the daemon how it stands with `actor`: up, restarting, held, unknown, or in which cell it is."""
         question = self.make(Kind.WHERE, reply=self.inbox, body=actor)
         try:
             answer = self._questions.open(question.id, "", _QUESTION)

@@ -30,10 +30,11 @@ class Exchange:
         """Give `receiver` the replies that are sent here to the inbox `address`."""
         self._inboxes[address] = receiver
 
-    def close(self, address: str) -> None:
-        """Let what is said to `address` take the long way again."""
-        self._mailboxes.pop(address, None)
-        self._inboxes.pop(address, None)
+    def close(self, address: str, receiver: Receiver) -> None:
+        """Let what is said to `address` take the long way again, if it still belongs to `receiver`."""
+        for addresses in (self._mailboxes, self._inboxes):
+            if addresses.get(address) == receiver:
+                del addresses[address]
 
     def find(self, subject: str) -> Receiver | None:
         """Return who is at a subject here: a mailbox's ends with the sending cell, an inbox's is the address."""

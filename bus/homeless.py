@@ -2,8 +2,10 @@
 
 Order holds, because the server says "nobody" to a frame before it passes on anything that this connection said later.
 So when the daemon's word on where the actor is comes back, every earlier frame to that address has come back too; what
-was spoken to the address meanwhile waits behind them. An unknown name is known to be unknown in one round trip; while
-an actor that should be there is not, the frames go and come every few milliseconds, for five seconds at most.
+was spoken to the address meanwhile waits behind them. For a spawned actor it is its cell that says so, when it comes to
+it: order holds for one life of it, and what was under way when that ended may reach the next one late. An unknown name
+is known to be unknown in one round trip; while an actor that should be there is not, the frames go and come every few
+milliseconds, for five seconds at most.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,18 +18,17 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 
 from . import codec, subjects
+from .census import home_in
 from .envelope import Envelope
 from .errors import NoSuchActor, held_error
 
 _RETRY_PAUSE: Final = 0.01
 _WITHIN: Final = 5.0
 """Seconds for which an actor may have no home, though the daemon says that it has one."""
-
 _QUIET: Final = 3.0
 """Longer than the daemon may take to say where an actor is."""
 _COUNTED: Final = 1024
 """Actors whose time without a home is counted; beyond it all counts begin anew."""
-_IN: Final = "in "
 
 Where = Callable[[str], Awaitable[str]]
 """Says how it stands with an actor: up, restarting, held or unknown, or in which cell it lives: ``in <cell>``."""
@@ -77,20 +78,31 @@ class Homeless:
         waiting.returned.extend(parts)
 
     async def _settle(self, subject: str) -> None:
-        place = subjects.parse(subject)
+        place, asked_for = subjects.parse(subject), len(self.waiting[subject].returned)
         actor, state = place.name, await self._where(place.name)
         moved = self._move(subject, _lodging(place, state))
         if state == "held":
-            self._give_up(codec.opened(self._leave(subject)), held_error(actor))
-        elif state == "unknown" or self._homeless_for(actor) > _WITHIN:
+            self._refuse(subject, asked_for, held_error(actor))
+        elif state == "unknown" or (not moved and self._homeless_for(actor) > _WITHIN):
             why = NoSuchActor(f"no actor named {actor!r} answers in fleet {self._fleet!r}", actor=actor)
-            self._give_up(codec.opened(self._leave(subject)), why)
+            self._refuse(subject, asked_for, why)
         else:
-            if not moved:
+            if moved:
+                self._since.pop(actor, None)
+            else:
                 await anyio.sleep(_RETRY_PAUSE)  # the daemon may not have seen the death yet; its understudy will
-            for part in self._leave(subject):
-                if all(self._wanted(each) for each in codec.opened([part])):
-                    self._send(subject, part)
+            self._send_again(subject, self._leave(subject))
+
+    def _refuse(self, subject: str, count: int, error: CallboardError) -> None:
+        """Give up the first `count` parts; of the others, which came since, the answer says nothing: they try anew."""
+        parts = self._leave(subject)
+        self._give_up(codec.opened(parts[:count]), error)
+        self._send_again(subject, parts[count:])
+
+    def _send_again(self, subject: str, parts: list[bytes]) -> None:
+        for part in parts:
+            if all(self._wanted(each) for each in codec.opened([part])):
+                self._send(subject, part)
 
     def _leave(self, subject: str) -> list[bytes]:
         waiting = self.waiting.pop(subject)
@@ -109,9 +121,9 @@ class Homeless:
 
 def _lodging(place: subjects.Place, state: str) -> str:
     """Return the subject at which a spawned actor is spoken to; nothing for all others."""
-    if not state.startswith(_IN):
+    if not (home := home_in(state)):
         return ""
     try:
-        return subjects.lodging(place.fleet, state.removeprefix(_IN), actor=place.name, sender=place.cell)
+        return subjects.lodging(place.fleet, home, actor=place.name, sender=place.cell)
     except CallboardError:  # no daemon of ours has said that
         return ""

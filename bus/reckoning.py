@@ -42,10 +42,12 @@ class Reckoning:
     def after_news(self, notice: NoticeBody, tasks: TaskGroup) -> None:
         """Find out, in `tasks`, what those who died or were cut off still hold."""
         spoken_to = self._everybody() if notice.more else {notice.actor}
-        for actor in spoken_to.intersection(notice.actors):
+        for actor in notice.actors:
             self._addresses.forget(actor)
-            died = ActorDied(f"{actor} died while it held this question: {notice.why}", actor=actor)
-            self._begin(actor, died, tasks)
+            if actor in spoken_to:
+                how = "ended" if notice.what == "ended" else "died"
+                died = ActorDied(f"{actor} {how} while it held this question: {notice.why}", actor=actor)
+                self._begin(actor, died, tasks)
 
     def after_gap(self, tasks: TaskGroup) -> None:
         """Find out what all others still hold, since we were cut off ourselves."""
@@ -54,12 +56,12 @@ class Reckoning:
         for actor in self._everybody():
             self._begin(actor, lost, tasks)
 
-    def close(self, actor: str) -> None:
+    def close(self, notice: NoticeBody, tasks: TaskGroup) -> None:
         """Keep nothing of an actor that will not come back: there may be one for each customer, every day."""
-        account = self._accounts.get(actor)
+        self.after_news(notice, tasks)
+        account = self._accounts.get(notice.actor)
         if account is not None and not account.messages:
-            del self._accounts[actor]
-        self._addresses.forget(actor)
+            del self._accounts[notice.actor]
 
     def _begin(self, actor: str, otherwise: CallboardError, tasks: TaskGroup) -> None:
         account = self._accounts.get(actor)

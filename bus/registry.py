@@ -6,19 +6,19 @@ listens as a whole. If no such actor is here the cell says what the server says 
 frame's return address.
 """
 
+import logging
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import anyio
 
-from callboard.errors import CallboardError
-
 from . import codec, subjects
 from .census import Movement, pages_of
 from .endpoint import Endpoint
+from .errors import BusClosed, BusUnavailable
 from .interface import Receiver, Subscription, is_inbox
 
-_TOKENS: Final = 6
+_log: Final = logging.getLogger("callboard.bus")
 
 
 class Entry(NamedTuple):
@@ -67,8 +67,9 @@ class Registry:
                 receivers = self._topics.get(topic, {})
                 if receivers.get(name) is receiver:
                     del receivers[name]
-                if not receivers and topic in self._interests:
-                    await self._interests.pop(topic).unsubscribe()
+                ended = self._interests.pop(topic, None) if not receivers else None
+            if ended is not None:
+                await ended.unsubscribe()
 
     def names(self) -> list[str]:
         """Return who is here."""
@@ -76,28 +77,29 @@ class Registry:
 
     def say_all(self) -> None:
         """Tell the daemon who is here: it may have missed some of it."""
-        epoch = self._endpoint.epoch
-        self._say(Movement(epoch, whole=True))
-        for page in pages_of(self.names()):
-            self._say(Movement(epoch, here=page))
+        pages = pages_of(self.names(), max_payload=self._bus.max_payload) or [[]]
+        for number, page in enumerate(pages):
+            self._say(Movement(self._endpoint.epoch, here=page, whole=number == 0, more=page is not pages[-1]))
 
     def _say(self, movement: Movement) -> None:
         subject = subjects.system(self._endpoint.fleet, "movement", sender=self._endpoint.cell)
-        with suppress(CallboardError):  # cut off: all is said again when it is over
+        with suppress(BusUnavailable, BusClosed):  # cut off: all is said again when it is over
             self._bus.publish(subject, codec.encode(movement))
 
     def _on_census(self, _subject: str, _data: bytes, _reply: str) -> None:
         self.say_all()
 
     def _on_word(self, subject: str, data: bytes, reply: str) -> None:
-        tokens = subject.split(".")
-        entry = self._entries.get(tokens[4]) if len(tokens) == _TOKENS else None
+        entry = self._entries.get(subjects.parse(subject).name)
         if entry is not None:
             entry.mailbox(subject, data, reply)
         elif is_inbox(reply):
-            with suppress(CallboardError):  # who is cut off says nothing; their own gap is their news
+            with suppress(BusUnavailable, BusClosed):  # who is cut off says nothing; that is news of its own
                 self._bus.publish(reply, b"")
 
     def _on_event(self, subject: str, data: bytes, reply: str) -> None:
-        for receiver in list(self._topics.get(subject.split(".")[3], {}).values()):
-            receiver(subject, data, reply)
+        for name, receiver in list(self._topics.get(subjects.parse(subject).name, {}).items()):
+            try:
+                receiver(subject, data, reply)
+            except Exception:  # noqa: BLE001 - as on the wire: one that fails costs the others nothing
+                _log.exception("%s failed on %r", name, subject)

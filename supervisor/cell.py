@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+import anyio
 from anyio.abc import TaskGroup
 
 from callboard.actors import (
@@ -26,7 +27,7 @@ from callboard.actors import (
     stack_of,
 )
 from callboard.background import background
-from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, pages_of
+from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, in_cell, pages_of
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.printable import printable
@@ -176,6 +177,8 @@ class Cell:
             await host.open()
         except BaseException:
             del self.hosts[spec.name]
+            with anyio.CancelScope(shield=True):  # bounded: an interest ends within two seconds
+                await host.leave()
             raise
         return host
 
@@ -227,7 +230,7 @@ class Cell:
         for host in list(self.hosts.values()):
             if not host.parent:
                 self._notify(NoticeBody(host.name, "gap", why, self._epoch))
-        for page in pages_of(self.registry.names()):
+        for page in pages_of(self.registry.names(), max_payload=self.endpoint.bus.max_payload):
             self._notify(NoticeBody("", "gap", why, self._epoch, more=page))
 
     def _notify(self, notice: NoticeBody) -> None:
@@ -310,9 +313,9 @@ class Cell:
             host.confinement.pardon(digest)
 
     def where(self, actor: str) -> str:
-        """Return where an actor is, for a cell that is all there is: what the daemon says elsewhere."""
+        """Return where an actor is if it is here, as the daemon would say it; for fleets without one."""
         host = self.hosts.get(actor)
-        return "unknown" if host is None else f"in {self.endpoint.cell}" if host.parent else "up"
+        return "unknown" if host is None else in_cell(self.endpoint.cell) if host.parent else "up"
 
     def rows(self) -> list[Row]:
         """Return how it stands with each actor."""

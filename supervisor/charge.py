@@ -12,7 +12,7 @@ from typing import Final, Literal
 import anyio
 
 from callboard.actors import ActorSpec, Intensity, Letter, Restart, Row
-from callboard.bus import Census, Endpoint, NoticeBody
+from callboard.bus import Census, Endpoint, NoticeBody, pages_of
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
@@ -296,11 +296,9 @@ class Charge:
     def _say_down(self, why: str) -> None:
         """Tell all who died: the actors of the fleet file, who come again, and those that were spawned."""
         self._tell_all("down", why)
-
-        def say(names: list[str]) -> None:
-            self._endpoint.notify(NoticeBody("", "down", why[:500], self.epoch, more=names))
-
-        self._census.bury(self.name, self.epoch, say)
+        for page in pages_of(self._census.of(self.name), max_payload=self._endpoint.bus.max_payload):
+            self._endpoint.notify(NoticeBody("", "down", why[:500], self.epoch, more=page))
+        self._census.bury(self.name, self.epoch)
 
     def _tell_all(self, what: str, why: str) -> None:
         for spec in self.specs:

@@ -300,7 +300,7 @@ class Daemon:
         self.stop(f"the daemon's own connection ended: {why}")
 
     def _on_gap(self, bus: Connection) -> None:
-        self.directory.after_gap()
+        self.directory.ask_again()
         text = f"the daemon's connection to the bus is back after {bus.away:.1f} s"
         self._report("bus-back", "daemon", text, {"seconds": round(bus.away, 3)})
 

@@ -41,8 +41,8 @@ class Directory:
                 return _STATES.get(charge.state, "restarting")
         return "up" if actor in ("supervisor", *map(keeper_of, self._charges)) else self.census.where(actor)
 
-    def after_gap(self) -> None:
-        """Ask all cells again who lives there, since some of it may not have been heard."""
+    def ask_again(self) -> None:
+        """Ask all cells who lives there, since some of it may not have been heard."""
         self.census.doubt()
         self._endpoint.bus.publish(subjects.system(self._endpoint.fleet, "census", sender="daemon"), b"")
 
@@ -52,9 +52,14 @@ class Directory:
             movement: Movement = decode_body(_movement, data)
         except MessageRefused:
             return  # no cell of ours has said that
+        charge = self._charges.get(cell)
+        if charge is None or charge.epoch != movement.epoch:
+            return  # nor has its latest process
         if twice := self.census.take(cell, movement):
             names = ", ".join(twice[:NAMED_MOST])
             self._report("name-taken-twice", cell, f"spawned here and in another cell, which is not heard: {names}")
+        if self.census.was_contested(movement):
+            self.ask_again()
 
     def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
         try:

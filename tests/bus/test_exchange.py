@@ -124,5 +124,7 @@ def test_a_receiver_that_fails_harms_nobody_who_speaks_to_it() -> None:
     assert receiver is not None
     exchange.pass_on(receiver, "cb.shop.to.desk.front", b"")
     assert (exchange.passed, exchange.refused) == (1, 1)
-    exchange.close("cb.shop.to.desk")
+    exchange.close("cb.shop.to.desk", print)
+    assert exchange.find("cb.shop.to.desk.front") is fail, "it has passed to another"
+    exchange.close("cb.shop.to.desk", fail)
     assert exchange.find("cb.shop.to.desk.front") is None

@@ -63,7 +63,7 @@ class RawActor:
     async def leave(self) -> None:
         """Hear nothing any more, as one that died."""
         if self.exchange is not None:
-            self.exchange.close(subjects.front_door(self.fleet, self.name))
+            self.exchange.close(subjects.front_door(self.fleet, self.name), self._take)
         await self._subscription.unsubscribe()
         await self.bus.flush()
 

@@ -44,6 +44,7 @@ class Home:
         """Have an actor live here."""
         entry = Entry(self.kid._take, topics)
         await self.registry.enter(name, entry)
+        await self.endpoint.bus.flush()  # as when its name came from here
         return entry
 
 
@@ -147,7 +148,8 @@ async def test_who_waits_for_a_spawned_actor_hears_at_once_that_its_cell_died(
             tasks.start_soon(outcome.run, stage.ask(KID, timeout=60.0))
             await home.kid.wait(Kind.ASK)
         census = stage.whereabouts.census  # type: ignore[attr-defined]  # set above
-        census.bury("attic", 0, lambda names: stage.daemon.notify(NoticeBody("", "down", "killed", more=names)))
+        stage.daemon.notify(NoticeBody("", "down", "killed", more=census.of("attic")))
+        census.bury("attic", 0)
         await outcome.wait(within=SOON * 2)
         assert isinstance(outcome.error, ActorDied)
         with pytest.raises(NoSuchActor):
@@ -199,6 +201,51 @@ async def test_who_lives_where_is_said_again_when_it_is_asked_for(open_bus: Open
         await stage.daemon.hear("movement", heard.hear)
         await stage.daemon.bus.flush()
         stage.daemon.bus.publish(subjects.system(stage.fleet, "census", sender="daemon"), b"")
-        first, second = [decode_body(_movement, data) for data in await heard.wait(2, within=WITHIN)]
-        assert first.whole
-        assert list(second.here) == [KID]
+        [said] = [decode_body(_movement, data) for data in await heard.wait(1, within=WITHIN)]
+        assert said.whole
+        assert list(said.here) == [KID]
+
+
+async def test_who_waits_for_one_that_ended_without_an_answer_hears_so(
+    open_bus: OpenBus, open_stage: OpenStage
+) -> None:
+    """Its frame may be forgotten by then: the news that it ended settles what is open, and the credit too."""
+    outcome = Outcome()
+    async with open_stage() as stage, homes(open_bus, stage, "attic") as [home], anyio.create_task_group() as tasks:
+        entry = await home.spawn()
+        await stage.tell("hello", name=KID)
+        tasks.start_soon(outcome.run, stage.ask(KID, timeout=60.0))
+        await home.kid.wait(Kind.ASK)
+        await home.registry.leave(KID, entry)
+        home.endpoint.notify(NoticeBody(KID, "ended", "its parent ended"))
+        await outcome.wait(within=SOON * 2)
+        assert isinstance(outcome.error, ActorDied)
+        assert KID not in stage.speaker._accounts  # pyright: ignore[reportPrivateUsage]  # it has no public name
+
+
+async def test_one_that_is_spawned_anew_again_and_again_is_found_each_time(
+    open_bus: OpenBus, open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callboard.bus.homeless._WITHIN", 0.2)
+    async with open_stage() as stage, homes(open_bus, stage, "attic") as [home]:
+        begin = anyio.current_time()
+        while anyio.current_time() < begin + 0.8:
+            entry = await home.spawn()
+            await stage.tell("hello", name=KID)
+            await home.registry.leave(KID, entry)
+            home.endpoint.notify(NoticeBody(KID, "ended", "for a while"))
+            await stage.speaker.bus.flush()
+            await home.endpoint.bus.flush()
+
+
+async def test_a_receiver_that_fails_costs_its_siblings_no_event(open_bus: OpenBus, open_stage: OpenStage) -> None:
+    def fail(_subject: str, _data: bytes, _reply: str) -> None:
+        raise ValueError
+
+    async with open_stage() as stage, homes(open_bus, stage, "attic") as [home]:
+        ear = Ear()
+        await home.spawn("kid-0", news=fail)
+        await home.spawn("kid-1", news=ear.hear)
+        await home.endpoint.bus.flush()
+        stage.speaker.bus.publish(subjects.topic(stage.fleet, "news", sender="front"), b"{}")
+        await ear.wait(1)

@@ -215,7 +215,7 @@ async def test_when_an_actor_dies_its_questions_fail_and_those_held_elsewhere_go
         assert body_of((await other.wait()).value) == "not concerned"
 
 
-@pytest.mark.parametrize("what", ["up", "held", "crashed", "ended", "something new"])
+@pytest.mark.parametrize("what", ["up", "held", "crashed", "something new"])
 async def test_other_notices_fail_no_question(open_stage: OpenStage, what: str) -> None:
     async with open_stage() as stage, anyio.create_task_group() as tasks:
         outcome = Outcome()
