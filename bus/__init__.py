@@ -70,6 +70,17 @@ from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .queue import FEEDS as FEEDS
+from .queue import PRIORITIES as PRIORITIES
+from .queue import Delivery as Delivery
+from .queue import Feed as Feed
+from .queue import NotStored as NotStored
+from .queue import QueueDamaged as QueueDamaged
+from .queue import QueueFull as QueueFull
+from .queue import QueueState as QueueState
+from .queue import Source as Source
+from .queue import WorkQueue as WorkQueue
+from .queue import feed_for as feed_for
 from .registry import Entry as Entry
 from .registry import Registry as Registry
 from .roll_call import RollCall as RollCall

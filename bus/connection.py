@@ -28,8 +28,10 @@ from callboard.ids import new_id
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
+from .queue import WorkQueue
 from .subjects import check_publishable
 from .wire import Wire
+from .work_queue import NatsQueue
 
 _CONGESTED: Final = 1024 * 1024
 _BUFFER: Final = 2 * 1024 * 1024
@@ -95,9 +97,10 @@ class Connection:
         self._probe_back = anyio.Event()
         self.inbox = f"{INBOX_ROOT}.{new_id()}"
         self.max_payload = 0
+        self.queue: WorkQueue = NatsQueue(self)
 
-    def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
-        """Hand over one message without waiting."""
+    def publish(self, subject: str, data: bytes, *, reply: str = "", id: str = "") -> None:  # noqa: A002 - its name
+        """Hand over one message without waiting; with an `id` by which JetStream knows it again."""
         if self._closed.is_set():
             raise BusClosed(f"the connection to {self._options.shown_url} has ended: {self._why}", why=self._why)
         check_size(data, self.max_payload)
@@ -106,7 +109,10 @@ class Connection:
             check_publishable(reply)
         if not self._wire.is_connected and self._wire.pending_data_size + len(data) > _BUFFER:
             raise BusUnavailable(f"cut off from {self._options.shown_url}, and {_BUFFER} bytes already wait for it")
-        self._wire.write(subject, data, reply)
+        if id:
+            self._wire.write_headed(subject, data, reply, _head(id))
+        else:
+            self._wire.write(subject, data, reply)
 
     @property
     def wire(self) -> Wire:
@@ -164,10 +170,12 @@ class Connection:
     def _cut_off(self) -> BusUnavailable:
         return BusUnavailable(f"cut off from {self._options.shown_url}: what was published waits for the reconnect")
 
-    async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> _Subscription:
-        """Call `receiver` for each message on `subject`."""
+    async def subscribe(
+        self, subject: str, receiver: Receiver, *, queue: str = "", status: bool = False
+    ) -> _Subscription:
+        """Call `receiver` for each message on `subject`; with `status`, give it the head of what has no body."""
         try:
-            return _Subscription(self, await self._wire.listen(subject, receiver, queue))
+            return _Subscription(self, await self._wire.listen(subject, receiver, queue, status=status))
         except nats_errors.Error as error:
             raise BusClosed(f"cannot subscribe to {subject}: {error!r}", why=self._why) from error
 
@@ -271,6 +279,10 @@ class Connection:
 
     async def _on_closed(self) -> None:
         self._end(f"closed: {self._wire.last_error!r}")
+
+
+def _head(id: str) -> bytes:  # noqa: A002 - its name
+    return f"NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n".encode()
 
 
 def _tls(options: ConnectOptions) -> ssl.SSLContext | None:

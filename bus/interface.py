@@ -15,6 +15,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from .queue import WorkQueue
+
 INBOX_ROOT: Final = "_CB"
 END_WITHIN: Final = 2.0
 """Seconds in which the server confirms that an interest has ended."""
@@ -95,6 +97,11 @@ class Bus(Protocol):
 
     async def subscribe(self, subject: str, receiver: Receiver, *, queue: str = "") -> Subscription:
         """Call `receiver` for each message on `subject`, which may have wildcards."""
+        ...
+
+    @property
+    def queue(self) -> WorkQueue:
+        """The durable queues of the fleet."""
         ...
 
     def on_gap(self, callback: Callable[[], None]) -> None:

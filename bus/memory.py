@@ -18,6 +18,8 @@ from callboard.ids import new_id
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
+from .memory_queue import MemoryQueue, MemoryQueues
+from .queue import WorkQueue
 from .subjects import check_publishable, matches
 
 _PAYLOAD: Final = 1024 * 1024
@@ -51,6 +53,7 @@ class MemoryBroker:
     def __init__(self, *, faults: Faults | None = None, seed: int = 0, max_payload: int = _PAYLOAD) -> None:
         self.faults = faults or Faults()
         self.max_payload = max_payload
+        self.queues = MemoryQueues()
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose, nothing secret
         self.interests: list[_Interest] = []
 
@@ -97,6 +100,7 @@ class MemoryBus:
         self.broker = broker
         self.inbox = f"{INBOX_ROOT}.{new_id()}"
         self.max_payload = broker.max_payload
+        self.queue: WorkQueue = MemoryQueue(broker.queues, max_payload=broker.max_payload)
         self.cut = False
         self._waiting: deque[tuple[_Interest, str, bytes, str]] = deque()
         self._arrived = anyio.Event()

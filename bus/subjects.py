@@ -4,6 +4,8 @@
 ``cb.<fleet>.to.<actor>``          the front door of an open actor
 ``cb.<fleet>.in.<home>.<actor>.<cell>``   the mailbox of an actor that was spawned in the cell ``home``
 ``cb.<fleet>.on.<topic>.<cell>``   an event
+``cb.<fleet>.do.<actor>.<lane>.<partition>.<cell>``   a durable task
+``cb.<fleet>.do.<actor>``          the front door of its queue
 ``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
 """
 
@@ -60,6 +62,37 @@ def topic(fleet: str, name: str, *, sender: str = ANY) -> str:
 def system(fleet: str, what: str, *, sender: str = ANY) -> str:
     """Return the subject of the fleet's own notices of one kind."""
     return f"{ROOT}.{checked(fleet, 'fleet')}.sys.{_name(what, 'topic')}.{_name(sender, 'cell')}"
+
+
+class WorkPlace(NamedTuple):
+    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door."""
+
+    fleet: str
+    actor: str
+    cell: str
+
+
+def work(fleet: str, actor: str, *, lane: str = "", partition: int = 0, sender: str = ANY) -> str:
+    """Return the subject of a durable task; without a `lane`, of all the tasks of an actor that cells store."""
+    root = f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
+    return f"{root}.{checked(lane, 'topic')}.{partition:d}.{_name(sender, 'cell')}" if lane else f"{root}.*.*.*"
+
+
+def work_door(fleet: str, actor: str) -> str:
+    """Return the subject at which outsiders store a task of an open actor."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
+
+
+def parse_work(subject: str) -> WorkPlace:
+    """Take a subject of durable work apart; raise :class:`InvalidSubject` if it is none."""
+    tokens = subject.split(".")
+    if len(tokens) not in (4, 7) or tokens[0] != ROOT or tokens[2] != "do":
+        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>[.<lane>.<partition>.<cell>]")
+    try:
+        cell = checked(tokens[6], "cell") if len(tokens) == 7 else ""
+        return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), cell)
+    except CallboardError as error:
+        raise InvalidSubject(f"{subject[:120]!r}: {error}") from error
 
 
 def parse(subject: str) -> Place:

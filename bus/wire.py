@@ -51,6 +51,8 @@ class Wire(Client):
         super().__init__()
         _connected.add(self)
         self.receivers: dict[int, Receiver] = {}
+        self.wants_status: set[int] = set()
+        """Those receivers that are given the head of what has no body: in JetStream it is the message."""
         self._pushing = False
         self.refused = 0
 
@@ -65,7 +67,8 @@ class Wire(Client):
         try:
             if reply:
                 check_publishable(reply.decode())  # who could not be answered is not heard
-            receiver(subject.decode(), data, reply.decode())
+            status = headers if headers and not data and sid in self.wants_status else data
+            receiver(subject.decode(), status, reply.decode())
         except Exception:  # noqa: BLE001 - nothing a message does may end the reader; it is counted and logged
             self.refused += 1
             _log.exception("a receiver failed on %r", subject[:120])
@@ -82,10 +85,12 @@ class Wire(Client):
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
-    async def listen(self, subject: str, receiver: Receiver, queue: str) -> NatsSubscription:
+    async def listen(self, subject: str, receiver: Receiver, queue: str, *, status: bool = False) -> NatsSubscription:
         """Subscribe; `receiver` is known before the server is told, so no message can arrive in between."""
         upcoming = self._sid + 1
         self.receivers[upcoming] = receiver
+        if status:
+            self.wants_status.add(upcoming)
         try:
             subscription = await self.subscribe(subject, queue=queue)
         except BaseException:  # cancelled, perhaps: the server may know it already, and would give it messages
@@ -111,6 +116,13 @@ class Wire(Client):
     def forget_ended(self) -> None:
         """Forget all that ended before a new connection was made: the server knows nothing of them."""
         self.receivers = {sid: receiver for sid, receiver in self.receivers.items() if sid in self._subs}
+
+    def write_headed(self, subject: str, data: bytes, reply: str, head: bytes) -> None:
+        """Append one HPUB, as :meth:`write` does; `head` is a whole block of headers, with the empty line."""
+        line = f"HPUB {subject} {reply} {len(head)} {len(head) + len(data)}\r\n"
+        self.stats["out_msgs"] += 1
+        self.stats["out_bytes"] += len(data)
+        self._say(b"%b%b%b\r\n" % (line.encode(), head, data))
 
     def write(self, subject: str, data: bytes, reply: str) -> None:
         """Append one PUB to the write buffer, which is written at the end of this turn at the latest."""

@@ -1,0 +1,137 @@
+"""One feed, pulled: asks for as many as are wanted, and asks again when the server has forgotten.
+
+The client's own ``fetch`` leaves requests behind that take the next message away. Here nothing is left behind: one
+address takes all, and what was asked for is a number. It falls with each message, and with each word of the server
+that it will not send the rest. A server that was started anew knows nothing of what was asked: so it is asked for a
+beat while it has nothing to send, and when there is none, or after a cut, all is asked for anew.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import msgspec
+
+from callboard.errors import CallboardError
+
+from . import subjects
+from .jetstream import header_of, status_of
+from .queue import Delivery, Feed, Take
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+EXPIRES: Final = 30.0
+BEAT: Final = 5.0
+SILENT: Final = 2.5 * BEAT
+"""Seconds without a message or a beat after which the server has forgotten what it was asked."""
+PAUSE: Final = 1.0
+"""Seconds before a server that refuses is asked again."""
+_HEARTBEAT, _EXPIRED, _NOTHING = 100, 408, 404
+_SHORT: Final = 9
+
+
+class _Next(msgspec.Struct):
+    batch: int
+    expires: int
+    idle_heartbeat: int
+
+
+class Pull:
+    """For one feed of one actor's stream."""
+
+    def __init__(self, bus: "Connection", stream: str, feed: Feed, take: Take, *, actor: str, key: str) -> None:
+        self._bus, self._feed, self._take, self._actor = bus, feed, take, actor
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{feed.name}"
+        self._address = f"{bus.inbox}.w.{key}"
+        self._wanted = self._asked = 0
+        self._heard = 0.0
+        self._changed = anyio.Event()
+
+    @property
+    def wanted(self) -> int:
+        """How many are wanted and have not come."""
+        return self._wanted
+
+    def want(self, count: int) -> None:
+        """Have `count` more delivered when they come."""
+        self._wanted += count
+        if count > 0:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep asking, until cancelled."""
+        self._bus.on_gap(self._forget)
+        subscription = await self._bus.subscribe(self._address, self._on_message, status=True)
+        try:
+            while True:
+                self._ask()
+                with anyio.move_on_after(SILENT if self._asked else None):
+                    await self._changed.wait()
+                self._changed = anyio.Event()
+                if self._asked and anyio.current_time() - self._heard > SILENT:
+                    self._asked = 0
+        finally:
+            with anyio.CancelScope(shield=True):  # bounded by itself
+                await subscription.unsubscribe()
+
+    def _forget(self) -> None:
+        self._asked = 0
+        self._wake()
+
+    def _ask(self) -> None:
+        missing = self._wanted - self._asked
+        if missing <= 0:
+            return
+        body = _Next(missing, round(EXPIRES * 1e9), round(BEAT * 1e9))
+        try:
+            self._bus.publish(self._subject, msgspec.json.encode(body), reply=self._address)
+        except CallboardError:  # cut off: it is asked after the gap, or when nothing was heard
+            self._asked, self._heard = missing, anyio.current_time()
+            return
+        self._asked += missing
+        self._heard = anyio.current_time()
+
+    def _on_message(self, subject: str, data: bytes, reply: str) -> None:
+        self._heard = anyio.current_time()
+        if subject == self._address:
+            self._on_status(data)
+        elif (delivery := self._read(subject, data, reply)) is not None:
+            self._asked = max(0, self._asked - 1)
+            self._wanted = max(0, self._wanted - 1)
+            self._take(delivery)
+
+    def _on_status(self, data: bytes) -> None:
+        status = status_of(data)
+        if status == _HEARTBEAT:
+            return
+        pending = header_of(data, b"Nats-Pending-Messages")
+        if status in (_EXPIRED, _NOTHING):
+            self._asked = max(0, self._asked - int(pending)) if pending.isdigit() else 0
+            self._wake()
+        else:  # no consumer, no leader, a server that stops: not at once again
+            asyncio.get_running_loop().call_later(PAUSE, self._forget)
+
+    def _read(self, subject: str, data: bytes, reply: str) -> Delivery | None:
+        try:
+            tries, number, stored = facts_of(reply)
+            cell = subjects.parse_work(subject).cell
+        except (ValueError, CallboardError):
+            return None
+        return Delivery(self._actor, self._feed, cell, data, reply, number, tries, stored)
+
+
+def facts_of(receipt: str) -> tuple[int, int, float]:
+    """Return how often a message was delivered, its number, and when it was stored (Unix seconds).
+
+    Two shapes are in use: ``$JS.ACK.<stream>.<consumer>.<tries>.<number>.<consumer's>.<nanoseconds>.<pending>``, and
+    one with domain and account before the stream, and perhaps more behind. Raises ValueError for anything else.
+    """
+    tokens = receipt.split(".")
+    if tokens[:2] != ["$JS", "ACK"] or len(tokens) < _SHORT:
+        raise ValueError(receipt)
+    tries, number, _, stamp = (int(token) for token in tokens[4 if len(tokens) == _SHORT else 6 :][:4])
+    return tries, number, stamp / 1e9

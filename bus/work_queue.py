@@ -1,0 +1,175 @@
+"""Durable queues in JetStream: one work-queue stream for each actor, one pull consumer for each of its feeds.
+
+What decides the settings (measured, or read in the server's source): without ``max_age`` nothing is lost for its age,
+and with ``discard: new`` nothing for want of room. ``max_deliver`` is unlimited, since a message that reaches it stays
+in the stream for ever; tries are counted by the actor. ``backoff`` is not set, as it would override ``ack_wait``.
+``+ACK`` with a reply address is answered when the deletion is on disk, without one it is a wish.
+"""
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from callboard.clock import Clock, SystemClock
+
+from . import subjects
+from .errors import BusUnavailable, NoSuchActor
+from .jetstream import JetStream, JetStreamError, check, settings, status_of
+from .pull import Pull
+from .queue import FEEDS, MOST, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+ATTEMPT: Final = 2.5
+"""Seconds for one attempt to store: then the answer was lost with a connection, and the same id is offered again."""
+DUPLICATES_KNOWN: Final = 120.0
+_FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
+"""JetStream's numbers for: too many messages, too many bytes, no room in the store, or in the account."""
+_EXISTS: Final = 10058
+_MISSING: Final = 10059
+_UNLIMITED_PENDING: Final = -1
+
+
+class _Ack(msgspec.Struct):
+    duplicate: bool = False
+
+
+class _State(msgspec.Struct):
+    messages: int
+    bytes: int
+    lost: dict[str, object] | None = None
+
+
+class _Info(msgspec.Struct):
+    state: _State
+
+
+_ack: Final = msgspec.json.Decoder(_Ack)
+_info: Final = msgspec.json.Decoder(_Info)
+
+
+def stream_of(fleet: str, actor: str) -> str:
+    """Return the name of the stream of an actor's tasks; neither name can hold the line between them."""
+    return f"cb_{fleet}_{actor}"
+
+
+class NatsQueue:
+    """A :class:`~.queue.WorkQueue` over a connection."""
+
+    def __init__(self, bus: "Connection", *, clock: Clock | None = None) -> None:
+        self._bus, self._jetstream = bus, JetStream(bus)
+        self._clock = clock or SystemClock()
+        self._pulls: dict[str, Pull] = {}
+
+    # --- making
+
+    async def declare(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = MOST) -> None:
+        """Make the queue of an actor, or bring it up to date."""
+        stream = stream_of(fleet, actor)
+        front = [subjects.work_door(fleet, actor)] if open_door else []
+        config = settings(
+            name=stream, subjects=[*front, subjects.work(fleet, actor)], retention="workqueue", storage="file",
+            discard="new", max_msgs=most, max_bytes=-1, max_age=0, num_replicas=1, allow_direct=True,
+            duplicate_window=DUPLICATES_KNOWN,
+        )  # fmt: skip
+        try:
+            await self._make(stream, config)
+            for feed in FEEDS:
+                await self._make_feed(stream, fleet, actor, feed, front if feed.name == "normal" else [], ack_wait)
+        except JetStreamError as error:
+            raise QueueDamaged(f"the queue of {actor} cannot be made: {error.text}", actor=actor) from error
+        if lost := (await self.state(fleet, actor)).lost:
+            raise QueueDamaged(f"the server has lost {lost} tasks of {actor}: see its store directory", actor=actor)
+
+    async def _make(self, stream: str, config: dict[str, object]) -> None:
+        try:
+            await self._jetstream.api(f"STREAM.CREATE.{stream}", config)
+        except JetStreamError as error:
+            if error.number != _EXISTS:
+                raise
+            await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
+
+    async def _make_feed(
+        self, stream: str, fleet: str, actor: str, feed: Feed, front: list[str], ack_wait: float
+    ) -> None:
+        pending = {"key": 1, "later": _UNLIMITED_PENDING}.get(feed.lane, 1000)
+        where = subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition)
+        config = settings(
+            name=feed.name, durable_name=feed.name, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
+            max_deliver=-1, max_ack_pending=pending, max_waiting=16,
+            **({"filter_subjects": [where, *front]} if front else {"filter_subject": where}),
+        )  # fmt: skip
+        body = {"stream_name": stream, "config": config}
+        await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{feed.name}", body)
+
+    async def state(self, fleet: str, actor: str) -> QueueState:
+        """Return how it stands with a queue."""
+        try:
+            found = _info.decode(await self._jetstream.api(f"STREAM.INFO.{stream_of(fleet, actor)}")).state
+        except JetStreamError as error:
+            if error.number == _MISSING:
+                raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
+            raise
+        lost = (found.lost or {}).get("msgs")
+        return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
+
+    # --- storing
+
+    async def store(self, subject: str, data: bytes, *, id: str, timeout: float) -> bool:  # noqa: A002 - the field's name
+        """Store a task, offering it again under the same id while nobody says that it is stored."""
+        end = self._clock.monotonic() + timeout
+        while True:
+            left = end - self._clock.monotonic()
+            try:
+                answer = await self._jetstream.ask(subject, data, timeout=max(0.05, min(ATTEMPT, left)), id=id)
+            except BusUnavailable as error:
+                if self._clock.monotonic() >= end:
+                    text = f"no word within {timeout} s that task {id} is stored; enqueue it again with the same id"
+                    raise NotStored(text, id=id) from error
+                await self._clock.sleep(min(0.05, max(0.0, end - self._clock.monotonic())))
+            else:
+                return await self._judge(subject, answer, id)
+
+    async def _judge(self, subject: str, answer: bytes, task: str) -> bool:
+        place = subjects.parse_work(subject)
+        if not answer or status_of(answer):
+            raise NoSuchActor(f"no actor named {place.actor!r} in fleet {place.fleet!r} takes tasks", actor=place.actor)
+        try:
+            check(answer, f"task {task}")
+        except JetStreamError as error:
+            if error.number in _FULL:
+                raise await self._full(place) from error
+            raise NotStored(f"task {task} was not stored: {error.text}", id=task) from error
+        return not _ack.decode(answer).duplicate
+
+    async def _full(self, place: subjects.WorkPlace) -> QueueFull:
+        depth = (await self.state(place.fleet, place.actor)).waiting
+        return QueueFull(f"the queue of {place.actor} is full: {depth} wait", actor=place.actor, depth=depth)
+
+    # --- taking and settling
+
+    def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
+        """Return a way to pull from one feed."""
+        key = f"{zlib.crc32(f'{fleet}.{actor}.{feed.name}'.encode()):08x}"
+        pull = Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=key)
+        self._pulls[key] = pull
+        return pull
+
+    async def done(self, receipt: str, *, timeout: float) -> None:
+        """Say that a task is done, and wait until that is on disk."""
+        try:
+            answer = await self._jetstream.ask(receipt, b"+ACK", timeout=timeout)
+        except BusUnavailable as error:
+            raise NotStored(f"no word within {timeout} s that the task is done") from error
+        if status_of(answer):
+            raise NotStored("nobody answers for the queue: it may be delivered again")
+
+    def again(self, receipt: str, delay: float) -> None:
+        """Have a task delivered again in `delay` seconds."""
+        self._bus.publish(receipt, b"-NAK " + msgspec.json.encode({"delay": round(max(0.0, delay) * 1e9)}))
+
+    def extend(self, receipt: str) -> None:
+        """Have a task for another ``ack_wait`` seconds."""
+        self._bus.publish(receipt, b"+WPI")
