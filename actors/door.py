@@ -14,6 +14,7 @@ import msgspec
 from callboard.bus import (
     VERSION,
     Batch,
+    Delivery,
     Envelope,
     Format,
     Kind,
@@ -177,25 +178,49 @@ class Door:
             return
         house.flight.done(letter.slot)
 
-    def admit(self, letter: Letter) -> None:
-        """Put one letter into the mailbox, or refuse it."""
+    def objection(self, letter: Letter) -> CallboardError | None:
+        """Return why a letter may not come in, if so; whether the house is held is another matter."""
         house, envelope = self._house, letter.envelope
         if letter.cell and house.homes.get(envelope.sender, letter.cell) != letter.cell:
             error = f"{envelope.sender!r} lives in cell {house.homes[envelope.sender]!r}, not in {letter.cell!r}"
-            house.refuse(letter, MessageRefused(error, path="$[5]"))
-        elif house.held:
-            house.refuse(letter, held_error(house.name, house.why_held))
-        elif house.confinement.refused and (objection := house.confinement.objection(letter)):
-            house.refuse(letter, objection)
-        elif not house.takes(envelope.type, letter.topic):
+            return MessageRefused(error, path="$[5]")
+        if house.confinement.refused and (objection := house.confinement.objection(letter)):
+            return objection
+        if not house.takes(envelope.type, letter.topic):
             error = f"{house.name} takes {house.legal(letter.topic)}, not {envelope.type[:80]!r}"
-            house.refuse(letter, MessageRefused(error, path="$.type"))
+            return MessageRefused(error, path="$.type")
+        return None
+
+    def admit(self, letter: Letter) -> None:
+        """Put one letter into the mailbox, or refuse it."""
+        house = self._house
+        if house.held:
+            house.refuse(letter, held_error(house.name, house.why_held))
+        elif (error := self.objection(letter)) is not None:
+            house.refuse(letter, error)
         elif not house.mailbox.put(letter):
             depth = len(house.mailbox)
             house.refuse(
                 letter,
                 MailboxFull(f"the mailbox of {house.name} is full: {depth} wait", actor=house.name, depth=depth),
             )
+
+    def from_queue(self, delivery: Delivery) -> tuple[Letter, MessageRefused | None]:
+        """Return the letter of a task, and what is wrong with it if it cannot be read."""
+        now = self._house.clock.now()
+        try:
+            envelope, form = _open_task(delivery)
+        except MessageRefused as error:
+            envelope = Envelope(VERSION, Kind.TASK, "", 0, _id_of(delivery), "", trust=Trust.EXTERNAL)
+            return Letter(envelope, delivery.cell, Trust.EXTERNAL, 0, receipt=delivery.receipt, delivery=delivery), error
+        trust = Trust.EXTERNAL if form else min(envelope.trust, _MOST_TRUST)
+        left = delivery.stored + envelope.within - now
+        until = self._house.clock.monotonic() + left if envelope.within else 0.0
+        letter = Letter(
+            envelope, delivery.cell, trust, len(delivery.data), "", form, receipt=delivery.receipt,
+            tries=delivery.tries, delivery=delivery, until=until,
+        )  # fmt: skip
+        return letter, None
 
     def from_outside(self, _subject: str, data: bytes, reply: str) -> None:
         """Take one bare message; arrays, and so envelopes, are refused here."""
@@ -233,6 +258,30 @@ def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:
     decoder: Any = _json_tag if form == "json" else _msgpack_tag
     tag: str = decode_body(decoder, data).type
     return tag, msgspec.Raw(encode(_text(data)) if form == "json" else data)
+
+
+def _id_of(delivery: Delivery) -> str:
+    """Return a name for a task that has none: the same at each delivery, and another if its queue was made anew."""
+    return f"q-{delivery.number}-{delivery.stored:.6f}"
+
+
+def _open_task(delivery: Delivery) -> tuple[Envelope, str]:
+    """Return the envelope of a task, and its form if it is bare; raises MessageRefused."""
+    data = delivery.data
+    if not delivery.cell:
+        form = "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
+        tag, body = _open_bare(data, form)
+        made = _id_of(delivery)
+        written = Format.JSON if form == "json" else Format.MSGPACK
+        return Envelope(
+            VERSION, Kind.TASK, tag, 0, made, "", "", made, 1, trust=Trust.EXTERNAL, format=written, body=body
+        ), form
+    part = parts_of(data)[0]
+    if isinstance(part, MessageRefused):
+        raise part
+    if not isinstance(part, Envelope) or part.kind != Kind.TASK or not part.id:
+        raise MessageRefused("only tasks are kept in a queue, each by itself", path="$[1]")
+    return part, ""
 
 
 def _text(data: bytes) -> str:

@@ -25,3 +25,23 @@ class ActorStopped(PeerError):
 
 class WrongReply(PeerError):
     """A handler returned something other than its annotation says."""
+
+
+class DuplicateStep(CallerError):
+    """A task names two of its steps the same: which result is whose could not be told."""
+
+
+class StepsChanged(CallerError):
+    """A task takes other steps than an earlier try of it took: its code has changed, or depends on chance."""
+
+
+class ActUnsettled(PeerError):
+    """An act was begun by an earlier try, and nobody knows whether it was done: a person must look."""
+
+
+class NotDone(PeerError):
+    """Raise it in an act that certainly did nothing: then it may be tried again."""
+
+
+class TaskExpired(PeerError):
+    """A task was not begun before its deadline."""

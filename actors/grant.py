@@ -11,8 +11,8 @@ from callboard.names import checked
 
 from .errors import PermissionDenied
 
-Verb = Literal["tell", "ask", "publish", "spawn", "act"]
-VERBS: Final[tuple[Verb, ...]] = ("tell", "ask", "publish", "spawn", "act")
+Verb = Literal["tell", "ask", "enqueue", "publish", "spawn", "act"]
+VERBS: Final[tuple[Verb, ...]] = ("tell", "ask", "enqueue", "publish", "spawn", "act")
 ANYONE: Final = "*"
 
 
@@ -24,6 +24,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     tell: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
+    enqueue: tuple[str, ...] = ()
     publish: tuple[str, ...] = ()
     spawn: tuple[str, ...] = ()
     act: tuple[str, ...] = ()
@@ -51,4 +52,4 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
 
 
-EVERYTHING: Final = Grant(tell=("*",), ask=("*",), publish=("*",), spawn=("*",), act=("*",))
+EVERYTHING: Final = Grant(tell=("*",), ask=("*",), enqueue=("*",), publish=("*",), spawn=("*",), act=("*",))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
 import msgspec
+from anyio.abc import TaskGroup
 
 from callboard.bus import (
     VERSION,
@@ -28,7 +29,7 @@ from callboard.bus import (
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
-from callboard.store import WorkingMemory
+from callboard.store import ActorFile, WorkingMemory
 
 from .actor import Actor
 from .confinement import Confinement
@@ -43,6 +44,7 @@ from .mailbox import Mailbox
 from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
+from .tasks import Tasks
 from .verdict import judge_hand
 from .work import Work
 
@@ -92,6 +94,10 @@ class CellServices(Protocol):
         """Return the working memory of an actor of this cell."""
         ...
 
+    async def file_of(self, actor: str) -> ActorFile:
+        """Return the file of an actor of this cell."""
+        ...
+
     async def spawn(self, parent: "Host", actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of `parent`."""
         ...
@@ -122,6 +128,8 @@ class Host:
         self._subscriptions: list[Subscription] = []
         self._door = Door(self)
         self._entry: Entry | None = None
+        self.tasks: Tasks | None = None
+        """Its durable work; only actors of a fleet file have such."""
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
 
@@ -186,6 +194,8 @@ class Host:
         if self.endpoint.exchange is not None:
             front = subjects.front_door(self.endpoint.fleet, self.name)
             self.endpoint.exchange.close(front, self._door.from_cell)
+        if self.tasks is not None:
+            self.tasks.close()
         if self._entry is not None:
             await self.cell.registry.leave(self.name, self._entry)
         for subscription in self._subscriptions:
@@ -199,6 +209,9 @@ class Host:
     def answer(self, letters: list[Letter], error: CallboardError, *, last: bool = False) -> None:
         """Answer letters that were taken out of the mailbox with `error`."""
         for letter in letters:
+            if letter.receipt and self.tasks is not None:
+                self.tasks.take_back(letter)
+                continue
             self.settle_credit(letter)
             self.replies.fail(letter, error)
             if not (last and letter.envelope.kind == _TELL):
@@ -207,12 +220,21 @@ class Host:
     def hold(self, why: str = "") -> None:
         """Take no messages until :meth:`revive`; what waits is answered with Held. What is in hand goes on."""
         self.state, self.why_held = "held", why
+        if self.tasks is not None:
+            self.tasks.pause()
         self.answer(self.mailbox.clear(), held_error(self.name, why))
 
     def revive(self) -> None:
         """Take messages again."""
         self.state = "restarting"
         self.mailbox.reopen()
+        if self.tasks is not None:
+            self.tasks.resume()
+
+    def take_tasks(self, tasks: TaskGroup) -> None:
+        """Take durable work from the actor's queue, in `tasks`."""
+        self.tasks = Tasks(self, self._door, tasks)
+        self.tasks.start()
 
     # --- at the door
 
@@ -228,9 +250,12 @@ class Host:
     def refuse(self, letter: Letter, error: CallboardError) -> None:
         """Answer and record a message that does not come in, or does not fit its type."""
         self.refused += 1
-        self.settle_credit(letter)
-        self.replies.fail(letter, error)
-        self.flight.done(letter.slot)
+        if letter.receipt and self.tasks is not None:
+            self.tasks.refused(letter, error)
+        else:
+            self.settle_credit(letter)
+            self.replies.fail(letter, error)
+            self.flight.done(letter.slot)
         envelope = letter.envelope
         self.cell.report(
             "message-refused", self.name, error.text, code=error.code,

@@ -4,9 +4,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from callboard.bus import QUEUE_MOST
+
 from .actor import Actor
 from .grant import Grant
 from .mailbox import MOST
+from .retry import TRIES
 
 Restart = Literal["permanent", "transient", "temporary"]
 RESTARTS: Final[tuple[Restart, ...]] = ("permanent", "transient", "temporary")
@@ -51,6 +54,11 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     options: Any = None
     mailbox: int = MOST
     """Messages the mailbox takes before it refuses."""
+
+    tries: int = TRIES
+    """How often a task is tried before it goes to the quarantine."""
+    queue: int = QUEUE_MOST
+    """Tasks that may wait for it before more are refused."""
 
     @property
     def alone(self) -> bool:

@@ -78,6 +78,8 @@ class Work:
             del self._hands[hand.letter.envelope.id]
         self._rest()
         letter = hand.letter
+        if letter.receipt:
+            return  # what is owed for a task ends when its queue knows
         (self._flight.answered if letter.envelope.kind == _ASK else self._flight.done)(letter.slot)
 
     def _rest(self) -> None:
@@ -149,8 +151,8 @@ class Work:
             return
         now = self._clock.monotonic()
         for hand in list(hands.values()):
-            if 0.0 < hand.until < now and hand.letter.envelope.kind == Kind.ASK:
-                hand.leave("its asker's time is up", now)
+            if 0.0 < hand.until < now and hand.letter.envelope.kind in (Kind.ASK, Kind.TASK):
+                hand.leave("its time is up", now)
 
     def allow(self, seconds: float) -> None:
         """Grant all that is in hand more time: the whole process did not run for so long."""

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     WHERE = 8
     NOTICE = 9
     STATUS = 10
+    TASK = 11
 
 
 class Trust(IntEnum):
@@ -62,6 +63,10 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     format: int = Format.MSGPACK
     body: msgspec.Raw = EMPTY
     epoch: int = 0
+    key: str = ""
+    """Of a task: the conversation that it belongs to."""
+    delay: float = 0.0
+    """Of a task: seconds from its storing on before which it is not begun."""
 
     @property
     def chain(self) -> str:

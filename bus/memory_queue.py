@@ -16,11 +16,14 @@ from .errors import NoSuchActor
 from .queue import MOST, Delivery, Feed, QueueFull, QueueState, Take
 
 _LOOK_AGAIN: Final = 0.02
+DEAD: Final = ""
+"""In place of an actor's name: the queue of dead letters."""
 
 
 class _Task(msgspec.Struct, eq=False):
     number: int
     feed: Feed
+    subject: str
     cell: str
     data: bytes
     stored: float
@@ -67,12 +70,21 @@ class MemoryQueue:
         found.open_door, found.ack_wait, found.most = open_door, ack_wait, most
         await anyio.lowlevel.checkpoint()
 
+    async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:  # noqa: ARG002 - it holds what a test makes
+        """Make the queue of a fleet's dead letters."""
+        self._all.queues.setdefault((fleet, DEAD), _Queue(open_door=False, ack_wait=30.0, most=MOST))
+        await anyio.lowlevel.checkpoint()
+
+    def dead_source(self, fleet: str, take: Take) -> "MemorySource":
+        """Return a way to pull dead letters."""
+        return MemorySource(self._all, fleet, DEAD, Feed("normal"), take)
+
     async def store(self, subject: str, data: bytes, *, id: str, timeout: float) -> bool:  # noqa: A002, ARG002 - never waits
         """Store a task."""
         await anyio.lowlevel.checkpoint()
         check_size(data, self._max_payload)
         place, tokens = subjects.parse_work(subject), subject.split(".")
-        queue = self._all.find(place.fleet, place.actor)
+        queue = self._all.find(place.fleet, DEAD if place.dead else place.actor)
         if id and id in queue.known:
             return False
         if len(queue.tasks) >= queue.most:
@@ -80,7 +92,7 @@ class MemoryQueue:
             raise QueueFull(f"the queue of {place.actor} is full: {depth} wait", actor=place.actor, depth=depth)
         feed = Feed(tokens[4], int(tokens[5])) if place.cell else Feed("normal")  # type: ignore[arg-type]  # as built
         number = next(self._all.numbers)
-        queue.tasks[number] = _Task(number, feed, place.cell, bytes(data), self._all.clock.now())
+        queue.tasks[number] = _Task(number, feed, subject, place.cell, bytes(data), self._all.clock.now())
         queue.known[id or str(number)] = number
         for changed in list(self._all.changed):
             changed()
@@ -166,6 +178,7 @@ class MemorySource:
                 receipt = f"{self._fleet} {self._actor} {task.number}"
                 self._take(
                     Delivery(
-                        self._actor, self._feed, task.cell, task.data, receipt, task.number, task.tries, task.stored
-                    )
+                        self._actor, self._feed, task.subject, task.cell, task.data, receipt, task.number, task.tries,
+                        task.stored,
+                    )  # fmt: skip
                 )

@@ -121,7 +121,7 @@ class Pull:
             cell = subjects.parse_work(subject).cell
         except (ValueError, CallboardError):
             return None
-        return Delivery(self._actor, self._feed, cell, data, reply, number, tries, stored)
+        return Delivery(self._actor, self._feed, subject, cell, data, reply, number, tries, stored)
 
 
 def facts_of(receipt: str) -> tuple[int, int, float]:

@@ -69,6 +69,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     actor: str
     feed: Feed
+    subject: str
     cell: str
     """Who stored it; empty at the front door."""
     data: bytes
@@ -123,8 +124,16 @@ class WorkQueue(Protocol):
         """
         ...
 
+    async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
+        """Make the queue of a fleet's dead letters, of which at most so many bytes wait for the daemon."""
+        ...
+
+    def dead_source(self, fleet: str, take: Take) -> Source:
+        """Return a way to pull dead letters."""
+        ...
+
     async def store(self, subject: str, data: bytes, *, id: str, timeout: float) -> bool:  # noqa: A002 - the field's name
-        """Store a task at a subject of :func:`~.subjects.work`; return whether it is new, as far as is known.
+        """Store a task at a subject of :func:`~.subjects.work`, or a dead letter; return whether it is new here.
 
         Raises:
             QueueFull: as much waits as may.

@@ -6,6 +6,7 @@
 ``cb.<fleet>.on.<topic>.<cell>``   an event
 ``cb.<fleet>.do.<actor>.<lane>.<partition>.<cell>``   a durable task
 ``cb.<fleet>.do.<actor>``          the front door of its queue
+``cb.<fleet>.dead.<actor>``        a dead letter
 ``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
 """
 
@@ -65,11 +66,12 @@ def system(fleet: str, what: str, *, sender: str = ANY) -> str:
 
 
 class WorkPlace(NamedTuple):
-    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door."""
+    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door and of a dead letter."""
 
     fleet: str
     actor: str
     cell: str
+    dead: bool = False
 
 
 def work(fleet: str, actor: str, *, lane: str = "", partition: int = 0, sender: str = ANY) -> str:
@@ -83,14 +85,20 @@ def work_door(fleet: str, actor: str) -> str:
     return f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
 
 
+def dead(fleet: str, actor: str) -> str:
+    """Return the subject of the dead letters of an actor; ``*``: of all."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.dead.{_name(actor, 'actor')}"
+
+
 def parse_work(subject: str) -> WorkPlace:
     """Take a subject of durable work apart; raise :class:`InvalidSubject` if it is none."""
     tokens = subject.split(".")
-    if len(tokens) not in (4, 7) or tokens[0] != ROOT or tokens[2] != "do":
+    dead = tokens[2:3] == ["dead"]
+    if len(tokens) not in ((4,) if dead else (4, 7)) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
         raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>[.<lane>.<partition>.<cell>]")
     try:
         cell = checked(tokens[6], "cell") if len(tokens) == 7 else ""
-        return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), cell)
+        return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), cell, dead)
     except CallboardError as error:
         raise InvalidSubject(f"{subject[:120]!r}: {error}") from error
 

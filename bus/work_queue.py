@@ -6,7 +6,6 @@ in the stream for ever; tries are counted by the actor. ``backoff`` is not set, 
 ``+ACK`` with a reply address is answered when the deletion is on disk, without one it is a wish.
 """
 
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -61,7 +60,6 @@ class NatsQueue:
     def __init__(self, bus: "Connection", *, clock: Clock | None = None) -> None:
         self._bus, self._jetstream = bus, JetStream(bus)
         self._clock = clock or SystemClock()
-        self._pulls: dict[str, Pull] = {}
 
     # --- making
 
@@ -115,6 +113,28 @@ class NatsQueue:
         lost = (found.lost or {}).get("msgs")
         return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
 
+    async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
+        """Make the queue of a fleet's dead letters."""
+        stream = f"cbdead_{fleet}"
+        config = settings(
+            name=stream, subjects=[subjects.dead(fleet, "*")], retention="workqueue", storage="file", discard="new",
+            max_msgs=-1, max_bytes=most_bytes, max_age=0, num_replicas=1, duplicate_window=DUPLICATES_KNOWN,
+        )  # fmt: skip
+        try:
+            await self._make(stream, config)
+            consumer = settings(
+                name="normal", durable_name="normal", ack_policy="explicit", deliver_policy="all", ack_wait=30.0,
+                max_deliver=-1, filter_subject=subjects.dead(fleet, "*"),
+            )  # fmt: skip
+            body = {"stream_name": stream, "config": consumer}
+            await self._jetstream.api(f"CONSUMER.CREATE.{stream}.normal", body)
+        except JetStreamError as error:
+            raise QueueDamaged(f"the queue of dead letters cannot be made: {error.text}") from error
+
+    def dead_source(self, fleet: str, take: Take) -> Pull:
+        """Return a way to pull dead letters."""
+        return Pull(self._bus, f"cbdead_{fleet}", Feed("normal"), take, actor="", key=f"dead-{fleet}")
+
     # --- storing
 
     async def store(self, subject: str, data: bytes, *, id: str, timeout: float) -> bool:  # noqa: A002 - the field's name
@@ -145,6 +165,8 @@ class NatsQueue:
         return not _ack.decode(answer).duplicate
 
     async def _full(self, place: subjects.WorkPlace) -> QueueFull:
+        if place.dead:
+            return QueueFull(f"the queue of dead letters of {place.fleet} is full", actor=place.actor)
         depth = (await self.state(place.fleet, place.actor)).waiting
         return QueueFull(f"the queue of {place.actor} is full: {depth} wait", actor=place.actor, depth=depth)
 
@@ -152,10 +174,7 @@ class NatsQueue:
 
     def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
         """Return a way to pull from one feed."""
-        key = f"{zlib.crc32(f'{fleet}.{actor}.{feed.name}'.encode()):08x}"
-        pull = Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=key)
-        self._pulls[key] = pull
-        return pull
+        return Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=f"{actor}-{feed.name}")
 
     async def done(self, receipt: str, *, timeout: float) -> None:
         """Say that a task is done, and wait until that is on disk."""

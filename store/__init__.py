@@ -22,12 +22,14 @@ from .errors import (
     Fenced,
     InvalidLimit,
     InvalidMemoryKey,
+    MemoryConflict,
     NoSuchKey,
     NotDurable,
     OwnerConflict,
     StoreClosed,
     StoreError,
     StoreStuck,
+    TaskDone,
     ValueTooLarge,
     WrongDatabase,
     WrongValueType,
@@ -35,9 +37,11 @@ from .errors import (
 from .events import Event, Events
 from .holds import Holds
 from .lock import OwnerLock
+from .memory_layer import MemoryLayer
 from .migrations import ACTOR, DAEMON, Migrations
 from .opening import Synchronous
 from .quarantine import Quarantine, Quarantined
+from .task_log import Known, Outgoing, Step, TaskLog
 from .working_memory import WorkingMemory
 
 __all__ = [
@@ -57,17 +61,24 @@ __all__ = [
     "Holds",
     "InvalidLimit",
     "InvalidMemoryKey",
+    "Known",
+    "MemoryConflict",
+    "MemoryLayer",
     "Migrations",
     "NoSuchKey",
     "NotDurable",
+    "Outgoing",
     "OwnerConflict",
     "OwnerLock",
     "Quarantine",
     "Quarantined",
+    "Step",
     "StoreClosed",
     "StoreError",
     "StoreStuck",
     "Synchronous",
+    "TaskDone",
+    "TaskLog",
     "ValueTooLarge",
     "WorkingMemory",
     "WrongDatabase",

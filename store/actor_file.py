@@ -11,8 +11,10 @@ from callboard.names import checked
 from .database import Database
 from .errors import Fenced
 from .lock import OwnerLock
+from .memory_layer import MemoryLayer
 from .migrations import ACTOR
 from .opening import Synchronous
+from .task_log import TaskLog
 from .working_memory import WorkingMemory
 
 
@@ -24,6 +26,11 @@ class ActorFile:
         self.epoch = epoch
         self.db = db
         self.memory = WorkingMemory(db, clock=clock)
+        self.tasks = TaskLog(db, epoch=epoch, clock=clock)
+
+    def layer(self) -> MemoryLayer:
+        """Return the actor's memory as one task sees it."""
+        return MemoryLayer(self.memory)
 
     @classmethod
     @asynccontextmanager

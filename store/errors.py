@@ -47,6 +47,14 @@ class Fenced(StoreError):
     """A later incarnation has owned this file: this one must not write."""
 
 
+class TaskDone(StoreError):
+    """A task is done already: what was done for it once more must not count."""
+
+
+class MemoryConflict(StoreError):
+    """What a task read of memory was changed by another before its commit: it is done again."""
+
+
 class ValueTooLarge(CallerError):
     """A value is larger than its limit in bytes."""
 

@@ -31,7 +31,7 @@ class _Missing(Enum):
 _MISSING: Final = _Missing.MISSING
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
     """What a transaction did, for the mirror."""
 
     key: str
@@ -116,7 +116,7 @@ class WorkingMemory:
         """Delete the value; True if a living one was there."""
         checked_key(key)
         now = self._clock.now()
-        await self._ready()
+        await self.ready()
         return await self._db.write(
             lambda conn: self._delete(conn, key, now), committed=lambda _: self._mirror.drop(key)
         )
@@ -161,7 +161,7 @@ class WorkingMemory:
         checked_key(key)
         expires, now = self._expiry(ttl), self._clock.now()
 
-        def change(conn: sqlite3.Connection) -> _Change:
+        def change(conn: sqlite3.Connection) -> Change:
             old = self._table.find(conn, key)
             value = fn(_value(key, old, now, wanted=type, default=default))
             return self._put(conn, key, Row(expires, encoded(key, value, limit=self._max_value_bytes)), value)
@@ -174,42 +174,67 @@ class WorkingMemory:
         A counter that is there keeps its expiry unless `ttl` is given, so it can count within a window.
         """
         checked_key(key)
-        expires, now = self._expiry(ttl), self._clock.now()
-
-        def change(conn: sqlite3.Connection) -> _Change:
-            old = self._table.find(conn, key)
-            value = _value(key, old, now, wanted=int, default=0) + by
-            until = old.expires if old and old.expires > now and ttl is None else expires
-            return self._put(conn, key, Row(until, encoded(key, value, limit=self._max_value_bytes)), value)
-
-        return int((await self._write(change)).value)
+        self._expiry(ttl)
+        return int((await self._write(lambda conn: self.add(conn, key, by, ttl))).value)
 
     async def sweep(self, limit: int = 500) -> int:
         """Delete up to `limit` expired values and return how many; saves the order of accesses too."""
         if limit < 1:
             raise InvalidLimit(f"the limit of a sweep must be 1 or more, not {limit}")
-        await self._ready()
+        await self.ready()
         now = self._clock.now()
-        gone = await self._db.write(lambda conn: self._sweep(conn, limit, now), committed=self._drop)
+        gone = await self._db.write(lambda conn: self._sweep(conn, limit, now), committed=self.dropped)
         return len(gone)
 
-    async def _ready(self) -> None:
+    async def ready(self) -> None:
+        """Read which keys there are, once."""
         if not self._mirror.loaded:
             await self._db.read(lambda conn: self._mirror.load(self._table.listing(conn)))
 
     async def _look_up(self, key: str) -> Row | None:
         """Find a row that the mirror could not answer for."""
-        await self._ready()
+        await self.ready()
         row = self._mirror.rows.get(key)
         if row is None or row.data is not None:
             return row
         return await self._db.read(lambda conn: self._fetch(conn, key))
 
-    async def _write(self, change: Callable[[sqlite3.Connection], _Change]) -> _Change:
-        await self._ready()
-        return await self._db.write(change, committed=self._mirrored)
+    async def _write(self, change: Callable[[sqlite3.Connection], Change]) -> Change:
+        await self.ready()
+        return await self._db.write(change, committed=self.mirrored)
+
+    # For a layer above, which commits with other things.
+
+    def prepare(self, key: str, value: object, ttl: float | None) -> tuple[bytes, float]:
+        """Return a value's bytes and when it expires; raises what :meth:`put` does."""
+        return encoded(checked_key(key), value, limit=self._max_value_bytes), self._expiry(ttl)
+
+    async def living(self, key: str) -> bytes | None:
+        """Return the bytes of a living value; None if there is none."""
+        row = await self._look_up(key)
+        return row.data if row is not None and row.expires > self._clock.now() else None
 
     # Below: on the database's thread.
+
+    def find(self, conn: sqlite3.Connection, key: str) -> bytes | None:
+        """Return the bytes of a living value as the file has them."""
+        row = self._table.find(conn, key)
+        return row.data if row is not None and row.expires > self._clock.now() else None
+
+    def write(self, conn: sqlite3.Connection, key: str, data: bytes, expires: float) -> Change:
+        """Write a value, inside the caller's transaction; give what is returned to :meth:`mirrored` after it."""
+        return self._put(conn, key, Row(expires, data), None)
+
+    def add(self, conn: sqlite3.Connection, key: str, by: int, ttl: float | None) -> Change:
+        """Add to a counter, the same way."""
+        old, now = self._table.find(conn, key), self._clock.now()
+        value = _value(key, old, now, wanted=int, default=0) + by
+        until = old.expires if old and old.expires > now and ttl is None else self._expiry(ttl)
+        return self._put(conn, key, Row(until, encoded(key, value, limit=self._max_value_bytes)), value)
+
+    def remove(self, conn: sqlite3.Connection, key: str) -> None:
+        """Delete a value, the same way; give its key to :meth:`dropped`."""
+        self._table.delete(conn, key)
 
     def _fetch(self, conn: sqlite3.Connection, key: str) -> Row | None:
         row = self._table.find(conn, key)
@@ -217,8 +242,8 @@ class WorkingMemory:
             self._mirror.keep(key, row)
         return row
 
-    def _put(self, conn: sqlite3.Connection, key: str, row: Row, value: Any) -> _Change:
-        return _Change(key, row, self._table.put(conn, key, row), value)
+    def _put(self, conn: sqlite3.Connection, key: str, row: Row, value: Any) -> Change:
+        return Change(key, row, self._table.put(conn, key, row), value)
 
     def _delete(self, conn: sqlite3.Connection, key: str, now: float) -> bool:
         row = self._table.find(conn, key)
@@ -229,11 +254,13 @@ class WorkingMemory:
         expired = (key for key, row in self._mirror.rows.items() if row.expires <= now)
         return [key for key in itertools.islice(expired, limit) if self._table.delete(conn, key)]
 
-    def _mirrored(self, change: _Change) -> None:
+    def mirrored(self, change: Change) -> None:
+        """Let readers see what has been committed."""
         self._mirror.keep(change.key, change.row)
-        self._drop(change.evicted)
+        self.dropped(change.evicted)
 
-    def _drop(self, keys: list[str]) -> None:
+    def dropped(self, keys: list[str]) -> None:
+        """Let readers see that values are gone."""
         for key in keys:
             self._mirror.drop(key)
 

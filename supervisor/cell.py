@@ -31,7 +31,7 @@ from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, in_cell, 
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.printable import printable
-from callboard.store import WorkingMemory
+from callboard.store import ActorFile, WorkingMemory
 
 from .autopsy import NAMED_MOST
 from .beat import Beats
@@ -134,10 +134,14 @@ class Cell:
             self._upward.served(actor)
 
     async def memory_of(self, actor: str) -> WorkingMemory:
-        """Return the working memory of one of our actors; its file is opened once and stays ours until it ends."""
+        """Return the working memory of one of our actors."""
+        return (await self.file_of(actor)).memory
+
+    async def file_of(self, actor: str) -> ActorFile:
+        """Return the file of one of our actors; it is opened once and stays ours until the actor ends."""
         if actor not in self.hosts:
             raise ActorStopped(f"{actor} has ended, and its working memory is closed", actor=actor)
-        return await self._files.memory_of(actor)
+        return await self._files.file_of(actor)
 
     async def spawn(self, parent: Host, actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of `parent`; the same again is no change."""
@@ -159,8 +163,11 @@ class Cell:
         return hosts
 
     def begin(self) -> None:
-        """Start them."""
+        """Start them, and take the work that is stored for them."""
         self.node.tell(Begin())
+        for kid in self.node.state.kids:
+            if (host := self.hosts.get(kid.name)) is not None:
+                host.take_tasks(self._tasks)
 
     async def add(self, spec: ActorSpec, *, parent: str = "") -> Host:
         """Open the address of an actor that belongs to no other, and keep it alive from now on."""

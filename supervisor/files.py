@@ -12,14 +12,14 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from callboard.clock import Clock
-from callboard.store import ActorFile, StoreClosed, WorkingMemory
+from callboard.store import ActorFile, StoreClosed
 
 
 class OpenFile:
     """One actor's file, from the wish to open it until it is closed."""
 
     def __init__(self) -> None:
-        self.memory: WorkingMemory | None = None
+        self.opened: ActorFile | None = None
         self.settled = anyio.Event()
         """Set when it is open, or could not be opened."""
         self.scope = anyio.CancelScope()
@@ -39,39 +39,39 @@ class Files:
         self._files: dict[str, OpenFile] = {}
         self._turns: dict[str, anyio.Lock] = {}
 
-    async def memory_of(self, actor: str) -> WorkingMemory:
-        """Return the working memory of `actor`; raises what :meth:`ActorFile.open` does."""
+    async def file_of(self, actor: str) -> ActorFile:
+        """Return the file of `actor`; raises what :meth:`ActorFile.open` does."""
         while (file := self._files.get(actor)) is not None:
-            if file.memory is not None:
-                return file.memory
+            if file.opened is not None:
+                return file.opened
             await file.settled.wait()  # somebody opens it; if that fails, we try ourselves
         return await self._open(actor)
 
-    async def _open(self, actor: str) -> WorkingMemory:
+    async def _open(self, actor: str) -> ActorFile:
         file = self._files[actor] = OpenFile()
         try:
-            memory: WorkingMemory = await self._tasks.start(self._own, actor, file)
+            opened: ActorFile = await self._tasks.start(self._own, actor, file)
         except BaseException:
             if self._files.get(actor) is file:
                 del self._files[actor]
             raise
         finally:
             file.settled.set()
-        return memory
+        return opened
 
-    async def _own(self, actor: str, file: OpenFile, *, task_status: TaskStatus[WorkingMemory]) -> None:
+    async def _own(self, actor: str, file: OpenFile, *, task_status: TaskStatus[ActorFile]) -> None:
         try:
             with file.scope:
                 async with (
                     self._turn(actor),
                     ActorFile.open(self._state, actor, epoch=self._epoch, clock=self._clock) as opened,
                 ):
-                    file.memory = opened.memory
-                    task_status.started(opened.memory)
+                    file.opened = opened
+                    task_status.started(opened)
                     await anyio.sleep_forever()
         finally:
             file.closed.set()
-        if file.memory is None:
+        if file.opened is None:
             raise StoreClosed(f"{actor} ended before its file was open")
 
     @asynccontextmanager

@@ -1,0 +1,121 @@
+"""What done tasks have said, on its way out: in order, after the commit, and again after a crash until it has left.
+
+A task for another actor is stored under an id of its own, so to offer it twice is harmless: that is done until the queue
+has it. What leaves at most once by its nature, ``tell`` and ``publish``, is claimed in the file before it leaves; if the
+process dies in between, nobody can know whether it left, and the next life says so instead of saying it twice.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import takewhile
+from typing import Final, Protocol, TypeVar
+
+import anyio
+import msgspec
+
+from callboard.bus import Endpoint, Envelope
+from callboard.clock import Clock
+from callboard.errors import CallboardError, CallerError
+from callboard.store import Outgoing, StoreError, TaskLog
+
+T = TypeVar("T")
+
+BATCH: Final = 64
+STORE_WITHIN: Final = 10.0
+TELL_WITHIN: Final = 5.0
+PAUSE: Final = 1.0
+"""Seconds after which what could not leave is tried again."""
+_envelope: Final = msgspec.msgpack.Decoder(Envelope)
+
+
+class Reporter(Protocol):
+    """Records events."""
+
+    def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
+        """Record an event, without waiting."""
+        ...
+
+
+class Outflow:
+    """For one actor."""
+
+    def __init__(self, actor: str, log: TaskLog, endpoint: Endpoint, *, clock: Clock, reporter: Reporter) -> None:
+        self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
+        self._waiting: deque[Outgoing] = deque()
+        self._changed = anyio.Event()
+
+    def add(self, outgoing: list[Outgoing]) -> None:
+        """Let messages leave that were just committed."""
+        self._waiting.extend(outgoing)
+        self._changed.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many have not left."""
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        """Send what an earlier life left, then what comes, until cancelled."""
+        left = await self._again(self._log.outbox)
+        doubtful = [each for each in left if each.claimed]
+        for each in doubtful:
+            text = f"the {each.verb} {each.id} of task {each.task} to {each.target} was leaving when its process died"
+            self._reporter.report("message-uncertain", self._actor, text, id=each.id, task=each.task)
+        await self._forget([each.number for each in doubtful])
+        self._waiting.extendleft(reversed([each for each in left if not each.claimed]))
+        while True:
+            if not self._waiting:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+            await self._send_some()
+
+    async def _send_some(self) -> None:
+        """Send the messages at the head that leave alike, and forget them."""
+        first = self._waiting[0]
+        batch = list(takewhile(lambda each: each.verb == first.verb, list(self._waiting)[:BATCH]))
+        if first.verb != "enqueue":
+            await self._again(lambda: self._log.claim([each.number for each in batch]))
+        for each in batch:
+            await self._send(each)
+            self._waiting.popleft()
+        await self._forget([each.number for each in batch])
+
+    async def _forget(self, numbers: list[int]) -> None:
+        if numbers:
+            await self._again(lambda: self._log.left(numbers))
+
+    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the file can be written: what is to leave must not be lost to a disk that is full for a while."""
+        while True:
+            try:
+                return await call()
+            except StoreError as error:
+                self._reporter.report("outbox-waits", self._actor, f"what is to leave waits: {error.text}")
+                await self._clock.sleep(PAUSE)
+
+    async def _send(self, each: Outgoing) -> None:
+        try:
+            if each.verb == "enqueue":
+                await self._enqueue(each)
+            elif each.verb == "tell":
+                envelope = _envelope.decode(each.data)
+                endpoint = self._endpoint
+                envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
+                await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
+            else:
+                self._endpoint.bus.publish(each.target, each.data)
+        except CallboardError as error:
+            text = f"the {each.verb} {each.id} of task {each.task} to {each.target} did not leave: {error.text}"
+            self._reporter.report("message-not-sent", self._actor, text, id=each.id, task=each.task, code=error.code)
+
+    async def _enqueue(self, each: Outgoing) -> None:
+        while True:
+            try:
+                await self._endpoint.bus.queue.store(each.target, each.data, id=each.id, timeout=STORE_WITHIN)
+            except CallerError:
+                raise  # no such queue, or too large: it would never leave, and hold up all the others
+            except CallboardError as error:
+                self._reporter.report("outbox-waits", self._actor, f"task {each.id} waits: {error.text}", id=each.id)
+                await self._clock.sleep(PAUSE)
+            else:
+                return

@@ -1,0 +1,49 @@
+"""What becomes of a task that failed: tried again, and when, or taken away for a person. Pure.
+
+The delay doubles and is spread by a fifth, so that what failed together does not come back together. It is never zero:
+a queue that hands back at once burns all tries in milliseconds.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from callboard.bus import MessageRefused
+from callboard.store import MemoryConflict, StoreError
+
+from .errors import ActUnsettled, Poisonous, StepsChanged, TaskExpired
+
+TRIES: Final = 5
+FIRST: Final = 1.0
+LONGEST: Final = 300.0
+SPREAD: Final = 0.2
+_HOPELESS: Final = (MessageRefused, Poisonous, StepsChanged, ActUnsettled, TaskExpired)
+"""Errors that another try can only repeat."""
+
+Judgement = Literal["again", "freely", "bury"]
+
+
+class Verdict(NamedTuple):
+    """``again`` in `delay` seconds, ``freely`` the same but not counted, or ``bury``."""
+
+    judgement: Judgement
+    delay: float = 0.0
+
+
+def delay_after(tries: int, chance: float) -> float:
+    """Return for how many seconds a task rests after it failed `tries` times; `chance` is between 0 and 1."""
+    return float(min(FIRST * 2.0 ** (tries - 1), LONGEST)) * (1.0 - SPREAD + 2.0 * SPREAD * chance)
+
+
+def is_counted(error: BaseException) -> bool:
+    """Return whether a failure is the task's own: a full disk and a memory that was changed meanwhile are not."""
+    return not isinstance(error, StoreError)
+
+
+def judge_failure(error: BaseException, *, tries: int, most: int, chance: float) -> Verdict:
+    """Judge a task that failed with `error` for the time number `tries` of at most `most`."""
+    if isinstance(error, _HOPELESS):
+        return Verdict("bury")
+    if isinstance(error, MemoryConflict):
+        return Verdict("freely", 0.01 + 0.1 * chance)
+    if isinstance(error, StoreError):
+        return Verdict("freely", delay_after(3, chance))
+    return Verdict("bury") if tries >= most else Verdict("again", delay_after(tries, chance))

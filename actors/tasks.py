@@ -1,0 +1,260 @@
+"""The durable work of one actor: from its queue to a commit, and from a failure to another try or to the quarantine.
+
+A task leaves its queue in one of two ways only: after the actor's file has it as done, or after the quarantine has it
+whole. Everything else, a death at any moment included, has it delivered again.
+"""
+
+import random
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from callboard.bus import Delivery, NotStored, encode, subjects
+from callboard.errors import CallboardError
+from callboard.printable import printable
+from callboard.store import ActorFile, StoreError, TaskDone
+
+from .dead_letter import DeadLetter, frames_of
+from .errors import HandlerFailed, TaskExpired
+from .intake import Intake
+from .letter import Letter
+from .outflow import Outflow
+from .retry import is_counted, judge_failure
+from .unit import Unit
+from .verdict import judge_hand
+
+if TYPE_CHECKING:
+    from .door import Door
+    from .host import Host
+
+SETTLE_WITHIN: Final = 5.0
+MARGIN: Final = 5.0
+KILL_WITHIN: Final = 5.0
+"""Seconds in which a silent process is seen, killed and its end confirmed, beyond ``silent_after``."""
+LEAST_WAIT: Final = 20.0
+REMEMBERED_FOR: Final = 30 * 86400.0
+"""Seconds for which an actor's file knows what it has done: a task stored again later than that is new."""
+SWEEP_EVERY: Final = 600.0
+
+
+def ack_wait_of(silent_after: float) -> float:
+    """Return for how long a queue leaves a task with who has it.
+
+    The invariant: longer than it takes to see that its process is silent, to kill it and to know that it is dead. Else
+    two would work on one task.
+    """
+    return max(LEAST_WAIT, silent_after + KILL_WITHIN + MARGIN)
+
+
+class Tasks:
+    """For one actor of a fleet file."""
+
+    def __init__(self, host: "Host", door: "Door", tasks: TaskGroup) -> None:
+        self._host, self._door, self._tasks = host, door, tasks
+        self._queue = host.endpoint.bus.queue
+        self._random = random.Random()  # noqa: S311 - it spreads delays, nothing secret
+        self._scope = anyio.CancelScope()
+        self._file: ActorFile | None = None
+        self._outflow: Outflow | None = None
+        at_once = host.spec.replicas * host.spec.actor.concurrency
+        self.intake = Intake(self._queue, self, fleet=host.endpoint.fleet, actor=host.name, at_once=at_once)
+        self.done = self.buried = 0
+
+    # --- life
+
+    def start(self) -> None:
+        """Begin to take tasks, and to send what an earlier life has left."""
+        self._tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        with self._scope:
+            self._file = await self._opened()
+            self._outflow = Outflow(
+                self._host.name, self._file.tasks, self._host.endpoint, clock=self._host.clock, reporter=self._host.cell
+            )
+            self.intake.paused = self._host.held
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._outflow.run)
+                tasks.start_soon(self._sweep)
+                await self.intake.run(tasks, ack_wait=ack_wait_of(self._host.spec.health.silent_after))
+
+    async def _opened(self) -> ActorFile:
+        while True:
+            try:
+                return await self._host.cell.file_of(self._host.name)
+            except StoreError as error:
+                self._host.cell.report("tasks-wait", self._host.name, f"its file cannot be opened: {error.text}")
+                await self._host.clock.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        while self._file is not None:
+            try:
+                await self._file.tasks.sweep(self._host.clock.now() - REMEMBERED_FOR)
+            except StoreError as error:
+                self._host.cell.report("sweep-failed", self._host.name, error.text)
+            await self._host.clock.sleep(SWEEP_EVERY)
+
+    def pause(self) -> None:
+        """Give no more to the handlers."""
+        self.intake.paused = True
+
+    def resume(self) -> None:
+        """End a pause."""
+        self.intake.paused = self._file is None
+        self.intake.dispatch()
+
+    def close(self) -> None:
+        """Take nothing more, and hand what was not begun back to the queue."""
+        self.pause()
+        self._scope.cancel()
+        self.intake.give_back(self._written)
+
+    # --- in
+
+    def open(self, delivery: Delivery) -> Letter | None:
+        """Return the letter of a delivery; None if it is too early, or was refused."""
+        letter, wrong = self._door.from_queue(delivery)
+        if wrong is not None:
+            self.refused(letter, wrong)
+            return None
+        early = delivery.stored + letter.envelope.delay - self._host.clock.now()
+        if letter.envelope.delay and early > 0.0:
+            self._queue.again(letter.receipt, early)
+            return None
+        if (error := self._door.objection(letter)) is not None:
+            self.refused(letter, error)
+            return None
+        letter.slot = self._host.flight.letter(self._host.name, msgspec.structs.replace(letter, delivery=None))
+        return letter
+
+    def put(self, letter: Letter) -> bool:
+        """Put a letter into the mailbox if there is room."""
+        return self._host.mailbox.put(letter)
+
+    def is_well(self, letter: Letter) -> bool:
+        """Return whether a task still waits, or its handler comes further."""
+        hand = self._host.work.hands().get(letter.envelope.id)
+        if hand is None:
+            return True
+        limit = self._host.spec.health.stalled_after
+        return judge_hand(hand, now=self._host.clock.monotonic(), stalled_after=limit).going != "stalled"
+
+    def take_back(self, letter: Letter) -> None:
+        """Keep a letter that was taken out of the mailbox, or hand it back if nothing more is to be begun here."""
+        if self._scope.cancel_called:
+            self._hand_back(letter)
+        else:
+            self.intake.take_back(letter)
+
+    # --- one task
+
+    async def begin(self, letter: Letter) -> Unit | None:
+        """Return the unit of work of a task; None if it is done already. Raises StoreError."""
+        file = self._file
+        if file is None:
+            raise NotStored(f"the file of {self._host.name} is not open")
+        known = await file.tasks.known(letter.envelope.id)
+        letter.tries = max(letter.tries, known.tries + 1)
+        return None if known.done else Unit(letter.envelope.id, file.tasks, file.layer(), known)
+
+    async def commit(self, unit: Unit) -> None:
+        """Make a task's work durable and let its messages leave; a second delivery of it that was faster is as good."""
+        try:
+            outgoing = await unit.commit()
+        except TaskDone:
+            return
+        if self._outflow is not None:
+            self._outflow.add(outgoing)
+
+    def finished(self, letter: Letter) -> None:
+        """Take a task out of its queue that the file has as done."""
+        self.done += 1
+        self._tasks.start_soon(self._finish, letter)
+
+    async def _finish(self, letter: Letter) -> None:
+        try:
+            await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
+        except CallboardError as error:  # it will be delivered again, and found to be done
+            self._host.cell.report("task-not-settled", self._host.name, error.text, id=letter.envelope.id)
+        self._settled(letter)
+
+    def failed(self, letter: Letter, error: BaseException) -> None:
+        """Have a task tried again, or taken away."""
+        self._tasks.start_soon(self._fail, letter, error)
+
+    def refused(self, letter: Letter, error: CallboardError) -> None:
+        """Take a task away that does not come in."""
+        self._tasks.start_soon(self._fail, letter, error)
+
+    def stopped(self, letter: Letter) -> None:
+        """Hand a task back that was in hand when its actor had to stop; nobody is to blame."""
+        self._hand_back(letter)
+
+    async def _fail(self, letter: Letter, error: BaseException) -> None:
+        tries, history = letter.tries, [_short(error)]
+        try:
+            if is_counted(error) and self._file is not None:
+                tries, history = await self._file.tasks.failed(letter.envelope.id, _short(error))
+            verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())
+            if verdict.judgement == "bury":
+                await self._bury(letter, error, tries, history)
+            else:
+                self._queue.again(letter.receipt, verdict.delay)
+        except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
+            self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
+        self._settled(letter)
+
+    async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:
+        """Move a task into the quarantine; it leaves its queue when that has it."""
+        dead = self._dead(letter, error, tries, history)
+        target = subjects.dead(self._host.endpoint.fleet, self._host.name)
+        await self._queue.store(target, encode(dead), id=f"dead.{dead.id}.{tries}", timeout=SETTLE_WITHIN)
+        if self._file is not None:
+            await self._file.tasks.forget(letter.envelope.id)
+        await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
+        self.buried += 1
+        self._host.cell.report(
+            "task-quarantined", self._host.name, f"{dead.type} {dead.id}: {dead.text}", id=dead.id, type=dead.type,
+            tries=tries, code=dead.reason,
+        )  # fmt: skip
+
+    def _dead(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> DeadLetter:
+        envelope, delivery = letter.envelope, letter.delivery
+        known = error if isinstance(error, CallboardError) else None
+        assert delivery is not None, "only what came from a queue is buried"  # noqa: S101 - for the type checker
+        return DeadLetter(
+            id=envelope.id, actor=self._host.name, type=envelope.type, trust=letter.trust,
+            sender=envelope.sender or letter.cell or "outside", correlation=envelope.chain,
+            causation=envelope.causation, reason=known.code if known else HandlerFailed.code, text=_short(error),
+            path=str(known.detail.get("path", "")) if known else "", stack=frames_of(error), tries=tries,
+            history=history, died=self._host.clock.now(), stored=delivery.stored, subject=delivery.subject,
+            data=delivery.data,
+        )  # fmt: skip
+
+    def expired(self, letter: Letter) -> None:
+        """Take a task away that nobody wants any more."""
+        text = f"{self._host.name} did not come to {letter.envelope.type} before its deadline"
+        self.failed(letter, TaskExpired(text, actor=self._host.name))
+
+    def _hand_back(self, letter: Letter) -> None:
+        try:
+            self._queue.again(letter.receipt, 0.0)
+        except CallboardError as error:  # it comes again by itself
+            self._host.cell.report("task-not-settled", self._host.name, error.text, id=letter.envelope.id)
+        self._settled(letter)
+
+    def _settled(self, letter: Letter) -> None:
+        self._written(letter)
+        self.intake.settled(letter)
+
+    def _written(self, letter: Letter) -> None:
+        self._host.flight.done(letter.slot)
+        letter.slot = 0
+
+
+def _short(error: BaseException) -> str:
+    return printable((error.text if isinstance(error, CallboardError) else f"{type(error).__name__}: {error}")[:500])
+
+

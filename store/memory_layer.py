@@ -1,0 +1,141 @@
+"""Working memory as one task sees it: the actor's, below what this task has changed and not yet committed.
+
+Nothing is seen by others before the commit, and nothing is locked meanwhile. Two tasks that change one key: a `put` is
+what it says, the later commit stays; counters add up; an `update` is good only for the value that it was given, so the
+commit fails if that is another by now, and the task is done again.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from .errors import MemoryConflict
+from .values import checked_key, decoded
+from .working_memory import Change, WorkingMemory
+
+T = TypeVar("T")
+D = TypeVar("D")
+_MISSING: Final = object()
+
+
+class _Pending(msgspec.Struct, eq=False):
+    """What is to become of one key."""
+
+    kind: Literal["put", "update", "delete", "add"]
+    data: bytes = b""
+    expires: float = 0.0
+    by: int = 0
+    ttl: float | None = None
+    base: bytes | None = None
+    """Of an update: what was there; None: nothing."""
+
+
+class MemoryLayer:
+    """For one task."""
+
+    def __init__(self, memory: WorkingMemory) -> None:
+        self._memory = memory
+        self._pending: dict[str, _Pending] = {}
+        self._changes: list[Change] = []
+        self._gone: list[str] = []
+
+    async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
+        """Store `value`; raises what the store's own ``put`` does, now and not at the commit."""
+        data, expires = self._memory.prepare(key, value, ttl)
+        self._pending[key] = self._written(key, data, expires)
+
+    def _written(self, key: str, data: bytes, expires: float) -> _Pending:
+        """Return a value for `key`; one that depends on what was there still does."""
+        before = self._pending.get(key)
+        if before is not None and before.kind == "update":
+            return _Pending("update", data, expires, base=before.base)
+        return _Pending("put", data, expires)
+
+    async def get(self, key: str, kind: type[T], *, default: D) -> T | D:
+        """Return the value as this task has left it."""
+        pending = self._pending.get(key)
+        if pending is None:
+            return await self._memory.get(key, kind, default=default)
+        if pending.kind == "delete":
+            return default
+        if pending.kind == "add":
+            value: Any = await self._memory.get(key, int, default=0) + pending.by
+            return value  # type: ignore[no-any-return]  # an integer, as `kind` should be
+        return decoded(key, pending.data, kind)  # type: ignore[no-any-return]  # decoded as a `kind`
+
+    async def delete(self, key: str) -> bool:
+        """Delete the value; return whether there was one."""
+        there = await self.get(checked_key(key), object, default=_MISSING) is not _MISSING
+        self._pending[key] = _Pending("delete")
+        return there
+
+    async def incr(self, key: str, by: int = 1, *, ttl: float | None = None) -> int:
+        """Add to a counter, 0 if there is none, and return the sum; the sums of two tasks at once add up."""
+        pending = self._pending.get(checked_key(key))
+        if pending is None or pending.kind == "add":
+            before = pending.by if pending else 0
+            total = await self._memory.get(key, int, default=0) + before + by
+            self._memory.prepare(key, total, ttl)  # checked now, not at the commit
+            self._pending[key] = _Pending("add", by=before + by, ttl=ttl)
+            return total
+        total = await self.get(key, int, default=0) + by
+        await self.put(key, total, ttl=ttl)
+        return total
+
+    async def update(
+        self,
+        key: str,
+        fn: Callable[[Any], Any],
+        *,
+        type: Any,  # noqa: A002 - as in the store
+        default: Any,
+        ttl: float | None = None,
+    ) -> Any:
+        """Replace the value by ``fn(value)`` and return the new one; if another task does so first, this one fails."""
+        pending = self._pending.get(checked_key(key))
+        base = await self._memory.living(key) if pending is None or pending.kind == "add" else None
+        value = fn(await self.get(key, type, default=default))
+        data, expires = self._memory.prepare(key, value, ttl)
+        if pending is None or pending.kind == "add":
+            self._pending[key] = _Pending("update", data, expires, base=base)
+        else:
+            self._pending[key] = self._written(key, data, expires)
+        return value
+
+    async def items(self, prefix: str = "", *, type: Any = Any) -> list[tuple[str, Any]]:  # noqa: A002 - as in the store
+        """Return the living values whose keys start with `prefix`, in order of their keys."""
+        found = dict(await self._memory.items(prefix, type=type))
+        for key in [key for key in self._pending if key.startswith(prefix)]:
+            found.pop(key, None)
+            if (value := await self.get(key, type, default=_MISSING)) is not _MISSING:
+                found[key] = value
+        return sorted(found.items())
+
+    async def ready(self) -> None:
+        """Prepare for the commit."""
+        if self._pending:
+            await self._memory.ready()
+
+    # --- on the database's thread
+
+    def apply(self, conn: sqlite3.Connection) -> None:
+        """Write all changes, inside the transaction of the commit; raises MemoryConflict."""
+        self._changes, self._gone = [], []
+        for key, pending in self._pending.items():
+            if pending.kind == "delete":
+                self._memory.remove(conn, key)
+                self._gone.append(key)
+            elif pending.kind == "add":
+                self._changes.append(self._memory.add(conn, key, pending.by, pending.ttl))
+            else:
+                if pending.kind == "update" and self._memory.find(conn, key) != pending.base:
+                    raise MemoryConflict(f"memory {key!r} was changed by another task meanwhile", key=key)
+                self._changes.append(self._memory.write(conn, key, pending.data, pending.expires))
+
+    def committed(self) -> None:
+        """Let readers see what has been committed."""
+        for change in self._changes:
+            self._memory.mirrored(change)
+        self._memory.dropped(self._gone)
