@@ -56,4 +56,5 @@ from .suspects import Poisonous as Poisonous
 from .suspects import Record as Record
 from .suspects import Suspects as Suspects
 from .suspects import digest_of as digest_of
+from .tasks import ack_wait_of as ack_wait_of
 from .work import Work as Work

@@ -3,9 +3,9 @@
 The one place where an actor's grant is enforced: everything an agent does to others goes through here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from callboard import names
 from callboard.bus import Endpoint
@@ -162,6 +162,50 @@ class Context(Speaker):
         """Ask for a :class:`Down` message when `target` dies, is held or ends; this actor needs a handler for it."""
         self._services.watch(target_name(target))
 
+    async def step(
+        self,
+        name: str,  # noqa: ARG002 - in a task
+        fn: Callable[..., Awaitable[Any]],
+        *args: Any,
+        returns: Any = None,  # noqa: ARG002 - in a task
+    ) -> Any:
+        """Return the result of ``fn(*args)``; in a task, of an earlier try of it if there is one.
+
+        So a model is not paid twice, and an effect outside does not happen twice, when a task is tried again. The
+        result is kept under the task and `name`, with a digest of `args`, until the task is done. Outside a task
+        nothing is kept: `fn` is called.
+
+        Args:
+            name: of the step, once in each task.
+            fn: an async function; its return annotation says what a kept result becomes, unless `returns` does.
+            args: what it is called with: plain data or structs.
+            returns: the type of the result.
+
+        Raises:
+            DuplicateStep: this task has taken a step of that name.
+            StepsChanged: an earlier try took it with other arguments, or its result is of another type by now.
+            BadActor: the arguments or the result (at most 256 KiB) cannot be kept.
+
+        """
+        return await fn(*args)
+
+    async def act(
+        self,
+        name: str,
+        fn: Callable[..., Awaitable[Any]],
+        *args: Any,
+        returns: Any = None,  # noqa: ARG002 - in a task
+    ) -> Any:
+        """Do something that cannot be undone, as a :meth:`step` that is claimed before and settled after.
+
+        If the process dies in between, nobody knows whether it was done: the next try of the task raises ActUnsettled,
+        and the task goes to the quarantine for a person. `fn` may raise NotDone if it certainly did nothing.
+
+        Raises PermissionDenied if the grant does not name `name`, ActUnsettled, and what :meth:`step` does.
+        """
+        self._permit("act", names.checked(name, "actor"))
+        return await fn(*args)
+
     def _in_hand(self) -> Letter:
         letter = self._letter
         if letter is None:
@@ -191,6 +235,16 @@ class Context(Speaker):
             return None
         clock = self._services.clock
         return clock.now() + self._hand.until - clock.monotonic()
+
+    @property
+    def attempt(self) -> int:
+        """Which try of a task this is, from 1 on; 1 for all else."""
+        return max(1, self._in_hand().tries)
+
+    @property
+    def key(self) -> str:
+        """The conversation that a task belongs to; empty if none."""
+        return self._in_hand().envelope.key
 
     @property
     def trust(self) -> int:

@@ -212,7 +212,9 @@ class Door:
             envelope, form = _open_task(delivery)
         except MessageRefused as error:
             envelope = Envelope(VERSION, Kind.TASK, "", 0, _id_of(delivery), "", trust=Trust.EXTERNAL)
-            return Letter(envelope, delivery.cell, Trust.EXTERNAL, 0, receipt=delivery.receipt, delivery=delivery), error
+            return Letter(
+                envelope, delivery.cell, Trust.EXTERNAL, 0, receipt=delivery.receipt, delivery=delivery
+            ), error
         trust = Trust.EXTERNAL if form else min(envelope.trust, _MOST_TRUST)
         left = delivery.stored + envelope.within - now
         until = self._house.clock.monotonic() + left if envelope.within else 0.0

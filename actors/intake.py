@@ -1,8 +1,8 @@
 """How tasks come from their queue into the mailbox: only as many as can be in hand soon, from the highest lane first.
 
-What was taken from the queue is held here until it is settled, and extended: what waits as long as this loop turns, what
-is in hand only while its handler is well. So a handler that hangs loses its task to the next life, and one that thinks
-for an hour, and says so, does not.
+What was taken from the queue is held here until it is settled, and extended: what waits as long as this loop turns,
+what is in hand only while its handler is well. So a handler that hangs loses its task to the next life, and one that
+thinks for an hour, and says so, does not.
 """
 
 from collections import deque

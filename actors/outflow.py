@@ -1,8 +1,8 @@
 """What done tasks have said, on its way out: in order, after the commit, and again after a crash until it has left.
 
-A task for another actor is stored under an id of its own, so to offer it twice is harmless: that is done until the queue
-has it. What leaves at most once by its nature, ``tell`` and ``publish``, is claimed in the file before it leaves; if the
-process dies in between, nobody can know whether it left, and the next life says so instead of saying it twice.
+A task for another actor is stored under an id of its own, so to offer it twice is harmless: that is done until the
+queue has it. What leaves at most once by its nature, ``tell`` and ``publish``, is claimed in the file before it leaves;
+if the process dies in between, nobody can know whether it left, and the next life says so instead of saying it twice.
 """
 
 from collections import deque
@@ -46,8 +46,9 @@ class Outflow:
 
     def add(self, outgoing: list[Outgoing]) -> None:
         """Let messages leave that were just committed."""
-        self._waiting.extend(outgoing)
-        self._changed.set()
+        if outgoing:
+            self._waiting.extend(outgoing)
+            self._changed.set()
 
     @property
     def waiting(self) -> int:
@@ -64,7 +65,7 @@ class Outflow:
         await self._forget([each.number for each in doubtful])
         self._waiting.extendleft(reversed([each for each in left if not each.claimed]))
         while True:
-            if not self._waiting:
+            while not self._waiting:
                 self._changed = anyio.Event()
                 await self._changed.wait()
             await self._send_some()

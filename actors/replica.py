@@ -16,6 +16,7 @@ import anyio.lowlevel
 
 from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge, id_at
 from callboard.printable import printable
+from callboard.store import StoreError
 
 from .actor import Actor, build
 from .context import Context, RunContext
@@ -27,6 +28,8 @@ from .host import Host
 from .letter import Letter
 from .message import Message
 from .run import Run
+from .task_context import TaskContext
+from .tasks import Tasks
 
 FAILURES_IN_A_ROW: Final = 5
 YIELD_AFTER: Final = 0.001
@@ -145,14 +148,13 @@ class Replica:
         self._host.settle_credit(letter)
         if (opened := self._open(letter)) is not None:
             route, message = opened
-            await self._call(route, message, letter, scope)
+            await (self._do if letter.receipt else self._call)(route, message, letter, scope)
 
     def _open(self, letter: Letter) -> tuple[Route, Message] | None:
         """Return the handler and the message in `letter`; None if it has been answered: too late, or not its type."""
         host, envelope = self._host, letter.envelope
         if 0.0 < letter.until < host.clock.monotonic():
-            host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
-            host.flight.done(letter.slot)
+            self._late(letter)
             return None
         route = (host.table.topics[letter.topic] if letter.topic else host.table.direct)[envelope.type]
         try:
@@ -179,6 +181,53 @@ class Replica:
         finally:
             self._stalled = self._stalled or bool(hand.stalled)
             host.work.let_go(hand)
+
+    def _late(self, letter: Letter) -> None:
+        host = self._host
+        if letter.receipt and host.tasks is not None:
+            host.tasks.expired(letter)
+            return
+        host.replies.fail(letter, DeadlineExceeded(f"{host.name} came to it after its deadline", actor=host.name))
+        host.flight.done(letter.slot)
+
+    # --- a task
+
+    async def _do(self, route: Route, message: Message, letter: Letter, loop: anyio.CancelScope) -> None:
+        """Do a task: its handler runs, and then all that it did becomes durable at once. Only then it is settled."""
+        host, tasks = self._host, self._host.tasks
+        if tasks is None:
+            raise RuntimeError(f"{host.name} was given a task, and takes none")
+        hand = host.work.take(letter, loop)
+        try:
+            unit = await tasks.begin(letter)
+            if unit is not None:
+                hand.handler = route.call(self._actor, message, TaskContext(host, hand, unit))
+                self._check(route, await hand.handler)
+                await tasks.commit(unit)
+        except BaseException as error:  # noqa: BLE001 - each kind is told apart there
+            await self._task_raised(tasks, hand, error)
+        else:
+            self._succeeded(letter)
+            tasks.finished(letter)
+        finally:
+            self._stalled = self._stalled or bool(hand.stalled)
+            host.work.let_go(hand)
+
+    async def _task_raised(self, tasks: Tasks, hand: InHand, error: BaseException) -> None:
+        """Have a task that raised tried again or taken away; then as with any message."""
+        host, letter = self._host, hand.letter
+        if not isinstance(error, anyio.get_cancelled_exc_class()) or not is_cancelled():
+            tasks.failed(letter, error)
+        elif hand.stalled:
+            tasks.failed(letter, Stalled(f"{host.name} was stopped: {hand.stalled}", actor=host.name))
+        elif hand.scope.cancel_called:
+            tasks.expired(letter)
+        else:
+            tasks.stopped(letter)
+        if isinstance(error, StoreError):  # the disk's fault, not the object's
+            host.cell.report("task-waits", host.name, error.text, id=letter.envelope.id, code=error.code)
+            return
+        await self._raised(hand, error)
 
     # --- a run
 

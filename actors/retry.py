@@ -9,7 +9,8 @@ from typing import Final, Literal, NamedTuple
 from callboard.bus import MessageRefused
 from callboard.store import MemoryConflict, StoreError
 
-from .errors import ActUnsettled, Poisonous, StepsChanged, TaskExpired
+from .errors import ActUnsettled, StepsChanged, TaskExpired
+from .suspects import Poisonous
 
 TRIES: Final = 5
 FIRST: Final = 1.0

@@ -4,14 +4,17 @@ Who speaks differs only in two ways, which subclasses fill in: what they may (:m
 they follow from (:meth:`Speaker._cause`).
 """
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 import msgspec
 
 from callboard import names
 from callboard.bus import (
+    PRIORITIES,
     DeadlineExceeded,
     Endpoint,
+    Envelope,
     Format,
     Head,
     Kind,
@@ -19,6 +22,7 @@ from callboard.bus import (
     Trust,
     check_size,
     encode,
+    feed_for,
     subjects,
 )
 from callboard.ids import new_id
@@ -33,12 +37,19 @@ from .target import Course, course_to, reply_of, target_name
 if TYPE_CHECKING:
     from .actor import Actor
 
+Priority = Literal["high", "normal", "low"]
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+KEY_MOST: Final = 128
+DELAY_MOST: Final = 366 * 86400.0
+"""Seconds that a task may wait for its time."""
+
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound="Message | None")
 T = TypeVar("T", bound=Message)
 
 ASK_WITHIN: Final = 30.0
 TELL_WITHIN: Final = 5.0
+ENQUEUE_WITHIN: Final = 10.0
 HOPS_MOST: Final = 64
 """Messages in one chain: agents that only answer each other end here."""
 
@@ -66,6 +77,7 @@ NO_CAUSE: Final = Cause()
 # Plain numbers: to look up the member of an enumeration costs as much as to encode a small message.
 _TELL: Final = int(Kind.TELL)
 _ASK: Final = int(Kind.ASK)
+_TASK: Final = int(Kind.TASK)
 _MSGPACK: Final = int(Format.MSGPACK)
 _JSON: Final = int(Format.JSON)
 _NOTHING: Final = encode(None)
@@ -73,20 +85,43 @@ HEADS_MOST: Final = 1024
 """Courses of which a speaker keeps the head; one who speaks to more begins anew."""
 
 
-def _course(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
+def course_of(target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json") -> Course:
+    """Return the course of one message to `target`."""
     if type(message) is not Json:
         return course_to(target, type(message))  # type: ignore[arg-type]  # mypy holds classes for unhashable
     return Course(target_name(target), message.type, 0, reader_of(reply_of(target, message.type)))
 
 
+def _check_task(key: str, task: str, priority: str, delay: float, deadline: float) -> None:
+    """Raise MessageRefused for what cannot be kept in a queue, naming the legal values."""
+    wrong = ""
+    if task and _TASK_ID.fullmatch(task) is None:
+        wrong = f"id {task[:130]!r}: 1 to 128 of A-Z a-z 0-9 . _ : -"
+    elif len(key.encode(errors="replace")) > KEY_MOST:
+        wrong = f"key {key[:40]!r}…: at most {KEY_MOST} bytes"
+    elif priority not in PRIORITIES:
+        wrong = f"priority {priority!r}: one of {', '.join(PRIORITIES)}"
+    elif not (0.0 <= delay <= DELAY_MOST and 0.0 <= deadline <= DELAY_MOST):
+        wrong = f"delay {delay!r} and deadline {deadline!r}: seconds from 0 to {DELAY_MOST:.0f}"
+    elif key and (delay or priority != "normal"):
+        wrong = "key together with delay or priority: a conversation has one order, that of its storing"
+    if wrong:
+        raise MessageRefused(f"a task cannot be stored with {wrong}", path="$")
+
+
 class Heads:
     """What one speaker says of one cause: a head for each course. So what is said in one turn travels together."""
 
-    __slots__ = ("asks", "tells")
+    __slots__ = ("asks", "tasks", "tells")
 
     def __init__(self) -> None:
         self.tells: dict[Course, Head] = {}
         self.asks: dict[Course, Head] = {}
+        self.tasks: dict[Course, Head] = {}
+
+    def of(self, kind: int) -> dict[Course, Head]:
+        """Return the heads of one kind of message."""
+        return self.asks if kind == _ASK else self.tells if kind == _TELL else self.tasks
 
 
 class Speaker:
@@ -118,7 +153,7 @@ class Speaker:
         """Return the head of a message and its body."""
         if isinstance(message, Json):
             return self._head(kind, course, within, _JSON), encode(message.text.decode())
-        heads = self._heads.asks if kind == _ASK else self._heads.tells
+        heads = self._heads.of(kind)
         head = heads.get(course)
         if head is None or head.within != within:
             if len(heads) >= HEADS_MOST:
@@ -156,7 +191,7 @@ class Speaker:
             MessageTooLarge: more than the server takes.
 
         """
-        course = _course(target, message) if type(message) is Json else course_to(target, type(message))  # type: ignore[arg-type]  # see there
+        course = course_of(target, message) if type(message) is Json else course_to(target, type(message))  # type: ignore[arg-type]  # see there
         self._permit("tell", course.name)
         head = self._heads.tells.get(course)  # the usual way is short: a call less is a twentieth of a tell
         if head is None:
@@ -211,7 +246,7 @@ class Speaker:
         self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", timeout: float
     ) -> tuple[Course, Head, bytes]:
         """Return where a question goes, its head, which says how long it may take, and its body."""
-        course = _course(target, message)
+        course = course_of(target, message)
         self._permit("ask", course.name)
         within = self._time_left(timeout)
         head = self._heads.asks.get(course)
@@ -228,6 +263,64 @@ class Speaker:
         if left <= 0:
             raise DeadlineExceeded("the message in hand has no time left")
         return left
+
+    async def enqueue(
+        self,
+        target: "type[Actor] | Handler[Any, Any] | str",
+        message: "Message | Json",
+        *,
+        key: str = "",
+        id: str = "",  # noqa: A002 - its name everywhere
+        priority: Priority = "normal",
+        delay: float = 0.0,
+        deadline: float = 0.0,
+        timeout: float = ENQUEUE_WITHIN,
+    ) -> str:
+        """Store `message` as a task of `target` and return its id, once it is on disk; its effects happen once.
+
+        Args:
+            target: who does it.
+            message: what is to be done.
+            key: tasks of one key are done one after the other, in the order in which they were stored.
+            id: of your own making, at most 128 of ``A-Z a-z 0-9 . _ : -``; the same again, within 30 days, is no
+                second task. So a call of which nothing was heard can be repeated.
+            priority: ``high``, ``normal`` or ``low``; not together with `key`.
+            delay: seconds before which it is not begun; not together with `key`.
+            deadline: seconds after which it is not begun any more, and stopped; 0: it waits for ever.
+            timeout: seconds in which it must be stored.
+
+        Raises:
+            QueueFull: as much waits for the actor as may; ``depth`` says how much.
+            NotStored: nobody said in time that it is stored; repeat the call with the same `id`.
+            NoSuchActor: no actor of this name takes tasks.
+            PermissionDenied: the grant does not name the target.
+            MessageRefused, MessageTooLarge: the arguments, or the message.
+
+        """
+        subject, envelope = self._task(target, message, key, id, priority, delay, deadline)
+        wait = self._begin_wait(f"the queue of {target_name(target)}", timeout)
+        try:
+            await self._endpoint.bus.queue.store(subject, encode(envelope), id=envelope.id, timeout=timeout)
+        finally:
+            self._end_wait(wait)
+        return envelope.id
+
+    def _task(
+        self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", key: str, task: str,
+        priority: Priority, delay: float, deadline: float,
+    ) -> tuple[str, Envelope]:  # fmt: skip
+        """Return where a task is stored, and the task."""
+        course = course_of(target, message)
+        self._permit("enqueue", course.name)
+        _check_task(key, task, priority, delay, deadline)
+        head, body = self._prepare(_TASK, course, message, deadline)
+        feed = feed_for(key=key, priority=priority, delay=delay)
+        subject = subjects.work(
+            self._endpoint.fleet, course.name, lane=feed.lane, partition=feed.partition, sender=self._endpoint.cell
+        )
+        envelope = msgspec.structs.replace(head.envelope(task or new_id(), body), key=key, delay=float(delay), reply="")
+        self._endpoint.check_size(encode(envelope))
+        return subject, envelope
 
     async def publish(self, topic: str, message: "Message | Json") -> None:
         """Publish an event: at most once to each actor that receives `topic`.

@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 from callboard.bus import Delivery, NotStored, encode, subjects
 from callboard.errors import CallboardError
 from callboard.printable import printable
-from callboard.store import ActorFile, StoreError, TaskDone
+from callboard.store import ActorFile, DeadLetter, StoreError, TaskDone
 
-from .dead_letter import DeadLetter, frames_of
 from .errors import HandlerFailed, TaskExpired
+from .evidence import frames_of
 from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
@@ -256,5 +256,3 @@ class Tasks:
 
 def _short(error: BaseException) -> str:
     return printable((error.text if isinstance(error, CallboardError) else f"{type(error).__name__}: {error}")[:500])
-
-

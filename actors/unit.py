@@ -1,9 +1,9 @@
 """One task in hand: what it has learned, changed and said, until all of it is committed at once or forgotten.
 
 Steps are the exception. A result that was expensive, or had an effect outside, is kept at once under the task's id and
-the step's name, so that another try of the task takes it from there. That is only sound while the code asks for the same
-steps: whatever differs is an error, never a silent rerun. An *act* is claimed before it begins and settled after it: if
-the process dies in between, nobody knows whether it happened, and the next try says so instead of doing it again.
+the step's name, so that another try of the task takes it from there. That is only sound while the code asks for the
+same steps: whatever differs is an error, never a silent rerun. An *act* is claimed before it begins and settled after
+it: if the process dies in between, nobody knows whether it happened, and the next try says so and does not do it again.
 """
 
 import hashlib
@@ -87,9 +87,8 @@ class Unit:
             what = "arguments" if found.act == act else "kind"
             raise StepsChanged(f"an earlier try of task {self.task} took step {name!r} with another {what}")
         if found.result is None:
-            raise ActUnsettled(
-                f"act {name!r} of task {self.task} was begun by a try that did not end: nobody knows whether it was done"
-            )
+            text = f"act {name!r} of task {self.task} was begun by a try that did not end: it may have been done"
+            raise ActUnsettled(text)
         return _unpacked(name, found.result, returns)
 
     async def _run(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, act: bool) -> Any:

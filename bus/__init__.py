@@ -72,7 +72,7 @@ from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
 from .queue import FEEDS as FEEDS
 from .queue import PRIORITIES as PRIORITIES
-from .queue import MOST as QUEUE_MOST
+from .queue import QUEUE_MOST as QUEUE_MOST
 from .queue import Delivery as Delivery
 from .queue import Feed as Feed
 from .queue import NotStored as NotStored

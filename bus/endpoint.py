@@ -168,7 +168,7 @@ class Endpoint:
 
         """
         address, data = self.address(actor), codec.encode(envelope)
-        self._check_size(data)
+        self.check_size(data)
         account = self._accounts.get(actor)
         if account is None:
             account = await self._meet(actor, timeout)
@@ -186,7 +186,8 @@ class Endpoint:
         if not self._homeless.keep(address, data):
             self._outbox.put(address, data)
 
-    def _check_size(self, data: bytes) -> None:
+    def check_size(self, data: bytes) -> None:
+        """Raise MessageTooLarge for what would not pass, also inside another message."""
         if len(data) > (most := self.bus.max_payload - HANDOVER_ROOM):
             codec.check_size(data, most)
 
@@ -232,7 +233,7 @@ class Endpoint:
 
         """
         address, data = self.address(actor), codec.encode(envelope)
-        self._check_size(data)
+        self.check_size(data)
         answer = self._questions.open(envelope.id, actor, timeout)
         self._put(address, data)
         return await self._wait_answer(address, envelope.id, answer, timeout)

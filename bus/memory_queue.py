@@ -13,7 +13,7 @@ from callboard.clock import Clock, SystemClock
 from . import subjects
 from .codec import check_size
 from .errors import NoSuchActor
-from .queue import MOST, Delivery, Feed, QueueFull, QueueState, Take
+from .queue import QUEUE_MOST, Delivery, Feed, QueueFull, QueueState, Take
 
 _LOOK_AGAIN: Final = 0.02
 DEAD: Final = ""
@@ -64,7 +64,9 @@ class MemoryQueue:
     def __init__(self, queues: MemoryQueues, *, max_payload: int) -> None:
         self._all, self._max_payload = queues, max_payload
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = MOST) -> None:
+    async def declare(
+        self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = QUEUE_MOST
+    ) -> None:
         """Make the queue of an actor, or bring it up to date."""
         found = self._all.queues.setdefault((fleet, actor), _Queue(open_door=open_door, ack_wait=ack_wait, most=most))
         found.open_door, found.ack_wait, found.most = open_door, ack_wait, most
@@ -72,7 +74,7 @@ class MemoryQueue:
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:  # noqa: ARG002 - it holds what a test makes
         """Make the queue of a fleet's dead letters."""
-        self._all.queues.setdefault((fleet, DEAD), _Queue(open_door=False, ack_wait=30.0, most=MOST))
+        self._all.queues.setdefault((fleet, DEAD), _Queue(open_door=False, ack_wait=30.0, most=QUEUE_MOST))
         await anyio.lowlevel.checkpoint()
 
     def dead_source(self, fleet: str, take: Take) -> "MemorySource":
@@ -175,10 +177,10 @@ class MemorySource:
                 task.held, task.due = True, now + queue.ack_wait
                 task.tries += 1
                 self._wanted -= 1
-                receipt = f"{self._fleet} {self._actor} {task.number}"
-                self._take(
-                    Delivery(
-                        self._actor, self._feed, task.subject, task.cell, task.data, receipt, task.number, task.tries,
-                        task.stored,
-                    )  # fmt: skip
-                )
+                self._take(self._delivery(task))
+
+    def _delivery(self, task: _Task) -> Delivery:
+        receipt = f"{self._fleet} {self._actor} {task.number}"
+        return Delivery(
+            self._actor, self._feed, task.subject, task.cell, task.data, receipt, task.number, task.tries, task.stored
+        )

@@ -17,7 +17,7 @@ Lane = Literal["high", "normal", "low", "later", "key"]
 PRIORITIES: Final = ("high", "normal", "low")
 PARTITIONS: Final = 8
 """Conversations of one actor that can go on at once, each in order."""
-MOST: Final = 1_100_000
+QUEUE_MOST: Final = 1_100_000
 """Tasks that may wait for one actor if nothing else is said: beyond a million somebody should hear of it."""
 
 
@@ -117,7 +117,9 @@ class Source(Protocol):
 class WorkQueue(Protocol):
     """The queues of one fleet, as one connection sees them."""
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = MOST) -> None:
+    async def declare(
+        self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = QUEUE_MOST
+    ) -> None:
         """Make the queue of an actor, or bring it up to date; `ack_wait` seconds are given to who has a task.
 
         Raises QueueDamaged, NotStored, BusUnavailable.

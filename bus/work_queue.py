@@ -16,7 +16,7 @@ from . import subjects
 from .errors import BusUnavailable, NoSuchActor
 from .jetstream import JetStream, JetStreamError, check, settings, status_of
 from .pull import Pull
-from .queue import FEEDS, MOST, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
+from .queue import FEEDS, QUEUE_MOST, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -63,7 +63,9 @@ class NatsQueue:
 
     # --- making
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = MOST) -> None:
+    async def declare(
+        self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = QUEUE_MOST
+    ) -> None:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
         front = [subjects.work_door(fleet, actor)] if open_door else []

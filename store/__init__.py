@@ -12,6 +12,7 @@ it is; every error is a :class:`StoreError` or a :class:`~callboard.errors.Calle
 from .actor_file import ActorFile
 from .aside import set_aside
 from .database import Database
+from .dead_letters import DeadLetter, DeadLetters
 from .epochs import Epochs
 from .errors import (
     DatabaseCorrupt,
@@ -53,6 +54,8 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNewer",
     "DatabaseReadOnly",
+    "DeadLetter",
+    "DeadLetters",
     "DiskFull",
     "Epochs",
     "Event",

@@ -79,9 +79,15 @@ class Autopsy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settle_death(owed: Iterable[Owed], endpoint: Endpoint, *, why: str) -> tuple[int, int]:
-    """Answer each question that was held, foreign callers' too; return how many, and how many tells are lost."""
+    """Answer each question that was held, foreign callers' too; return how many, and how many tells are lost.
+
+    Tasks are handed back to their queues, so that the next life has them at once.
+    """
     answered = lost = 0
     for each in owed:
+        if each.letter.receipt:
+            endpoint.bus.queue.again(each.letter.receipt, 0.0)
+            continue
         replies = Replies(endpoint, each.actor)
         if replies.waits(each.letter):
             ran = each.status != "queued"

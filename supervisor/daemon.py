@@ -55,6 +55,7 @@ from .messages import (
 )
 from .plan import Started
 from .process import CellOrder
+from .queues import Undertaker, declare_queues
 from .records import Records, open_records
 from .remains import end_remains, keep_ledger
 from .reports import Reports
@@ -83,6 +84,7 @@ class Daemon:
         self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
+        self.undertaker: Undertaker
         self.directory = Directory(
             self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
         )
@@ -256,6 +258,9 @@ class Daemon:
             await stack.enter_async_context(self._hold_lease(bus, guardian))
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
+            await declare_queues(bus.queue, self.config.name, self.config.actors)
+            self.undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
+            tasks.start_soon(self.undertaker.run)
             await self._open_office(stack, tasks)
             bus.on_gap(lambda: self._on_gap(bus))
             await self._start_cells(tasks, guardian)

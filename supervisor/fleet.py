@@ -21,6 +21,7 @@ from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .loop_watch import watching
+from .queues import Undertaker, declare_queues
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
@@ -115,6 +116,8 @@ class Fleet(Speaker):
                 Cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put).running()
             )
             await cell.open(self.specs)
+            await declare_queues(bus.queue, self.name, self.specs)
+            tasks.start_soon(Undertaker(bus.queue, self.name, self.records.dead).run)
             cell.begin()
             await answer_where(endpoint, cell.where)
             await bus.flush()

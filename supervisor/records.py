@@ -8,7 +8,18 @@ from pathlib import Path
 from callboard.actors import PAROLE, Letter
 from callboard.clock import Clock
 from callboard.errors import Detail
-from callboard.store import DAEMON, Database, Epochs, Event, Events, Holds, Quarantine, Quarantined, StoreError
+from callboard.store import (
+    DAEMON,
+    Database,
+    DeadLetters,
+    Epochs,
+    Event,
+    Events,
+    Holds,
+    Quarantine,
+    Quarantined,
+    StoreError,
+)
 
 from .messages import EventList, ListEvents, Recorded
 
@@ -22,6 +33,7 @@ class Records:
         self._events, self._clock = Events(db, clock=clock), clock
         self.epochs = Epochs(db)
         self.quarantine = Quarantine(db, clock=clock)
+        self.dead = DeadLetters(db)
         self.holds = Holds(db, clock=clock)
         self.held: set[str] = set()
         """Who was held by a person when these records were opened."""

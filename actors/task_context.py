@@ -1,0 +1,101 @@
+"""What a handler may do in a task: the same as ever, but what it changes and says waits for the commit.
+
+``ask`` and the model leave at once, since the handler waits for them; so another try of the task does them again,
+unless they are in a step. All else counts once.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from callboard import names
+from callboard.bus import Kind, check_size, encode, subjects
+from callboard.ids import new_id
+from callboard.store import MemoryLayer, Outgoing
+
+from .context import Context, Memory, Services
+from .hand import InHand
+from .handlers import Handler
+from .message import Message
+from .speaking import ENQUEUE_WITHIN, TELL_WITHIN, Json, Priority, course_of
+from .unit import Unit, returned_by
+
+if TYPE_CHECKING:
+    from .actor import Actor
+
+
+class TaskContext(Context):
+    """The context of a task: what it changes and says counts when it is done, all at once, or not at all."""
+
+    __slots__ = ("_unit",)
+
+    def __init__(self, services: Services, hand: InHand, unit: Unit) -> None:
+        super().__init__(services, hand)
+        self._unit = unit
+
+    @property
+    def memory(self) -> "Memory":
+        """The actor's working memory as this task has left it; others see it when the task is done."""
+        return TaskMemory(self._services, self._unit)
+
+    async def step(self, name: str, fn: Callable[..., Awaitable[Any]], *args: Any, returns: Any = None) -> Any:
+        """Take a step."""
+        kind = returned_by(fn) if returns is None else returns
+        return await self._unit.step(name, fn, args, returns=kind, act=False)
+
+    async def act(self, name: str, fn: Callable[..., Awaitable[Any]], *args: Any, returns: Any = None) -> Any:
+        """Claim an act, do it, and settle it."""
+        self._permit("act", names.checked(name, "actor"))
+        kind = returned_by(fn) if returns is None else returns
+        return await self._unit.step(name, fn, args, returns=kind, act=True)
+
+    async def tell(
+        self,
+        target: "type[Actor] | Handler[Any, Any] | str",
+        message: "Message | Json",
+        *,
+        timeout: float = TELL_WITHIN,  # noqa: ARG002 - it leaves later
+    ) -> str:
+        """Send `message` when this task is done."""
+        course = course_of(target, message)
+        self._permit("tell", course.name)
+        head, body = self._prepare(int(Kind.TELL), course, message)
+        made = new_id()
+        data = encode(head.envelope(made, body))
+        self._endpoint.check_size(data)
+        self._unit.say(Outgoing("tell", course.name, made, data))
+        return made
+
+    async def enqueue(
+        self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", *, key: str = "",
+        id: str = "", priority: Priority = "normal", delay: float = 0.0, deadline: float = 0.0,  # noqa: A002 - as in the base
+        timeout: float = ENQUEUE_WITHIN,  # noqa: ARG002 - it leaves later, and until it has left
+    ) -> str:  # fmt: skip
+        """Store `message` as a task of `target` when this task is done."""
+        task = id or f"{self._unit.task[:100]}.{self._unit.said}"
+        subject, envelope = self._task(target, message, key, task, priority, delay, deadline)
+        self._unit.say(Outgoing("enqueue", subject, envelope.id, encode(envelope)))
+        return envelope.id
+
+    async def publish(self, topic: str, message: "Message | Json") -> None:
+        """Publish an event when this task is done."""
+        self._permit("publish", names.checked(topic, "topic"))
+        body = message.text if isinstance(message, Json) else msgspec.json.encode(message)
+        check_size(body, self._endpoint.bus.max_payload)
+        subject = subjects.topic(self._endpoint.fleet, topic, sender=self._endpoint.cell)
+        self._unit.say(Outgoing("publish", subject, new_id(), body))
+
+
+class TaskMemory(Memory):
+    """The same as one task sees it."""
+
+    __slots__ = ("_unit",)
+
+    def __init__(self, services: Services, unit: Unit) -> None:
+        super().__init__(services)
+        self._unit = unit
+
+    async def open(self) -> MemoryLayer:  # type: ignore[override]  # the same verbs
+        """Return the layer of this task above the actor's memory."""
+        return self._unit.memory

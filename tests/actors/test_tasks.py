@@ -1,0 +1,296 @@
+"""Durable work as an actor sees it: done once, all at once, and never silently gone."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from callboard import Actor, Context, Message, receive
+from callboard.actors import ActorSpec, Grant
+from callboard.bus import MessageRefused, NoSuchActor, QueueFull
+from callboard.testing import ManualClock, Stage
+
+WITHIN = 5.0
+
+
+class Job(Message):
+    number: int = 0
+    what: str = ""
+
+
+class Note(Message):
+    text: str
+
+
+class Teller(Actor):
+    """Hears what tasks say."""
+
+    async def started(self, ctx: Context) -> None:
+        self.heard: list[str] = []
+
+    @receive
+    async def note(self, message: Note, ctx: Context) -> None:
+        NOTES.append(message.text)
+
+
+NOTES: list[str] = []
+CALLS: list[str] = []
+GATES: dict[str, anyio.Event] = {}
+
+
+async def paid(what: str) -> str:
+    CALLS.append(what)
+    return f"{what}!"
+
+
+class Worker(Actor):
+    may = Grant(tell=("teller",), enqueue=("worker", "teller"), publish=("news",), act=("send",))
+
+    @receive
+    async def job(self, message: Job, ctx: Context) -> None:
+        CALLS.append(f"job {message.number}")
+        await getattr(self, message.what or "count")(message, ctx)
+
+    async def count(self, message: Job, ctx: Context) -> None:
+        await ctx.memory.incr("done")
+
+    async def fail(self, message: Job, ctx: Context) -> None:
+        await ctx.memory.incr("done")
+        await ctx.tell("teller", Note(text="failed"))
+        raise ValueError("no luck")
+
+    async def once(self, message: Job, ctx: Context) -> None:
+        """Fail the first time, after a step."""
+        answer = await ctx.step("pay", paid, "model")
+        await ctx.memory.put("answer", answer)
+        if ctx.attempt == 1:
+            raise ValueError("the first time")
+
+    async def twice(self, message: Job, ctx: Context) -> None:
+        await ctx.step("pay", paid, "a")
+        await ctx.step("pay", paid, "b")
+
+    async def changed(self, message: Job, ctx: Context) -> None:
+        """Take another step at the second try."""
+        await ctx.step(f"pay-{ctx.attempt}", paid, "model")
+        if ctx.attempt == 1:
+            raise ValueError("the first time")
+
+    async def act(self, message: Job, ctx: Context) -> None:
+        await ctx.act("send", self._send)
+
+    async def _send(self) -> None:
+        CALLS.append("sent")
+        raise OSError("was it sent?")
+
+    async def speak(self, message: Job, ctx: Context) -> None:
+        for number in range(3):
+            await ctx.tell("teller", Note(text=f"{message.number}-{number}"))
+        await ctx.enqueue("teller", Note(text=f"task {message.number}"))
+
+    async def gate(self, message: Job, ctx: Context) -> None:
+        await ctx.memory.put("seen", message.number)
+        await GATES["gate"].wait()
+
+    async def update(self, message: Job, ctx: Context) -> None:
+        memory: Any = await ctx.memory.open()
+        await memory.update("sum", lambda value: value + 1, type=int, default=0)
+        await anyio.lowlevel.checkpoint()
+
+
+class Crowd(Worker):
+    concurrency = 8
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    NOTES.clear()
+    CALLS.clear()
+    GATES.clear()
+
+
+async def memory_of(stage: Stage, key: str, actor: str = "worker") -> Any:
+    return await (await stage.cell_of(actor).memory_of(actor)).get(key, default=None)
+
+
+def tasks_of(stage: Stage, actor: str = "worker") -> Any:
+    return stage.host(actor).tasks
+
+
+async def waiting(stage: Stage, actor: str = "worker") -> int:
+    return (await stage.buses["stage-caller"].queue.state("stage", actor)).waiting
+
+
+async def settle(stage: Stage, *, done: int = 0, buried: int = 0, actor: str = "worker") -> None:
+    await stage.wait_until(
+        lambda: (tasks_of(stage, actor).done, tasks_of(stage, actor).buried) == (done, buried), within=WITHIN
+    )
+    with anyio.fail_after(WITHIN):
+        while await waiting(stage, actor):  # noqa: ASYNC110 - the queue tells nobody
+            await anyio.sleep(0.01)
+
+
+async def test_a_task_is_done_and_gone() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        for number in range(5):
+            await stage.enqueue(Worker.job, Job(number=number))
+        await settle(stage, done=5)
+        assert await memory_of(stage, "done") == 5
+        assert [f"job {number}" for number in range(5)] == CALLS
+
+
+async def test_the_same_id_is_done_once_also_when_the_queue_has_forgotten_it() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        assert await stage.enqueue(Worker.job, Job(), id="job-1") == "job-1"
+        await settle(stage, done=1)
+        stage.broker.queues.queues["stage", "worker"].known.clear()
+        await stage.enqueue(Worker.job, Job(), id="job-1")
+        await settle(stage, done=2)
+        assert await memory_of(stage, "done") == 1
+        assert len(CALLS) == 1
+
+
+async def test_what_a_failed_try_did_does_not_count_and_it_is_tried_again() -> None:
+    async with Stage([ActorSpec(actor=Worker, name="worker", cell="main", may=Worker.may, tries=2), Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="fail"))
+        await settle(stage, buried=1)
+        assert len(CALLS) == 2
+        assert await memory_of(stage, "done") is None
+        assert NOTES == []
+
+
+async def test_a_step_is_taken_once_though_its_task_is_tried_twice() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="once"))
+        await settle(stage, done=1)
+        assert CALLS == ["job 0", "model", "job 0"]
+        assert await memory_of(stage, "answer") == "model!"
+
+
+@pytest.mark.parametrize(
+    ("what", "code"), [("twice", "two steps named 'pay'"), ("changed", "took steps that this one did not: pay-1")]
+)
+async def test_steps_that_cannot_be_told_apart_or_changed_are_an_error(what: str, code: str) -> None:
+    spec = ActorSpec(actor=Worker, name="worker", cell="main", may=Worker.may, tries=2)
+    async with Stage([spec, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what=what))
+        await settle(stage, buried=1)
+        assert code in stage.events_of("task-quarantined")[0].text
+
+
+async def test_an_act_that_was_begun_and_did_not_end_is_for_a_person() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="act"))
+        await settle(stage, buried=1)
+        assert CALLS.count("sent") == 1
+        [event] = stage.events_of("task-quarantined")
+        assert event.detail["code"] == "act-unsettled"
+
+
+async def test_what_a_task_says_leaves_in_order_when_it_is_done() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=7, what="speak"))
+        await stage.wait_until(lambda: len(NOTES) == 4, within=WITHIN)
+        assert NOTES[:3] == ["7-0", "7-1", "7-2"]
+        assert NOTES[3] == "task 7"
+        file = await stage.cell_of("worker").file_of("worker")
+        with anyio.fail_after(WITHIN):
+            while await file.tasks.outbox():  # noqa: ASYNC110 - the file tells nobody
+                await anyio.sleep(0.01)
+
+
+async def test_what_a_task_changes_is_seen_by_others_when_it_is_done() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=3, what="gate"))
+        await stage.wait_until(lambda: CALLS == ["job 3"], within=WITHIN)
+        assert await memory_of(stage, "seen") is None
+        GATES["gate"].set()
+        await settle(stage, done=1)
+        assert await memory_of(stage, "seen") == 3
+
+
+async def test_counters_and_updates_of_tasks_at_once_add_up() -> None:
+    spec = ActorSpec(actor=Crowd, name="crowd", cell="main", may=Worker.may)
+    async with Stage([spec]) as stage:
+        for number in range(40):
+            await stage.enqueue("crowd", Job(number=number, what="update" if number % 2 else "count"))
+        await settle(stage, done=40, actor="crowd")
+        assert await memory_of(stage, "sum", "crowd") == 20
+        assert await memory_of(stage, "done", "crowd") == 20
+
+
+async def test_a_message_that_does_not_fit_is_kept_whole_with_its_path() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue("worker", Note(text="not for you"))
+        await settle(stage, buried=1)
+        [event] = stage.events_of("task-quarantined")
+        assert event.detail["code"] == "message-refused"
+
+
+async def test_a_full_queue_and_bad_arguments_are_refused_before_anything_is_stored() -> None:
+    GATES["gate"] = anyio.Event()
+    spec = ActorSpec(actor=Worker, name="worker", cell="main", may=Worker.may, queue=2)
+    async with Stage([spec, Teller]) as stage:
+        for wrong in ({"id": "a b"}, {"id": "a\r\nX: y"}, {"key": "x" * 200}, {"delay": -1.0}, {"priority": "urgent"}):
+            with pytest.raises(MessageRefused, match=next(iter(wrong))):
+                await stage.enqueue(Worker.job, Job(), **wrong)
+        with pytest.raises(MessageRefused, match="one order"):
+            await stage.enqueue(Worker.job, Job(), key="a", delay=1.0)
+        with pytest.raises(NoSuchActor):
+            await stage.enqueue("nobody", Job())
+        for number in range(2):
+            await stage.enqueue(Worker.job, Job(number=number, what="gate"))
+        with pytest.raises(QueueFull) as refused:
+            await stage.enqueue(Worker.job, Job())
+        assert refused.value.depth == 2
+        GATES["gate"].set()
+        await settle(stage, done=2)
+
+
+async def test_a_conversation_keeps_its_order_through_failures() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=1, what="once"), key="c-1")
+        await stage.enqueue(Worker.job, Job(number=2), key="c-1")
+        await settle(stage, done=2)
+        assert [call for call in CALLS if call.startswith("job")] == ["job 1", "job 1", "job 2"]
+
+
+async def test_what_is_delayed_waits_and_what_is_late_is_taken_away() -> None:
+    clock = ManualClock()
+    async with Stage([Worker, Teller], clock=clock) as stage:
+        stage.broker.queues.clock = clock
+        await stage.enqueue(Worker.job, Job(number=1), delay=60.0)
+        await stage.enqueue(Worker.job, Job(number=2))
+        await settle_but(stage, 1)
+        assert CALLS == ["job 2"]
+        await clock.advance(61.0)
+        await settle(stage, done=2)
+        GATES["gate"] = anyio.Event()
+        await stage.enqueue(Worker.job, Job(number=3, what="gate"))
+        await stage.wait_until(lambda: "job 3" in CALLS, within=WITHIN)
+        await stage.enqueue(Worker.job, Job(number=4), deadline=5.0)
+        await clock.advance(6.0)
+        GATES["gate"].set()
+        await settle(stage, done=3, buried=1)
+        assert stage.events_of("task-quarantined")[0].detail["code"] == "task-expired"
+
+
+async def settle_but(stage: Stage, left: int) -> None:
+    with anyio.fail_after(WITHIN):
+        while await waiting(stage) > left:  # noqa: ASYNC110 - the queue tells nobody
+            await anyio.sleep(0.01)
+
+
+async def test_a_higher_lane_goes_first() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=0, what="gate"))
+        await stage.wait_until(lambda: CALLS == ["job 0"], within=WITHIN)
+        for number in range(1, 7):
+            await stage.enqueue(Worker.job, Job(number=number), priority="low")
+        await stage.enqueue(Worker.job, Job(number=99), priority="high")
+        await anyio.sleep(0.1)
+        GATES["gate"].set()
+        await settle(stage, done=8)
+        assert CALLS.index("job 99") <= 3, "but for what was in the mailbox already"
