@@ -11,10 +11,15 @@ from .context import Down as Down
 from .discovery import Discovery as Discovery
 from .door import Door as Door
 from .errors import ActorStopped as ActorStopped
+from .errors import ActUnsettled as ActUnsettled
 from .errors import BadActor as BadActor
+from .errors import DuplicateStep as DuplicateStep
 from .errors import HandlerFailed as HandlerFailed
+from .errors import NotDone as NotDone
 from .errors import PermissionDenied as PermissionDenied
 from .errors import Stalled as Stalled
+from .errors import StepsChanged as StepsChanged
+from .errors import TaskExpired as TaskExpired
 from .errors import WrongReply as WrongReply
 from .evidence import place_of as place_of
 from .evidence import stack_of as stack_of
@@ -42,6 +47,7 @@ from .message import tag_of as tag_of
 from .replica import Crashed as Crashed
 from .replica import Replica as Replica
 from .replies import Replies as Replies
+from .retry import TRIES as TRIES
 from .speaking import Json as Json
 from .speaking import Speaker as Speaker
 from .spec import RESTARTS as RESTARTS

@@ -93,7 +93,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 def guest_may_publish(fleet: str) -> list[str]:
     """Return all that the guest login may say: the front doors of `fleet`, and the service protocol."""
     services = [subject for verb in _SERVICE_VERBS for subject in (f"$SRV.{verb}", f"$SRV.{verb}.>")]
-    return [f"cb.{checked(fleet, 'fleet')}.to.*", *services]
+    root = f"cb.{checked(fleet, 'fleet')}"
+    return [f"{root}.to.*", f"{root}.do.*", *services]
 
 
 def quoted(value: str) -> str:

@@ -117,11 +117,11 @@ def _item(owed: Owed) -> Item:
     )  # fmt: skip
 
 
-def shown(body: "bytes | msgspec.Raw") -> str:
+def shown(body: "bytes | msgspec.Raw", *, most: int = BODY_MOST) -> str:
     """Return the beginning of a body as JSON, for people; what is none, as bytes."""
     try:
         plain = msgspec.msgpack.decode(body)
         text = plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, TypeError, ValueError):
         text = repr(bytes(body))
-    return text[:BODY_MOST]
+    return text[:most]

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from callboard.actors import Actor, ActorSpec, Grant, Health, Intensity, Restart
+from callboard.actors import TRIES, Actor, ActorSpec, Grant, Health, Intensity, Restart
+from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
 
@@ -56,6 +57,8 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     restart: Restart = "permanent"
     mailbox: Annotated[int, msgspec.Meta(ge=1024, le=1_000_000)] = 10_000
     """At least one sender's credit, so that a fast sender waits instead of losing what it tells."""
+    tries: Annotated[int, msgspec.Meta(ge=1, le=100)] = TRIES
+    queue: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = QUEUE_MOST
     health: Health = Health()
     intensity: Intensity = Intensity()
     may: Grant | None = None
@@ -196,6 +199,8 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         may=actor.may if table.may is None else table.may,
         options=_options(actor, table.options, at),
         mailbox=table.mailbox,
+        tries=table.tries,
+        queue=table.queue,
     )
 
 

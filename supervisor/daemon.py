@@ -28,6 +28,7 @@ from .autopsy import Autopsy
 from .cell import Cell
 from .charge import Charge
 from .config import FleetConfig
+from .dead import DeadDesk
 from .directory import Directory
 from .errors import NotUp
 from .group import Group, groups_of
@@ -39,7 +40,6 @@ from .messages import (
     CellReady,
     CellUp,
     Confine,
-    Dead,
     Done,
     Escalated,
     Kept,
@@ -51,7 +51,6 @@ from .messages import (
     Serves,
     Settled,
     Wedged,
-    dead_row,
 )
 from .plan import Started
 from .process import CellOrder
@@ -84,7 +83,7 @@ class Daemon:
         self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
-        self.undertaker: Undertaker
+        self.dead: DeadDesk
         self.directory = Directory(
             self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
         )
@@ -197,11 +196,7 @@ class Daemon:
             events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
         )  # fmt: skip
 
-    async def dead(self) -> Dead:
-        """Return what is in quarantine."""
-        return Dead(rows=[dead_row(row) for row in await self.records.quarantine.all()])
-
-    async def release(self, digest: str) -> Done:
+    async def release(self, digest: str) -> str:
         """Let a quarantined content through again, in the cell that refuses it too."""
         row = await self.records.release(digest)
         if row is None:
@@ -209,7 +204,7 @@ class Daemon:
         charge = self._charge_of(row.actor)
         if charge.state == "up":
             await self._voice.tell(keeper_of(charge.name), Pardon(actor=row.actor, digest=row.digest))
-        return Done(text=f"{row.type} {row.digest[:12]} may reach {row.actor} again")
+        return f"{row.type} {row.digest[:12]} may reach {row.actor} again"
 
     def stop(self, why: str) -> None:
         """Begin to stop; :func:`run_daemon`'s block should then end."""
@@ -259,8 +254,9 @@ class Daemon:
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
             await declare_queues(bus.queue, self.config.name, self.config.actors)
-            self.undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
-            tasks.start_soon(self.undertaker.run)
+            undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
+            self.dead = DeadDesk(self.records, undertaker, self.release)
+            tasks.start_soon(undertaker.run)
             await self._open_office(stack, tasks)
             bus.on_gap(lambda: self._on_gap(bus))
             await self._start_cells(tasks, guardian)

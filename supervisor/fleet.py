@@ -146,7 +146,8 @@ def _table(spec: ActorSpec) -> ActorTable:
         raise BadActor(f"{module}.{name} cannot be imported by another process: put it at the top of a module")
     return ActorTable(
         use=f"{module}:{name}", name=spec.name, cell=spec.cell,
-        replicas=spec.replicas, open=spec.open, restart=spec.restart, mailbox=spec.mailbox, may=spec.may,
+        replicas=spec.replicas, open=spec.open, restart=spec.restart, mailbox=spec.mailbox,
+        tries=spec.tries, queue=spec.queue, may=spec.may,
         health=spec.health, intensity=spec.intensity,
         options=_plain(spec.options),
     )  # fmt: skip

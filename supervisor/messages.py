@@ -4,9 +4,9 @@ from typing import Literal
 
 from callboard.actors import Health, Message, Row
 from callboard.errors import Detail
-from callboard.store import Event, Quarantined
+from callboard.store import Event
 
-from .autopsy import Autopsy, shown
+from .autopsy import Autopsy
 from .verdict import Signs
 
 Verb = Literal["restart", "hold", "revive"]
@@ -190,45 +190,6 @@ class ActorHealth(Message):
     """As many are allowed within the window; one more and it is held."""
     events: list[Event]
     """The latest about the actor and its cell, oldest first."""
-
-
-class ListDead(Message):
-    """``callboard dead ls``."""
-
-
-class DeadRow(Message):
-    """A message in quarantine. Times in Unix seconds."""
-
-    digest: str
-    actor: str
-    kind: str
-    sender: str
-    reason: str
-    history: list[str]
-    at: float
-    until: float
-    body: str
-    """As JSON, for people."""
-
-
-def dead_row(row: Quarantined) -> DeadRow:
-    """Return a row of the quarantine for people."""
-    return DeadRow(
-        digest=row.digest, actor=row.actor, kind=row.type, sender=row.sender, reason=row.reason, history=row.history,
-        at=row.at, until=row.until, body=shown(row.body),
-    )  # fmt: skip
-
-
-class Dead(Message):
-    """What is in quarantine, the newest first."""
-
-    rows: list[DeadRow]
-
-
-class Release(Message):
-    """``callboard dead drop``: let this content through again."""
-
-    digest: str
 
 
 class Pardon(Message):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from callboard.actors import Actor, Context, receive
 from callboard.errors import CallboardError
 
+from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
 from .messages import (
     ActorHealth,
     Actors,
@@ -15,20 +16,17 @@ from .messages import (
     CellReady,
     CellUp,
     Confine,
-    Dead,
     Done,
     Escalated,
     EventList,
     Kept,
     Left,
     ListActors,
-    ListDead,
     ListEvents,
     ListRows,
     Order,
     Pardon,
     Recorded,
-    Release,
     Rows,
     Serves,
     Settled,
@@ -131,14 +129,24 @@ class Supervisor(Actor):
         return await self.options.health(message.actor)
 
     @receive
-    async def dead(self, _message: ListDead, _ctx: Context) -> Dead:
+    async def dead(self, message: ListDead, _ctx: Context) -> Dead:
         """List what is in quarantine."""
-        return await self.options.dead()
+        return await self.options.dead.listing(message.limit)
 
     @receive
-    async def release(self, message: Release, _ctx: Context) -> Done:
-        """Let a quarantined content through again."""
-        return await self.options.release(message.digest)
+    async def show_dead(self, message: ShowDead, _ctx: Context) -> Dead:
+        """Show one message in quarantine whole."""
+        return await self.options.dead.show(message.which)
+
+    @receive
+    async def retry_dead(self, message: RetryDead, _ctx: Context) -> Done:
+        """Store messages again where they came from."""
+        return Done(text=await self.options.dead.retry(message.which))
+
+    @receive
+    async def drop_dead(self, message: DropDead, _ctx: Context) -> Done:
+        """Forget messages, and let contents through again."""
+        return Done(text=await self.options.dead.drop(message.which))
 
 
 class CellKeeper(Actor):

@@ -10,16 +10,21 @@ if TYPE_CHECKING:
     from callboard.actors import Actor as Actor
     from callboard.actors import ActorSpec as ActorSpec
     from callboard.actors import ActorStopped as ActorStopped
+    from callboard.actors import ActUnsettled as ActUnsettled
     from callboard.actors import BadActor as BadActor
     from callboard.actors import Context as Context
     from callboard.actors import Down as Down
+    from callboard.actors import DuplicateStep as DuplicateStep
     from callboard.actors import Grant as Grant
     from callboard.actors import HandlerFailed as HandlerFailed
     from callboard.actors import Json as Json
     from callboard.actors import Message as Message
+    from callboard.actors import NotDone as NotDone
     from callboard.actors import PermissionDenied as PermissionDenied
     from callboard.actors import Poisonous as Poisonous
     from callboard.actors import Stalled as Stalled
+    from callboard.actors import StepsChanged as StepsChanged
+    from callboard.actors import TaskExpired as TaskExpired
     from callboard.actors import Untrusted as Untrusted
     from callboard.actors import receive as receive
     from callboard.bus import ActorDied as ActorDied
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from callboard.bus import MessageRefused as MessageRefused
     from callboard.bus import MessageTooLarge as MessageTooLarge
     from callboard.bus import NoSuchActor as NoSuchActor
+    from callboard.bus import NotStored as NotStored
+    from callboard.bus import QueueFull as QueueFull
     from callboard.supervisor import Client as Client
     from callboard.supervisor import Fleet as Fleet
 
@@ -38,9 +45,11 @@ _HOME = {
     "callboard.actors": (
         "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
         "Message", "PermissionDenied", "Poisonous", "Stalled", "Untrusted", "receive",
+        "ActUnsettled", "DuplicateStep", "NotDone", "StepsChanged", "TaskExpired",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",
+        "NotStored", "QueueFull",
     ),
     "callboard.supervisor": ("Client", "Fleet"),
     "callboard.errors": ("CallboardError",),

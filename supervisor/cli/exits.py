@@ -30,6 +30,9 @@ _BY_CODE = {
     "held": Exit.REFUSED,
     "not-up": Exit.REFUSED,
     "mailbox-full": Exit.REFUSED,
+    "queue-full": Exit.REFUSED,
+    "not-in-quarantine": Exit.USAGE,
+    "not-stored": Exit.NO_ANSWER,
     "deadline-exceeded": Exit.NO_ANSWER,
 }
 

@@ -1,18 +1,17 @@
-"""``health``, ``autopsy`` and ``dead``: why something is as it is, in words for who was woken at night."""
+"""``health`` and ``autopsy``: why something is as it is, in words for who was woken at night."""
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .exits import Exit, plain, run
+from .exits import plain, run
 from .main import as_json, where
 
 if TYPE_CHECKING:
     from ..autopsy import Autopsy
-    from ..messages import ActorHealth, Dead
+    from ..messages import ActorHealth
 
 
 @click.command()
@@ -87,68 +86,6 @@ def _autopsy_lines(found: "Autopsy") -> list[str]:
         what = f"{item.kind:<4} {item.type} {item.id} of {item.actor}, from {item.sender}"
         lines.append(f"    {item.status:<8} {what}: {item.body[:100]}")
     return [*lines, *(["  stood at"] if found.stack else []), *(f"    {line}" for line in found.stack)]
-
-
-@click.group()
-def dead() -> None:
-    """Show and release messages in quarantine."""
-
-
-@dead.command("ls")
-@as_json
-@where
-def dead_ls(fleet: str, state: Path | None, *, as_json: bool) -> None:
-    """List the messages that crashed or failed their actor again and again."""
-    import msgspec
-
-    found = run(lambda: _dead(fleet, state))
-    if as_json:
-        click.echo(msgspec.json.encode(found.rows).decode())
-        return
-    for row in found.rows:
-        click.echo(f"{row.digest[:12]}  {row.kind} of {row.actor}, from {row.sender}: {row.reason}")
-    if not found.rows:
-        click.echo("nothing is in quarantine")
-
-
-@dead.command("show")
-@click.argument("digest", metavar="ID")
-@where
-def dead_show(digest: str, fleet: str, state: Path | None) -> None:
-    """Show the messages whose ID begins so, whole, and what they did each time."""
-    found = [row for row in run(lambda: _dead(fleet, state)).rows if row.digest.startswith(digest)]
-    for row in found:
-        click.echo(f"{row.kind} of {row.actor}, from {row.sender}: {row.reason}, refused until {_clock(row.until)}")
-        click.echo(plain("\n".join([f"  body   {row.body}", *(f"  then   {line}" for line in row.history)])))
-    if not found:
-        click.echo(f"callboard: nothing in quarantine begins with {digest!r}: see 'callboard dead ls'", err=True)
-        sys.exit(Exit.USAGE)
-
-
-@dead.command("drop")
-@click.argument("digest", metavar="ID")
-@where
-def dead_drop(digest: str, fleet: str, state: Path | None) -> None:
-    """Let the message with this ID through again."""
-
-    async def work() -> str:
-        from ..client import Client
-        from ..messages import Release
-        from ..service import Supervisor
-
-        async with Client.connect(fleet, state=state) as client:
-            return (await client.ask(Supervisor.release, Release(digest=digest), timeout=10.0)).text
-
-    click.echo(run(work))
-
-
-async def _dead(fleet: str, state: Path | None) -> "Dead":
-    from ..client import Client
-    from ..messages import ListDead
-    from ..service import Supervisor
-
-    async with Client.connect(fleet, state=state) as client:
-        return await client.ask(Supervisor.dead, ListDead(), timeout=10.0)
 
 
 def _clock(at: float) -> str:

@@ -1,4 +1,4 @@
-"""``tell``, ``ask`` and ``publish``: messages in, from a terminal."""
+"""``tell``, ``ask``, ``publish`` and ``enqueue``: messages in, from a terminal."""
 
 import math
 from pathlib import Path
@@ -101,3 +101,27 @@ def publish(topic: str, message: str, fleet: str, state: Path | None) -> None:
             await client.flush()
 
     run(work)
+
+
+@click.command()
+@click.argument("actor")
+@click.argument("message", metavar="JSON")
+@click.option("--key", default="", help="Tasks of one key are done one after the other, in order.")
+@click.option("--id", "task", default="", help="Of your own making: the same again is no second task.")
+@click.option("--delay", default=0.0, type=_Seconds(min=0.0), help="Seconds before which it is not begun.")
+@click.option("--deadline", default=0.0, type=_Seconds(min=0.0), help="Seconds after which nobody wants it any more.")
+@click.option(
+    "--priority", default="normal", show_default=True, type=click.Choice(["high", "normal", "low"]), help="Its lane."
+)
+@where
+def enqueue(actor: str, message: str, fleet: str, state: Path | None, **options: Any) -> None:
+    """Store a task for ACTOR and print its id, once it is on disk."""
+    parsed = _message(message)
+
+    async def work() -> str:
+        from ..client import Client
+
+        async with Client.connect(fleet, state=state) as client:
+            return await client.enqueue(actor, parsed, id=options.pop("task"), **options)
+
+    click.echo(run(work))

@@ -232,7 +232,10 @@ async def test_a_full_queue_and_bad_arguments_are_refused_before_anything_is_sto
     GATES["gate"] = anyio.Event()
     spec = ActorSpec(actor=Worker, name="worker", cell="main", may=Worker.may, queue=2)
     async with Stage([spec, Teller]) as stage:
-        for wrong in ({"id": "a b"}, {"id": "a\r\nX: y"}, {"key": "x" * 200}, {"delay": -1.0}, {"priority": "urgent"}):
+        bad: list[dict[str, Any]] = [
+            {"id": "a b"}, {"id": "a\r\nX: y"}, {"key": "x" * 200}, {"delay": -1.0}, {"priority": "urgent"},
+        ]  # fmt: skip
+        for wrong in bad:
             with pytest.raises(MessageRefused, match=next(iter(wrong))):
                 await stage.enqueue(Worker.job, Job(), **wrong)
         with pytest.raises(MessageRefused, match="one order"):

@@ -1,0 +1,102 @@
+"""``dead``: what was taken away, why, and what a person does about it."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .exits import Exit, plain, run
+from .main import as_json, where
+
+if TYPE_CHECKING:
+    from ..dead import Dead, DeadRow
+
+
+@click.group()
+def dead() -> None:
+    """Show, retry and drop messages in quarantine."""
+
+
+@dead.command("ls")
+@as_json
+@where
+def dead_ls(fleet: str, state: Path | None, *, as_json: bool) -> None:
+    """List the messages that were taken away, and the contents that are refused; the newest first."""
+    import msgspec
+
+    found: Dead = run(lambda: _asked("dead", "ListDead", fleet, state))
+    if as_json:
+        click.echo(msgspec.json.encode(found.rows).decode())
+        return
+    for row in found.rows:
+        name = row.id[:12] if row.what == "content" else row.id
+        click.echo(plain(f"{name}  {row.kind} of {row.actor}, from {row.sender}: {row.reason}: {row.text[:120]}"))
+    if not found.rows:
+        click.echo("nothing is in quarantine")
+    if (more := found.letters - sum(row.what == "task" for row in found.rows)) > 0:
+        click.echo(f"and {more} older ones")
+    if found.dropped:
+        click.echo(f"for {found.dropped} older ones there was no room: they are gone")
+
+
+@dead.command("show")
+@click.argument("which", metavar="ID")
+@as_json
+@where
+def dead_show(which: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
+    """Show what the beginning or the end of ID names, whole: body, reason, stack, history."""
+    import msgspec
+
+    found: Dead = run(lambda: _asked("show_dead", "ShowDead", fleet, state, which=which))
+    if not found.rows:
+        click.echo(f"callboard: nothing in quarantine is called {which!r}: see 'callboard dead ls'", err=True)
+        sys.exit(Exit.USAGE)
+    if as_json:
+        click.echo(msgspec.json.encode(found.rows).decode())
+        return
+    for row in found.rows:
+        click.echo(plain("\n".join(_story(row))))
+
+
+def _story(row: "DeadRow") -> list[str]:
+    until = f", refused until {_clock(row.until)}" if row.until else ""
+    return [
+        f"{row.kind} {row.id} of {row.actor}, from {row.sender}: {row.reason}{until}",
+        f"  when   {_clock(row.at)}, after {row.tries} {'try' if row.tries == 1 else 'tries'}",
+        f"  why    {row.text}{f' (at {row.path})' if row.path else ''}",
+        *([f"  chain  {row.correlation}, caused by {row.causation or 'nothing'}"] if row.correlation else []),
+        f"  body   {row.body}",
+        *(f"  then   {line}" for line in row.history),
+        *(f"  stack  {line}" for line in row.stack),
+    ]
+
+
+@dead.command("retry")
+@click.argument("which", metavar="ID…", nargs=-1, required=True)
+@where
+def dead_retry(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
+    """Store messages again where they came from, with all their tries before them."""
+    click.echo(run(lambda: _asked("retry_dead", "RetryDead", fleet, state, which=list(which))).text)
+
+
+@dead.command("drop")
+@click.argument("which", metavar="ID…", nargs=-1, required=True)
+@where
+def dead_drop(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
+    """Forget messages for good; let a content that is refused through again."""
+    click.echo(run(lambda: _asked("drop_dead", "DropDead", fleet, state, which=list(which))).text)
+
+
+async def _asked(handler: str, message: str, fleet: str, state: Path | None, **fields: Any) -> Any:
+    from .. import dead as messages
+    from ..client import Client
+    from ..service import Supervisor
+
+    async with Client.connect(fleet, state=state) as client:
+        return await client.ask(getattr(Supervisor, handler), getattr(messages, message)(**fields), timeout=10.0)
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
