@@ -210,7 +210,10 @@ class Tasks:
         """Move a task into the quarantine; it leaves its queue when that has it."""
         dead = self._dead(letter, error, tries, history)
         target = subjects.dead(self._host.endpoint.fleet, self._host.name)
-        await self._queue.store(target, encode(dead), id=f"dead.{dead.id}.{tries}", timeout=SETTLE_WITHIN)
+        # By the place in the queue, not by the id: a message that is retried by hand and fails again is news, and the
+        # server would take it for the same.
+        name = f"dead.{dead.actor}.{dead.number}.{tries}"
+        await self._queue.store(target, encode(dead), id=name, timeout=SETTLE_WITHIN)
         if self._file is not None:
             await self._file.tasks.forget(letter.envelope.id)
         await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
@@ -229,8 +232,8 @@ class Tasks:
             sender=envelope.sender or letter.cell or "outside", correlation=envelope.chain,
             causation=envelope.causation, reason=known.code if known else HandlerFailed.code, text=_short(error),
             path=str(known.detail.get("path", "")) if known else "", stack=frames_of(error), tries=tries,
-            history=history, died=self._host.clock.now(), stored=delivery.stored, subject=delivery.subject,
-            data=delivery.data,
+            history=history, died=self._host.clock.now(), stored=delivery.stored, number=delivery.number,
+            subject=delivery.subject, data=delivery.data,
         )  # fmt: skip
 
     def expired(self, letter: Letter) -> None:

@@ -36,6 +36,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of each failure, the latest last."""
     stored: float = 0.0
     died: float
+    number: int = 0
+    """Its place in the queue it was taken from."""
     subject: str
     """Where it was stored, and goes again when it is retried."""
     data: bytes

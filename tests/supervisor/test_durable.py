@@ -13,6 +13,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.errors import NoRespondersError
 
 from callboard.supervisor.cli.exits import Exit
 
@@ -214,7 +215,7 @@ async def test_a_guest_stores_a_task_in_json_and_hears_that_it_is_stored(daemon:
         bad = await guest.request("cb.shop.do.desk", b'{"type": "Job", "number": "nine"}', timeout=5)
         assert json.loads(bad.data)["stream"] == "cb_shop_desk"
         daemon.wait(lambda: [row["path"] for row in dead(daemon)] == ["$.number"], "the quarantine")
-        with pytest.raises(nats.errors.NoRespondersError):
+        with pytest.raises(NoRespondersError):
             await guest.request("cb.shop.do.clerk", b'{"type": "Job"}', timeout=5)
     finally:
         await guest.close()
