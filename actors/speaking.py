@@ -305,6 +305,10 @@ class Speaker:
             self._end_wait(wait)
         return envelope.id
 
+    async def queued(self, target: "type[Actor] | Handler[Any, Any] | str") -> int:
+        """Return how many tasks are stored for `target` and not done; raises NoSuchActor."""
+        return (await self._endpoint.bus.queue.state(self._endpoint.fleet, target_name(target))).waiting
+
     def _task(
         self, target: "type[Actor] | Handler[Any, Any] | str", message: "Message | Json", key: str, task: str,
         priority: Priority, delay: float, deadline: float,

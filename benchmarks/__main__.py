@@ -20,10 +20,11 @@ from callboard.guardian import Guardian
 from . import plot, report
 from .calm import measure_calm
 from .crowd import measure_crowd
+from .durable import has_taskiq
 from .latency import Curve, measure_latency
 from .machine import Machine, describe
 from .mending import measure_mending
-from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, THESPIAN, XOSCAR
+from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, TASKIQ, THESPIAN, XOSCAR
 from .pressure import measure_pressure
 from .programs import programs_here
 from .rounds import QUIET, Turn, figures_of, run_turns
@@ -89,6 +90,7 @@ def _options() -> argparse.Namespace:
 def _skipped(works: list[Work]) -> list[str]:
     absent = {PYKKA, THESPIAN, XOSCAR, AUTOGEN, ERLANG} - programs_here().keys()
     absent |= set() if has_faststream() else {FASTSTREAM}
+    absent |= set() if has_taskiq() else {TASKIQ}
     return [f"{work.name}, {peer}" for work in works for peer in work.reach if peer in absent]
 
 

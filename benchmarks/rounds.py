@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from operator import attrgetter
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from .disturbance import Watch
 from .side import Side
 
-Measure = Callable[[Side, int], Awaitable[float]]
+Measure = Callable[[Any, int], Awaitable[float]]
 
 QUIET: Final = 0.2
 """Cores that other programs may use in a turn that counts."""

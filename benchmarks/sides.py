@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from callboard.guardian import Guardian
 
+from .durable import open_durable
 from .names import FASTSTREAM, JOINED, NATS, OURS
 from .nats_side import JoinedNatsSide, NatsSide, open_client, open_nats_in_one_process
 from .ours import open_ours
@@ -21,10 +23,13 @@ def has_faststream() -> bool:
 
 
 @asynccontextmanager
-async def open_sides(where: Where, url: str, *, guardian: Guardian) -> AsyncIterator[dict[str, Side]]:
+async def open_sides(where: Where, url: str, *, guardian: Guardian) -> AsyncIterator[dict[str, Any]]:
     """Open every side that can be measured at `where`."""
-    sides: dict[str, Side]
+    sides: dict[str, Any]
     async with AsyncExitStack() as stack:
+        if where == "as durable work":
+            yield await stack.enter_async_context(open_durable(url, guardian=guardian))
+            return
         if where == "in one process":
             sides = {OURS: await stack.enter_async_context(open_ours(url, isolation="task"))}
             sides[NATS] = await stack.enter_async_context(open_nats_in_one_process(url))

@@ -2,13 +2,14 @@
 
 from typing import Final, Literal, NamedTuple
 
-from .names import AUTOGEN, ERLANG, FASTSTREAM, JOINED, NATS, PYKKA, THESPIAN, XOSCAR
+from .durable import done_per_second, median_wait
+from .names import AUTOGEN, ERLANG, FASTSTREAM, JOINED, NATS, PYKKA, TASKIQ, THESPIAN, XOSCAR
 from .rounds import Measure
 from .side import IN_FLIGHT, asked_per_second, median_latency, told_per_second
 
 _INSIDE: Final = {THESPIAN: None, XOSCAR: None, AUTOGEN: None, ERLANG: None}
 
-Where = Literal["across processes", "in one process"]
+Where = Literal["across processes", "in one process", "as durable work"]
 Better = Literal["higher", "lower"]
 
 
@@ -45,5 +46,13 @@ WORKS: Final = (
     Work(
         f"ask in one process, {IN_FLIGHT} in flight", "in one process", "answers/s", "higher", asked_per_second,
         {PYKKA: None, NATS: None, **_INSIDE}, 150_000.0,
+    ),
+    Work(
+        f"enqueue to acknowledged, {IN_FLIGHT} in hand", "as durable work", "tasks/s", "higher", done_per_second,
+        {NATS: 0.9, TASKIQ: 3.0},
+    ),
+    Work(
+        "enqueue to handler, one at a time", "as durable work", "µs, median", "lower", median_wait,
+        {NATS: 1.5, TASKIQ: None},
     ),
 )  # fmt: skip
