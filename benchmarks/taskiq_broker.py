@@ -9,7 +9,6 @@ from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConf
 from taskiq_nats import PullBasedJetStreamBroker
 
 from .durable_jobs import Job, Lags
-from .side import IN_FLIGHT
 
 STREAM = "bench-taskiq"
 LAGS = Lags()
