@@ -184,7 +184,7 @@ class Context(Speaker):
         Raises:
             DuplicateStep: this task has taken a step of that name.
             StepsChanged: an earlier try took it with other arguments, or its result is of another type by now.
-            BadActor: the arguments or the result (at most 256 KiB) cannot be kept.
+            BadActor: the arguments or the result (at most 1 MiB) cannot be kept.
 
         """
         return await fn(*args)

@@ -19,7 +19,7 @@ from callboard.store import Known, MemoryLayer, Outgoing, Step, TaskLog
 
 from .errors import ActUnsettled, BadActor, DuplicateStep, NotDone, StepsChanged
 
-RESULT_MOST: Final = 256 * 1024
+RESULT_MOST: Final = 1024 * 1024
 """Bytes that a step's result may have: the journal is for answers, not for archives."""
 STEPS_MOST: Final = 1000
 NAME_MOST: Final = 100
@@ -69,7 +69,7 @@ class Unit:
             return self._replayed(name, found, digest, returns=returns, act=act)
         if act:
             await self._log.step(self.task, name, Step(True, digest, None))
-        data = _packed(name, await self._run(name, fn, args, act=act))
+        data = await self._run(name, fn, args, act=act)
         await self._log.step(self.task, name, Step(act, digest, data))
         return _unpacked(name, data, returns)
 
@@ -91,12 +91,15 @@ class Unit:
             raise ActUnsettled(text)
         return _unpacked(name, found.result, returns)
 
-    async def _run(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, act: bool) -> Any:
+    async def _run(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, act: bool) -> bytes:
+        """Return the result, packed. What raised may be done again; an act only if it says that it did nothing."""
         try:
-            return await fn(*args)
-        except NotDone:
-            if act:
+            return _packed(name, await fn(*args))
+        except BaseException as error:
+            if act and isinstance(error, NotDone):
                 await self._log.unclaim(self.task, name)
+            if not act or isinstance(error, NotDone):
+                self._used.discard(name)
             raise
 
 

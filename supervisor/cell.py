@@ -38,6 +38,7 @@ from .beat import Beats
 from .family import Family
 from .files import Files, OpenFile
 from .formation import CellTable
+from .inspection import Inspected, inspect
 from .keeper import Keeper
 from .plan import Begin, Held, Restarted, Revived
 from .pool import Life, end_within
@@ -323,6 +324,12 @@ class Cell:
         """Return where an actor is if it is here, as the daemon would say it; for fleets without one."""
         host = self.hosts.get(actor)
         return "unknown" if host is None else in_cell(self.endpoint.cell) if host.parent else "up"
+
+    async def inspect(self, actor: str) -> Inspected:
+        """Return what one of our actors has in hand, and what its file knows."""
+        host = self._host(actor)
+        queued = 0 if host.tasks is None else (await self.endpoint.bus.queue.state(self.endpoint.fleet, actor)).waiting
+        return await inspect(host, await self.file_of(actor), queued=queued)
 
     def rows(self) -> list[Row]:
         """Return how it stands with each actor."""

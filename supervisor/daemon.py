@@ -32,6 +32,7 @@ from .dead import DeadDesk
 from .directory import Directory
 from .errors import NotUp
 from .group import Group, groups_of
+from .inspection import Inspect, Inspected
 from .lease import hold_lease
 from .messages import (
     ActorHealth,
@@ -195,6 +196,13 @@ class Daemon:
             crashes=self._group_of(charge).crashes(charge.name), most=charge.intensity.most,
             events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
         )  # fmt: skip
+
+    async def inspect(self, message: Inspect) -> Inspected:
+        """Have a cell show what is to be seen of one of its actors."""
+        charge = self._charge_of(message.actor)
+        if charge.state != "up":
+            raise NotUp(f"{message.actor} is {charge.state}: only a living actor can be inspected", actor=message.actor)
+        return await self._voice.ask(keeper_of(charge.name), message, timeout=5.0, reply=Inspected)
 
     async def release(self, digest: str) -> str:
         """Let a quarantined content through again, in the cell that refuses it too."""

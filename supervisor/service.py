@@ -9,6 +9,7 @@ from callboard.actors import Actor, Context, receive
 from callboard.errors import CallboardError
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
+from .inspection import Inspect, Inspected
 from .messages import (
     ActorHealth,
     Actors,
@@ -129,6 +130,11 @@ class Supervisor(Actor):
         return await self.options.health(message.actor)
 
     @receive
+    async def inspect(self, message: Inspect, _ctx: Context) -> Inspected:
+        """Show what a living actor has in hand, and what its file knows."""
+        return await self.options.inspect(message)
+
+    @receive
     async def dead(self, message: ListDead, _ctx: Context) -> Dead:
         """List what is in quarantine."""
         return await self.options.dead.listing(message.limit)
@@ -172,6 +178,11 @@ class CellKeeper(Actor):
         else:
             self.options.revive(message.actor)
         return Done(text=f"{message.actor}: {message.verb}")
+
+    @receive
+    async def inspect(self, message: Inspect, _ctx: Context) -> Inspected:
+        """Show what an actor of this cell has in hand, and what its file knows."""
+        return await self.options.inspect(message.actor)
 
     @receive
     async def pardon(self, message: Pardon, _ctx: Context) -> None:

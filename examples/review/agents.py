@@ -4,9 +4,12 @@ Only the editor speaks to the others. A batch names its files by the ids of thei
 killed with a batch in hand is asked again and answers the same.
 """
 
+from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.to_thread
+import msgspec
 
 from callboard import Actor, Context, Grant, receive
 
@@ -16,10 +19,10 @@ from .gaps import with_untested
 from .git import checked_object
 from .inspection import Inspection, inspection
 from .mentions import Mentions
-from .messages import Inspect, Inspected, Review, ReviewRequest, Survey, Surveyed
+from .messages import Inspect, Inspected, Review, Reviewed, ReviewRequest, ReviewTask, Survey, Surveyed
 from .report import compose
 from .repository import open_repository
-from .roots import RootOptions
+from .roots import EditorOptions, RootOptions
 from .run_ruff import lint
 from .survey import Page, batches, survey
 from .tally import Tally
@@ -108,19 +111,31 @@ class Gaps(Actor):
 
 
 DESKS: Final = (Bandit.inspect, Gaps.inspect, Metrics.inspect, Ruff.inspect)
+NAMES: Final = ("bandit", "gaps", "metrics", "ruff")
 
 
 class Editor(Actor):
     """Have a repository surveyed and inspected, and write the report."""
 
     concurrency = 4
-    may = Grant(ask=("surveyor", "ruff", "bandit", "metrics", "gaps"))
-    Options = RootOptions
-    options: RootOptions
+    may = Grant(ask=("surveyor", "ruff", "bandit", "metrics", "gaps"), publish=("reviews",), act=("write-report",))
+    Options = EditorOptions
+    options: EditorOptions
 
     @receive
     async def review(self, message: ReviewRequest, ctx: Context) -> Review:
         """Answer with the report; the same commits always give the same bytes."""
+        return await self._reviewed(message, ctx)
+
+    @receive
+    async def write(self, message: ReviewTask, ctx: Context) -> None:
+        """Write the report to a file, and announce it. As a task each answer is a step, and the writing an act."""
+        review = await self._reviewed(message, ctx)
+        text = msgspec.json.encode(review).decode()
+        file = await ctx.act("write-report", self._write, ctx.message_id, text)
+        await ctx.publish("reviews", Reviewed(task=ctx.message_id, file=file, findings=review.summary.findings))
+
+    async def _reviewed(self, message: ReviewRequest | ReviewTask, ctx: Context) -> Review:
         await open_repository(message.path, self.options)
         first, files = await _surveyed(message, ctx)
         tally = await _inspected(message.path, first.commit, files, ctx)
@@ -129,8 +144,16 @@ class Editor(Actor):
         )
         return Review(**{name: getattr(report, name) for name in report.__struct_fields__})
 
+    async def _write(self, task: str, text: str) -> str:
+        folder = anyio.Path(self.options.reports)
+        await folder.mkdir(parents=True, exist_ok=True)
+        name = "".join(char if char.isalnum() or char in "._-" else "_" for char in task)
+        with (Path(folder) / f"{name}.json").open("x", encoding="utf-8") as file:  # there is one, or this is an error
+            file.write(text)
+        return str(folder / f"{name}.json")
 
-async def _surveyed(request: ReviewRequest, ctx: Context) -> tuple[Page, list[Source]]:
+
+async def _surveyed(request: ReviewRequest | ReviewTask, ctx: Context) -> tuple[Page, list[Source]]:
     """Return the first page, and the files of all pages."""
     first = await _page(Survey(path=request.path, commits=request.commits), ctx)
     files = list(first.files)
@@ -140,19 +163,25 @@ async def _surveyed(request: ReviewRequest, ctx: Context) -> tuple[Page, list[So
 
 
 async def _page(message: Survey, ctx: Context) -> Page:
-    reply = await persist(lambda: ctx.ask(Surveyor.survey, message, timeout=SURVEY_SECONDS))
-    return reply.page
+    async def ask(message: Survey) -> Page:
+        return (await persist(lambda: ctx.ask(Surveyor.survey, message, timeout=SURVEY_SECONDS))).page
+
+    return await ctx.step(f"survey-{message.page}", ask, message, returns=Page)  # type: ignore[no-any-return]  # a Page
 
 
 async def _inspected(path: str, commit: str, files: list[Source], ctx: Context) -> Tally:
     """Return what all analysers say of all files."""
 
-    async def ask(job: tuple[int, Inspect]) -> Inspection:
-        desk, message = job
+    async def ask(desk: int, message: Inspect) -> Inspection:
         return (await ctx.ask(DESKS[desk], message, timeout=BATCH_SECONDS)).inspection
+
+    async def step(job: tuple[int, int]) -> Inspection:
+        number, desk = job
+        answer: Inspection = await ctx.step(f"{NAMES[desk]}-{number}", ask, desk, messages[number], returns=Inspection)
+        return answer
 
     tally = Tally()
     messages = [Inspect(path=path, commit=commit, files=batch) for batch in batches(files)]
-    jobs = ((desk, message) for message in messages for desk in range(len(DESKS)))
-    await fan_out(jobs, ask, take=tally.add, at_once=AT_ONCE)
+    jobs = ((number, desk) for number in range(len(messages)) for desk in range(len(DESKS)))
+    await fan_out(jobs, step, take=tally.add, at_once=AT_ONCE)
     return tally

@@ -1,8 +1,10 @@
-"""``make demo``: review this very repository, harm three agents in the middle, and show that nothing was lost.
+"""``make demo``: review this very repository, harm the fleet in the middle, twice, and show that nothing was lost.
 
-One is killed, one is stopped so that it only looks alive, and one waits for a tool that has stopped answering. It exits
-0 only if all of this is so: the fleet came up; ``ps`` showed each with a message in hand when it was harmed; the
-supervisor noticed each, told them apart, and mended them; the report equals, byte for byte, that of an undisturbed run;
+First three agents: one is killed, one is stopped so that it only looks alive, and one waits for a tool that has stopped
+answering. Then the whole fleet, while a review is under way as durable work: the daemon is killed, and with it
+everything; started again it goes on, and the editor is killed too. It exits 0 only if all of this is so: the fleet came
+up; ``ps`` showed each with a message in hand when it was harmed; the supervisor noticed each, told them apart, and
+mended them; both reports equal, byte for byte, that of an undisturbed run; no step that was finished was taken again;
 the fleet stopped and left no process behind.
 """
 
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 import msgspec
@@ -32,6 +34,13 @@ STALLED_AFTER: Final = 8.0
 REVIEW_WITHIN: Final = 300.0
 READY_WITHIN: Final = 60.0
 say: Final = Console(highlight=False).print
+
+
+class Calm(NamedTuple):
+    """What an undisturbed review gave, and how many questions it took."""
+
+    report: bytes
+    questions: int
 
 
 class Failed(Exception):
@@ -144,8 +153,8 @@ async def told(client: Client, actor: str, kind: str, words: str) -> dict[str, A
     return next((event for event in seen if words in event["text"]), None)
 
 
-async def tell_the_story(state: Path) -> None:
-    """Run both reviews against the running fleet and hold them against each other."""
+async def tell_the_story(state: Path) -> Calm:
+    """Run both reviews against the running fleet and hold them against each other; return what the calm one gave."""
     async with Client.connect("review", state=state) as client:
         say("\n[bold]1. A review, undisturbed[/]")
         calm = await review(client)
@@ -162,6 +171,7 @@ async def tell_the_story(state: Path) -> None:
         say("\n[bold]4. What the supervisor saw and did[/]")
         for event in await events(client):
             say(f"  {event['kind']:<15} {event['subject']}: {event['text']}", markup=False)
+        return Calm(calm, answered(list(before.values())))
 
 
 async def compare(client: Client, before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> None:
@@ -191,24 +201,110 @@ def wait_ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
     return text.split("ready:")[1].splitlines()[0].strip()
 
 
-def run(state: Path) -> None:
-    """Start the daemon, tell the story, stop the daemon."""
-    log = state / "up.log"
-    fleet = state / "fleet.toml"
-    fleet.write_text(impatient(FLEET.read_text(encoding="utf-8")), encoding="utf-8")
+def start(state: Path) -> "subprocess.Popen[bytes]":
+    """Run ``callboard up`` until it is ready."""
+    log, fleet = state / "up.log", state / "fleet.toml"
     command = [sys.executable, "-m", "callboard.supervisor.cli", "up", str(fleet), "--state", str(state)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)  # noqa: S603 - our own
     try:
-        ready = wait_ready(process, log)
-        say(f"[bold]callboard up examples/review/fleet.toml[/]\n{ready}")
-        anyio.run(tell_the_story, state)
+        say(f"[bold]callboard up examples/review/fleet.toml[/]\n{wait_ready(process, log)}")
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+def run(state: Path) -> None:
+    """Start the daemon, tell the story, kill the daemon in the middle of it, and stop it in the end."""
+    patient = FLEET.read_text(encoding="utf-8").replace('reports = "reports"', f'reports = "{state}/reports"')
+    (state / "fleet.toml").write_text(impatient(patient), encoding="utf-8")
+    process = start(state)
+    try:
+        calm = anyio.run(tell_the_story, state)
+        done = anyio.run(begin_durable, state)
+        process.kill()
+        process.wait()
+        say(
+            f"  [bold]everything[/] is killed: SIGKILL to the daemon, process {process.pid}; {len(done)} steps are kept"
+        )
+        require("what was left of the fleet ended by itself", holds=all_gone(state))
+        process = start(state)
+        anyio.run(end_durable, state, calm, done)
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=60)
-    say("\n[bold]5. The end[/]")
+    say("\n[bold]6. The end[/]")
     require("the fleet drained and stopped", holds=code == 0)
     require("no process was left behind", holds=not left_behind(state))
+
+
+# --- as durable work
+
+TASK: Final = "review-of-today"
+DESKS: Final = ("bandit", "gaps", "metrics", "ruff")
+AT_ONCE: Final = 8
+"""Questions that the editor has open at once: so many may be asked again when it is killed."""
+
+
+async def steps_of(client: Client) -> set[str]:
+    """Return the steps that the editor's task has taken, as ``callboard inspect`` shows them."""
+    seen = await client.ask("supervisor", Json(b'{"type":"Inspect","actor":"editor"}', "Inspect"), timeout=10.0)
+    return {step["name"] for step in seen["steps"] if step["settled"]}
+
+
+async def wait_steps(client: Client, count: int) -> set[str]:
+    """Wait until the task has taken `count` steps; return them."""
+    with anyio.fail_after(REVIEW_WITHIN):
+        while len(done := await steps_of(client)) < count:
+            await anyio.sleep(0.02)
+    return done
+
+
+async def begin_durable(state: Path) -> set[str]:
+    """Enqueue a review, and return the steps that are kept when it is time to kill everything."""
+    say("\n[bold]5. The same review as durable work, with everything killed in the middle[/]")
+    message = Json(msgspec.json.encode({"type": "ReviewTask", "path": "."}), "ReviewTask")
+    async with Client.connect("review", state=state) as client:
+        task = await client.enqueue("editor", message, id=TASK)
+        again = await client.enqueue("editor", message, id=TASK)
+        require("it was enqueued twice under one id", holds=task == again == TASK)
+        return await wait_steps(client, 8)
+
+
+async def end_durable(state: Path, calm: Calm, done: set[str]) -> None:
+    """Kill the editor once more, wait for the report, and hold it against the undisturbed one."""
+    async with Client.connect("review", state=state) as client:
+        kept = await wait_steps(client, len(done) + 4)
+        require(f"the {len(done)} steps are still there", holds=done <= kept)
+        victim = next(row for row in await rows(client) if row["actor"] == "editor")
+        os.kill(victim["pid"], signal.SIGKILL)
+        say(f"  [bold]editor[/] is killed: SIGKILL to process {victim['pid']}; {len(kept)} steps are kept")
+        file = state / "reports" / f"{TASK}.json"
+        with anyio.fail_after(REVIEW_WITHIN):
+            while await client.queued("editor"):  # noqa: ASYNC110 - a queue tells nobody that it is empty
+                await anyio.sleep(0.05)
+        require("there is one report, and it equals the undisturbed one, byte for byte",
+                holds=[each.name for each in file.parent.iterdir()] == [file.name] and file.read_bytes() == calm.report)  # fmt: skip
+        asked, finished = answered(await rows(client)), sum(not name.startswith("survey") for name in done)
+        say(f"  since the daemon was started again the analysers have answered {asked} of {calm.questions} questions")
+        require(f"the {finished} that were answered before were not asked again",
+                holds=asked <= calm.questions - finished + AT_ONCE)  # fmt: skip
+
+
+def answered(found: list[dict[str, Any]]) -> int:
+    """Return how many questions the analysers have answered since they were started."""
+    return sum(row["handled"] for row in found if row["actor"] in DESKS)
+
+
+def all_gone(state: Path) -> bool:
+    """Wait until no process of the fleet is left, five seconds at most; return whether it is so."""
+    end = time.monotonic() + 5.0
+    while left_behind(state):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def left_behind(state: Path) -> list[str]:
@@ -232,7 +328,7 @@ def main() -> None:
         except Failed as failure:
             say(f"  [red]✗ not so:[/] {failure}")
             sys.exit(1)
-    say("\n[bold green]One was killed, one was stopped, one hung. Nothing was lost, nothing differs.[/]")
+    say("\n[bold green]Killed, stopped, hung, and all of it killed at once: nothing was lost, nothing differs.[/]")
 
 
 if __name__ == "__main__":

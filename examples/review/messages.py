@@ -38,6 +38,26 @@ class Review(Message):
     sarif: str | None = None
 
 
+class ReviewTask(Message):
+    """Review as durable work: the report is written to a file, and announced on ``reviews``.
+
+    Enqueue it: however often the fleet is killed meanwhile, there is one report, and nothing that was inspected is
+    inspected again.
+    """
+
+    path: Path
+    commits: Revisions = ""
+    format: Format = "json"
+
+
+class Reviewed(Message):
+    """A report was written."""
+
+    task: str
+    file: str
+    findings: int
+
+
 class Survey(Message):
     """What is there to review? Pages count from 0."""
 

@@ -16,6 +16,13 @@ class RootOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Directories under which repositories may lie; relative ones start where ``callboard up`` runs."""
 
 
+class EditorOptions(RootOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the editor."""
+
+    reports: str = "reports"
+    """Where the reports of enqueued reviews are written; relative: to where ``callboard up`` runs."""
+
+
 class Gate:
     """Holds paths to the roots it was made with."""
 

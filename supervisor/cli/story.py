@@ -1,4 +1,4 @@
-"""``health`` and ``autopsy``: why something is as it is, in words for who was woken at night."""
+"""``health``, ``inspect`` and ``autopsy``: why something is as it is, in words for who was woken at night."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from .main import as_json, where
 
 if TYPE_CHECKING:
     from ..autopsy import Autopsy
+    from ..inspection import Inspected, TakenStep
     from ..messages import ActorHealth
 
 
@@ -86,6 +87,42 @@ def _autopsy_lines(found: "Autopsy") -> list[str]:
         what = f"{item.kind:<4} {item.type} {item.id} of {item.actor}, from {item.sender}"
         lines.append(f"    {item.status:<8} {what}: {item.body[:100]}")
     return [*lines, *(["  stood at"] if found.stack else []), *(f"    {line}" for line in found.stack)]
+
+
+@click.command()
+@click.argument("actor")
+@as_json
+@where
+def inspect(actor: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
+    """Show what a living ACTOR has in hand: its tasks, the steps they have taken, and what is to leave."""
+    import msgspec
+
+    async def work() -> "Inspected":
+        from ..client import Client
+        from ..inspection import Inspect
+        from ..service import Supervisor
+
+        async with Client.connect(fleet, state=state) as client:
+            return await client.ask(Supervisor.inspect, Inspect(actor=actor), timeout=10.0)
+
+    found = run(work)
+    click.echo(msgspec.json.encode(found).decode() if as_json else plain("\n".join(_seen(found))))
+
+
+def _seen(found: "Inspected") -> list[str]:
+    row = found.row
+    lines = [f"{row.actor} is {row.state}; {found.queued} tasks stored and not done; {found.leaving} messages to leave"]
+    for task in found.held:
+        key = f", key {task.key}" if task.key else ""
+        doing = f" for {task.seconds:.1f} s{f', {task.doing}' if task.doing else ''}" if task.seconds else " waits"
+        lines.append(f"  task {task.id} {task.kind}{key}, try {task.tries},{doing}")
+        lines += [f"    {_step(step)}" for step in found.steps if step.task == task.id]
+    return lines
+
+
+def _step(step: "TakenStep") -> str:
+    kind = "act" if step.act else "step"
+    return f"{kind} {step.name}: {f'{step.bytes} bytes' if step.settled else 'begun, and not settled'}"
 
 
 def _clock(at: float) -> str:
