@@ -256,7 +256,7 @@ async def steps_of(client: Client) -> set[str]:
 async def wait_steps(client: Client, count: int) -> set[str]:
     """Wait until the task has taken `count` steps; return them."""
     with anyio.fail_after(REVIEW_WITHIN):
-        while len(done := await steps_of(client)) < count:
+        while len(done := await steps_of(client)) < count:  # noqa: ASYNC110 - it is seen only by looking
             await anyio.sleep(0.02)
     return done
 
@@ -284,8 +284,9 @@ async def end_durable(state: Path, calm: Calm, done: set[str]) -> None:
         with anyio.fail_after(REVIEW_WITHIN):
             while await client.queued("editor"):  # noqa: ASYNC110 - a queue tells nobody that it is empty
                 await anyio.sleep(0.05)
+        found = [each.name for each in file.parent.iterdir()]
         require("there is one report, and it equals the undisturbed one, byte for byte",
-                holds=[each.name for each in file.parent.iterdir()] == [file.name] and file.read_bytes() == calm.report)  # fmt: skip
+                holds=found == [file.name] and file.read_bytes() == calm.report)  # fmt: skip
         asked, finished = answered(await rows(client)), sum(not name.startswith("survey") for name in done)
         say(f"  since the daemon was started again the analysers have answered {asked} of {calm.questions} questions")
         require(f"the {finished} that were answered before were not asked again",
