@@ -75,6 +75,7 @@ from .queue import PRIORITIES as PRIORITIES
 from .queue import QUEUE_MOST as QUEUE_MOST
 from .queue import Delivery as Delivery
 from .queue import Feed as Feed
+from .queue import NoQueues as NoQueues
 from .queue import NotStored as NotStored
 from .queue import QueueDamaged as QueueDamaged
 from .queue import QueueFull as QueueFull

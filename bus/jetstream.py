@@ -13,6 +13,7 @@ import msgspec
 from callboard.errors import WorldError
 
 from .errors import BusUnavailable
+from .queue import NoQueues
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -93,7 +94,7 @@ class JetStream:
         data = b"" if body is None else msgspec.json.encode(body)
         answer = await self.ask(f"$JS.API.{what}", data, timeout=timeout)
         if not answer or status_of(answer) == _NO_RESPONDERS:
-            raise JetStreamError(f"this NATS has no JetStream for us ({what})")
+            raise NoQueues(f"this NATS has no JetStream for us ({what})")
         check(answer, what)
         return answer
 

@@ -34,6 +34,10 @@ class NotStored(WorldError):
     """The server did not say that it has the task, but it may. Enqueue it again with the same id; that is harmless."""
 
 
+class NoQueues(WorldError):
+    """This NATS keeps no queues for us: it has no JetStream, or our login may not use it."""
+
+
 class QueueDamaged(WorldError):
     """The server has lost part of a queue, or cannot write to it."""
 
@@ -122,7 +126,7 @@ class WorkQueue(Protocol):
     ) -> None:
         """Make the queue of an actor, or bring it up to date; `ack_wait` seconds are given to who has a task.
 
-        Raises QueueDamaged, NotStored, BusUnavailable.
+        Raises NoQueues, QueueDamaged, BusUnavailable.
         """
         ...
 

@@ -163,10 +163,10 @@ class Cell:
         self.node = self._troupe.keep(hosts, formation)
         return hosts
 
-    def begin(self) -> None:
-        """Start them, and take the work that is stored for them."""
+    def begin(self, *, durable: bool = True) -> None:
+        """Start them, and if there are queues take the work that is stored for them."""
         self.node.tell(Begin())
-        for kid in self.node.state.kids:
+        for kid in self.node.state.kids if durable else ():
             if (host := self.hosts.get(kid.name)) is not None:
                 host.take_tasks(self._tasks)
 

@@ -15,11 +15,11 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.actors import ActorSpec, Letter, Row, Speaker, State
+from callboard.actors import ActorSpec, Letter, Speaker
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoSuchActor, connect, encode
+from callboard.bus import Connection, Endpoint, NoQueues, NoSuchActor, connect, encode
 from callboard.clock import Clock, SystemClock
-from callboard.errors import CallboardError, Detail
+from callboard.errors import Detail
 from callboard.guardian import Guardian
 from callboard.processes import began
 
@@ -45,10 +45,8 @@ from .messages import (
     Escalated,
     Kept,
     Left,
-    ListRows,
     Order,
     Pardon,
-    Rows,
     Serves,
     Settled,
     Wedged,
@@ -60,11 +58,11 @@ from .records import Records, open_records
 from .remains import end_remains, keep_ledger
 from .reports import Reports
 from .reserved import keeper_of
+from .roster import rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
 from .upkeep import open_guardian, open_server
 
-ROW_WITHIN: Final = 0.5
 EVENTS_SHOWN: Final = 12
 RENEWALS: Final = 5
 """More than a cell's, which can be replaced: when the daemon gives its connection up, the whole fleet stops."""
@@ -85,6 +83,8 @@ class Daemon:
         self.stopped = anyio.Event()
         self.why_stopped = ""
         self.dead: DeadDesk
+        self.durable = True
+        """Whether this NATS keeps queues for us."""
         self.directory = Directory(
             self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
         )
@@ -103,19 +103,7 @@ class Daemon:
         return Actors(fleet=self.config.name, rows=[row for name in self.charges for row in rows[name]])
 
     async def _rows_of(self, charge: Charge, rows: dict[str, list[ActorRow]]) -> None:
-        found = [_absent(spec, charge) for spec in charge.specs]
-        if charge.state == "up":
-            try:
-                reply = await self._voice.ask(keeper_of(charge.name), ListRows(), timeout=ROW_WITHIN, reply=Rows)
-                found = reply.rows
-            except CallboardError:
-                found = [msgspec.structs.replace(charge.rows.get(row.actor, row), state="silent") for row in found]
-        up_for = self._clock.monotonic() - charge.started_at
-        rows[charge.name] = [
-            ActorRow(**{**msgspec.structs.asdict(row), "restarts": row.restarts + charge.restarts},
-                     cell=charge.name, pid=charge.pid, up_for=up_for)
-            for row in found
-        ]  # fmt: skip
+        rows[charge.name] = await rows_of(charge, self._voice, clock=self._clock)
 
     async def order(self, order: Order) -> Done:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
@@ -261,10 +249,7 @@ class Daemon:
             await stack.enter_async_context(self._hold_lease(bus, guardian))
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
-            await declare_queues(bus.queue, self.config.name, self.config.actors)
-            undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
-            self.dead = DeadDesk(self.records, undertaker, self.release)
-            tasks.start_soon(undertaker.run)
+            await self._open_queues(bus, tasks)
             await self._open_office(stack, tasks)
             bus.on_gap(lambda: self._on_gap(bus))
             await self._start_cells(tasks, guardian)
@@ -283,6 +268,18 @@ class Daemon:
         server = await stack.enter_async_context(opened)
         self.access, guest = access_to(server), server.guest_login
         return self._whereabouts(guest_user=guest.user, guest_password=guest.password, monitor=server.monitor_url)
+
+    async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
+        """Make the queues, and file what is taken away from them."""
+        undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
+        self.dead = DeadDesk(self.records, undertaker, self.release)
+        try:
+            await declare_queues(bus.queue, self.config.name, self.config.actors)
+        except NoQueues as error:
+            self.durable = False
+            await self.records.add("no-queues", self.config.name, f"nothing can be enqueued: {error.text}")
+        else:
+            tasks.start_soon(undertaker.run)
 
     def _hold_lease(self, bus: Connection, guardian: Guardian) -> AbstractAsyncContextManager[None]:
         return hold_lease(
@@ -351,7 +348,7 @@ class Daemon:
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch, access=self.access,
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
-            formation=config.formation_of(cell), local=config.bus.local,
+            formation=config.formation_of(cell), local=config.bus.local, durable=self.durable,
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},
@@ -369,15 +366,6 @@ class Daemon:
             for group in reversed(self.groups):
                 await group.end()
             await self.records.add("daemon-stopped", self.config.name, self.why_stopped)
-
-
-def _absent(spec: ActorSpec, charge: Charge) -> Row:
-    state: State = "held" if charge.state == "held" else "starting" if charge.state == "starting" else "restarting"
-    depth = len(charge.understudies[spec.name].mailbox)
-    return Row(
-        actor=spec.name, state=state, depth=depth, in_hand=[], in_hand_for=0.0, handled=0, failed=0, refused=0,
-        restarts=0,
-    )  # fmt: skip
 
 
 def run_daemon(

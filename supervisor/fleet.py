@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
 from callboard.background import background
-from callboard.bus import Endpoint, Exchange, ServerFailed, answer_where, connect
+from callboard.bus import Connection, Endpoint, Exchange, NoQueues, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
 from callboard.names import checked
 
@@ -116,14 +117,23 @@ class Fleet(Speaker):
                 Cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put).running()
             )
             await cell.open(self.specs)
-            await declare_queues(bus.queue, self.name, self.specs)
-            tasks.start_soon(Undertaker(bus.queue, self.name, self.records.dead).run)
-            cell.begin()
+            durable = await self._open_queues(bus, tasks)
+            cell.begin(durable=durable)
             await answer_where(endpoint, cell.where)
             await bus.flush()
             yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for
                 await cell.drain()
+
+    async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:
+        """Make the queues, and file what is taken away from them; return whether there are any."""
+        try:
+            await declare_queues(bus.queue, self.name, self.specs)
+        except NoQueues as error:
+            await self.records.add("no-queues", self.name, f"nothing can be enqueued: {error.text}")
+            return False
+        tasks.start_soon(Undertaker(bus.queue, self.name, self.records.dead).run)
+        return True
 
     async def _open_bus(self, stack: AsyncExitStack, state: StateDirectory, clock: Clock) -> Access:
         if self._nats:

@@ -45,6 +45,8 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     homes: dict[str, str]
     actors: list[ActorTable]
     formation: CellTable | None = None
+    durable: bool = True
+    """Whether its NATS keeps queues for us."""
     local: bool = True
     """Whether what its actors say to each other stays in the process."""
     held: list[str] = []

@@ -25,20 +25,22 @@ _letter: Final = msgspec.msgpack.Decoder(DeadLetter)
 
 
 async def declare_queues(queue: WorkQueue, fleet: str, specs: Iterable[ActorSpec]) -> None:
-    """Make the queues of a fleet, or bring them up to date; raises QueueDamaged, BusUnavailable."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_declare_dead, queue, fleet)
-        for spec in specs:
-            tasks.start_soon(_declare, queue, fleet, spec)
-
-
-async def _declare_dead(queue: WorkQueue, fleet: str) -> None:
+    """Make the queues of a fleet, or bring them up to date; raises NoQueues, QueueDamaged, BusUnavailable."""
     await queue.declare_dead(fleet, most_bytes=WAITING_MOST)
+    faults: list[CallboardError] = []
+    async with anyio.create_task_group() as tasks:
+        for spec in specs:
+            tasks.start_soon(_declare, queue, fleet, spec, faults)
+    if faults:
+        raise faults[0]
 
 
-async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec) -> None:
+async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
     ack_wait = ack_wait_of(spec.health.silent_after)
-    await queue.declare(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait, most=spec.queue)
+    try:
+        await queue.declare(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait, most=spec.queue)
+    except CallboardError as error:
+        faults.append(error)
 
 
 class Undertaker:

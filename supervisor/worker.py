@@ -155,7 +155,7 @@ async def _serve(cell: Cell, specs: list[ActorSpec], order: CellOrder, upward: T
             host.confinement.put(order.quarantined.get(host.name, {}))
         for actor in order.held:
             cell.hold(actor, why="held by hand, before this process")
-        cell.begin()
+        cell.begin(durable=order.durable)
         await bus.flush()
         await _join(hosts, order, upward.voice, bus)
         tasks.start_soon(upward.say_settled, cell.node.settled)

@@ -38,7 +38,10 @@ class Court(Actor):
 
 def server_in(folder: Path) -> int:
     """Return the process id of the nats-server that keeps its files below `folder`."""
-    commands = {entry: (entry / "cmdline").read_bytes() for entry in Path("/proc").glob("[0-9]*")}
+    commands: dict[Path, bytes] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended while we looked
+            commands[entry] = (entry / "cmdline").read_bytes()
     [found] = [int(entry.name) for entry, command in commands.items() if f"-c\0{folder}".encode() in command]
     return found
 

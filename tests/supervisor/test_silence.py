@@ -263,8 +263,8 @@ def test_a_message_that_kills_three_times_is_quarantined_and_the_actor_lives_on(
     [row] = fleet.json("dead", "ls")
     assert (row["actor"], row["kind"], len(row["history"])) == ("odd", "Do", 3)
     assert json.loads(row["body"])["what"] == "exit"
-    assert "exit code 3" in fleet.run("dead", "show", row["digest"][:12]).stdout
-    assert fleet.run("dead", "drop", row["digest"][:12]).returncode == 0
+    assert "exit code 3" in fleet.run("dead", "show", row["id"][:12]).stdout
+    assert fleet.run("dead", "drop", row["id"][:12]).returncode == 0
     assert "died with this message in hand" in fleet.ask("exit").stderr
 
 
