@@ -10,6 +10,7 @@ from .context import Context as Context
 from .context import Down as Down
 from .discovery import Discovery as Discovery
 from .door import Door as Door
+from .door import task_in as task_in
 from .errors import ActorStopped as ActorStopped
 from .errors import ActUnsettled as ActUnsettled
 from .errors import BadActor as BadActor

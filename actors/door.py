@@ -286,6 +286,14 @@ def _open_task(delivery: Delivery) -> tuple[Envelope, str]:
     return part, ""
 
 
+def task_in(delivery: Delivery) -> Envelope | None:
+    """Return the envelope of a task; None if it cannot be read."""
+    try:
+        return _open_task(delivery)[0]
+    except MessageRefused:
+        return None
+
+
 def _text(data: bytes) -> str:
     try:
         return data.decode()

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import anyio
@@ -123,6 +123,21 @@ class MemoryQueue:
         queue, number = self._opened(receipt)
         if (task := queue.tasks.get(number)) is not None and task.held:
             task.due = self._all.clock.monotonic() + queue.ack_wait
+
+    async def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
+        """Yield all that is stored for an actor and not done."""
+        for task in list(self._all.find(fleet, actor).tasks.values()):
+            await anyio.lowlevel.checkpoint()
+            yield Delivery(actor, task.feed, task.subject, task.cell, task.data, "", task.number, 0, task.stored)
+
+    async def remove(self, fleet: str, actor: str) -> bool:
+        """Remove the queue of an actor if nothing waits in it."""
+        await anyio.lowlevel.checkpoint()
+        queue = self._all.queues.get((fleet, actor))
+        if queue is not None and queue.tasks:
+            return False
+        self._all.queues.pop((fleet, actor), None)
+        return True
 
     async def state(self, fleet: str, actor: str) -> QueueState:
         """Return how it stands with a queue."""

@@ -6,7 +6,7 @@ done. Nothing is dropped for age or for want of room; who would make it too much
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -164,6 +164,14 @@ class WorkQueue(Protocol):
 
     def extend(self, receipt: str) -> None:
         """Have a task for another ``ack_wait`` seconds."""
+        ...
+
+    def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
+        """Yield all that is stored for an actor and not done, in order, without taking it; raises NoSuchActor."""
+        ...
+
+    async def remove(self, fleet: str, actor: str) -> bool:
+        """Remove the queue of an actor if nothing waits in it; return whether it is gone."""
         ...
 
     async def state(self, fleet: str, actor: str) -> QueueState:

@@ -6,6 +6,8 @@ in the stream for ever; tries are counted by the actor. ``backoff`` is not set, 
 ``+ACK`` with a reply address is answered when the deletion is on disk, without one it is a wish.
 """
 
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,7 +18,7 @@ from . import subjects
 from .errors import BusUnavailable, NoSuchActor
 from .jetstream import JetStream, JetStreamError, check, settings, status_of
 from .pull import Pull
-from .queue import FEEDS, QUEUE_MOST, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
+from .queue import FEEDS, QUEUE_MOST, Delivery, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -28,6 +30,7 @@ _FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
 """JetStream's numbers for: too many messages, too many bytes, no room in the store, or in the account."""
 _EXISTS: Final = 10058
 _MISSING: Final = 10059
+_NOTHING_MORE: Final = 10037
 _UNLIMITED_PENDING: Final = -1
 
 
@@ -45,6 +48,18 @@ class _Info(msgspec.Struct):
     state: _State
 
 
+class _Message(msgspec.Struct):
+    subject: str
+    seq: int
+    time: datetime
+    data: bytes = b""
+
+
+class _Stored(msgspec.Struct):
+    message: _Message
+
+
+_stored: Final = msgspec.json.Decoder(_Stored)
 _ack: Final = msgspec.json.Decoder(_Ack)
 _info: Final = msgspec.json.Decoder(_Info)
 
@@ -136,6 +151,42 @@ class NatsQueue:
     def dead_source(self, fleet: str, take: Take) -> Pull:
         """Return a way to pull dead letters."""
         return Pull(self._bus, f"cbdead_{fleet}", Feed("normal"), take, actor="", key=f"dead-{fleet}")
+
+    async def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
+        """Yield all that is stored for an actor and not done."""
+        stream, number = stream_of(fleet, actor), 0
+        while True:
+            try:
+                found = await self._jetstream.api(f"STREAM.MSG.GET.{stream}", {"seq": number + 1, "next_by_subj": ">"})
+            except JetStreamError as error:
+                if error.number == _NOTHING_MORE:
+                    return
+                if error.number == _MISSING:
+                    raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
+                raise
+            message = _stored.decode(found).message
+            number, place = message.seq, subjects.parse_work(message.subject)
+            yield Delivery(
+                actor,
+                Feed("normal"),
+                message.subject,
+                place.cell,
+                message.data,
+                "",
+                number,
+                0,
+                message.time.timestamp(),
+            )
+
+    async def remove(self, fleet: str, actor: str) -> bool:
+        """Remove the queue of an actor if nothing waits in it."""
+        try:
+            if (await self.state(fleet, actor)).waiting:
+                return False
+            await self._jetstream.api(f"STREAM.DELETE.{stream_of(fleet, actor)}")
+        except NoSuchActor:
+            return True
+        return True
 
     # --- storing
 

@@ -84,13 +84,15 @@ class Cell:
         *,
         state: Path,
         epoch: int,
-        homes: Mapping[str, str],
+        homes: dict[str, str],
         clock: Clock,
         report: Report,
         flight: Flight = NO_FLIGHT,
         upward: Upward | None = None,
     ) -> None:
-        self.endpoint, self.clock, self.homes, self.flight = endpoint, clock, homes, flight
+        self.endpoint, self.clock, self.flight = endpoint, clock, flight
+        self.homes: Mapping[str, str] = homes
+        self._homes = homes
         self.hosts: dict[str, Host] = {}
         self.busy: dict[str, Work] = {}
         """Those that have something in hand."""
@@ -319,6 +321,11 @@ class Cell:
         """Refuse a message's content no longer."""
         if (host := self.hosts.get(actor)) is not None:
             host.confinement.pardon(digest)
+
+    def learn(self, homes: Mapping[str, str]) -> None:
+        """Take note of who lives where from now on."""
+        self._homes.clear()
+        self._homes.update(homes)
 
     def where(self, actor: str) -> str:
         """Return where an actor is if it is here, as the daemon would say it; for fleets without one."""

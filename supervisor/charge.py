@@ -24,7 +24,7 @@ from .incarnation import KILL_AFTER, End, Incarnation, Limits
 from .plan import Event, Exited, Served
 from .process import CellOrder
 from .records import Records
-from .understudy import Understudy
+from .understudy import recast, stand_ins
 
 REAPED_WITHIN: Final = 5.0
 AGAIN_AFTER: Final = 0.5
@@ -57,10 +57,7 @@ class Charge:
         """Set when the cell is up, or held, for the first time."""
         self.tell: Callable[[Event], object] = _nobody
         """Who is told what becomes of it: the keeper of its group."""
-        homes = {spec.name: spec.cell for spec in specs}
-        self.understudies = {
-            spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs
-        }
+        self.understudies = stand_ins(specs, endpoint)
         self._endpoint, self._records, self._guardian, self._clock = endpoint, records, guardian, clock
         self._log, self._make_order, self._census = folder / "logs" / f"{name}.log", make_order, census
         self.coroner = Coroner(name, endpoint=endpoint, records=records, folder=folder / "flight", clock=clock)
@@ -360,6 +357,17 @@ class Charge:
         seconds, self.died_at = self._clock.monotonic() - died_at, None
         text = f"serves again: {self._served_by} has handled a message, {seconds:.2f} s after the death"
         return text, {"seconds": round(seconds, 3), "epoch": self.epoch}
+
+    async def recast(self, specs: list[ActorSpec]) -> None:
+        """Keep other actors from the next life on; those that are not among them answer nobody any more."""
+        self.specs = specs
+        self.understudies = await recast(self.understudies, specs, self._endpoint)
+
+    async def leave(self) -> None:
+        """Answer at none of its addresses any more, and begin no other life."""
+        self.close()
+        await recast(self.understudies, (), self._endpoint)
+        self.state = "ended"
 
     def close(self) -> None:
         """Begin no other life, and owe the dead no more than a word: the daemon stops."""

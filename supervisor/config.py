@@ -91,6 +91,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     """As written, with names and cells filled in; this is what is sent to a cell."""
     home: Path
     """The folder of the fleet file."""
+    file: Path | None = None
+    """The fleet file itself, if there is one."""
     groups: tuple[GroupTable, ...] = ()
     formations: tuple[CellTable, ...] = ()
     """Of those cells that have a table of their own."""
@@ -131,7 +133,7 @@ def load_fleet(path: Path) -> FleetConfig:
     except Fault as fault:
         raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
     return FleetConfig(
-        name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home,
+        name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home, file=path.resolve(),
         groups=tuple(file.group), formations=tuple(file.cell),
     )  # fmt: skip
 

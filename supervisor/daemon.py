@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Speaker
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoQueues, NoSuchActor, connect, encode
+from callboard.bus import Connection, Endpoint, NoQueues, NoSuchActor, WorkQueue, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.guardian import Guardian
@@ -55,15 +55,16 @@ from .plan import Started
 from .process import CellOrder
 from .queues import Undertaker, declare_queues
 from .records import Records, open_records
+from .rehearsal import code_of
+from .reload import Reload
 from .remains import end_remains, keep_ledger
 from .reports import Reports
 from .reserved import keeper_of
-from .roster import rows_of
+from .roster import health_of, rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
 from .upkeep import open_guardian, open_server
 
-EVENTS_SHOWN: Final = 12
 RENEWALS: Final = 5
 """More than a cell's, which can be replaced: when the daemon gives its connection up, the whole fleet stops."""
 _letter: Final = msgspec.msgpack.Decoder(Letter)
@@ -83,14 +84,21 @@ class Daemon:
         self.stopped = anyio.Event()
         self.why_stopped = ""
         self.dead: DeadDesk
+        self.reload = Reload(self)
+        self.code = code_of()
+        """Of the agents' own modules, as they were when this fleet was loaded."""
+        self.homes = dict(config.homes)
+        self.queue: WorkQueue
         self.durable = True
         """Whether this NATS keeps queues for us."""
         self.directory = Directory(
             self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
         )
         self._endpoint: Endpoint
-        self._voice: Speaker
+        self.voice: Speaker
         self._reports: Reports
+        self._guardian: Guardian
+        self._tasks: TaskGroup
 
     # --- what the supervisor actor does
 
@@ -103,14 +111,14 @@ class Daemon:
         return Actors(fleet=self.config.name, rows=[row for name in self.charges for row in rows[name]])
 
     async def _rows_of(self, charge: Charge, rows: dict[str, list[ActorRow]]) -> None:
-        rows[charge.name] = await rows_of(charge, self._voice, clock=self._clock)
+        rows[charge.name] = await rows_of(charge, self.voice, clock=self._clock)
 
     async def order(self, order: Order) -> Done:
         """Restart, hold or revive an actor: in its cell if that is up, else the cell itself."""
         charge = self._charge_of(order.actor)
         if charge.state == "up":
             await (charge.hold_by_hand if order.verb == "hold" else charge.release)(order.actor)
-            return await self._voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
+            return await self.voice.ask(keeper_of(charge.name), order, timeout=5.0, reply=Done)
         if order.verb == "hold":
             await charge.hold_by_hand(order.actor)
             charge.end_start()
@@ -120,7 +128,7 @@ class Daemon:
             raise NotUp(f"cell {charge.name} of {order.actor} is {doing}: try again", actor=order.actor)
         await charge.release(order.actor)
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
-        return Done(text=f"{order.actor}: {self._group_of(charge).revive(charge.name)} starts again")
+        return Done(text=f"{order.actor}: {self.group_of(charge).revive(charge.name)} starts again")
 
     async def hand_over(self, request: CellUp) -> Kept:
         """Give a new incarnation what was kept for one of its actors."""
@@ -174,23 +182,15 @@ class Daemon:
     async def health(self, actor: str) -> ActorHealth:
         """Return all that is known of how an actor is."""
         charge = self._charge_of(actor)
-        rows: dict[str, list[ActorRow]] = {}
-        await self._rows_of(charge, rows)
-        events = [*await self.records.about(actor), *await self.records.about(charge.name)]
-        return ActorHealth(
-            row=next(row for row in rows[charge.name] if row.actor == actor),
-            limits=next(spec.health for spec in charge.specs if spec.name == actor),
-            signs=charge.life.signs if charge.life else None,
-            crashes=self._group_of(charge).crashes(charge.name), most=charge.intensity.most,
-            events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
-        )  # fmt: skip
+        crashes = self.group_of(charge).crashes(charge.name)
+        return await health_of(actor, charge, self.voice, records=self.records, clock=self._clock, crashes=crashes)
 
     async def inspect(self, message: Inspect) -> Inspected:
         """Have a cell show what is to be seen of one of its actors."""
         charge = self._charge_of(message.actor)
         if charge.state != "up":
             raise NotUp(f"{message.actor} is {charge.state}: only a living actor can be inspected", actor=message.actor)
-        return await self._voice.ask(keeper_of(charge.name), message, timeout=5.0, reply=Inspected)
+        return await self.voice.ask(keeper_of(charge.name), message, timeout=5.0, reply=Inspected)
 
     async def release(self, digest: str) -> str:
         """Let a quarantined content through again, in the cell that refuses it too."""
@@ -199,7 +199,7 @@ class Daemon:
             raise NotUp(f"not exactly one message in quarantine begins with {digest!r}: see 'callboard dead ls'")
         charge = self._charge_of(row.actor)
         if charge.state == "up":
-            await self._voice.tell(keeper_of(charge.name), Pardon(actor=row.actor, digest=row.digest))
+            await self.voice.tell(keeper_of(charge.name), Pardon(actor=row.actor, digest=row.digest))
         return f"{row.type} {row.digest[:12]} may reach {row.actor} again"
 
     def stop(self, why: str) -> None:
@@ -220,7 +220,7 @@ class Daemon:
         names = ", ".join(sorted(spec.name for spec in self.config.actors))
         raise NoSuchActor(f"no actor named {actor!r} in fleet {self.config.name!r}: {names}", actor=actor)
 
-    def _group_of(self, charge: Charge) -> Group:
+    def group_of(self, charge: Charge) -> Group:
         return next(group for group in self.groups if charge.name in group.charges)
 
     # --- life
@@ -245,7 +245,7 @@ class Daemon:
             self._endpoint = await stack.enter_async_context(
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
-            self._voice = Speaker(self._endpoint, "supervisor")
+            self.voice = Speaker(self._endpoint, "supervisor")
             await stack.enter_async_context(self._hold_lease(bus, guardian))
             tasks = await stack.enter_async_context(background())
             tasks.start_soon(self._watch_bus, bus)
@@ -271,6 +271,7 @@ class Daemon:
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
         """Make the queues, and file what is taken away from them."""
+        self.queue = bus.queue
         undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
         self.dead = DeadDesk(self.records, undertaker, self.release)
         try:
@@ -316,7 +317,7 @@ class Daemon:
         tasks.start_soon(self._reports.run)
         cell = await stack.enter_async_context(
             Cell(
-                self._endpoint, state=self.state.path, epoch=1, homes=self.config.homes, clock=self._clock,
+                self._endpoint, state=self.state.path, epoch=1, homes=self.homes, clock=self._clock,
                 report=self._report,
             ).running()
         )  # fmt: skip
@@ -329,19 +330,31 @@ class Daemon:
             self.stop(f"the supervisor itself: {kind} {subject}: {text}")
 
     async def _start_cells(self, tasks: TaskGroup, guardian: Guardian) -> None:
+        self._guardian, self._tasks = guardian, tasks
         for name in self.config.cells:
-            charge = Charge(
-                name, [spec for spec in self.config.actors if spec.cell == name], endpoint=self._endpoint,
-                records=self.records, guardian=guardian, folder=self.state.path, clock=self._clock,
-                make_order=self._make_order, census=self.directory.census,
-            )  # fmt: skip
-            self.charges[name] = charge
-            await charge.stand_in()
-            tasks.start_soon(charge.keep)
+            await self._engage(name)
         self.groups = groups_of(self.config, self.charges, clock=self._clock, tasks=tasks, report=self._reports.put)
         for group in self.groups:
             group.begin()
         self.state.publish(self.whereabouts)
+
+    async def _engage(self, cell: str) -> Charge:
+        """Begin to keep a cell, whose addresses answer when this returns."""
+        charge = self.charges[cell] = Charge(
+            cell, [spec for spec in self.config.actors if spec.cell == cell], endpoint=self._endpoint,
+            records=self.records, guardian=self._guardian, folder=self.state.path, clock=self._clock,
+            make_order=self._make_order, census=self.directory.census,
+        )  # fmt: skip
+        await charge.stand_in()
+        self._tasks.start_soon(charge.keep)
+        return charge
+
+    async def add_cell(self, cell: str) -> None:
+        """Start a cell that the fleet file names now."""
+        charge = await self._engage(cell)
+        group = Group(None, [charge], clock=self._clock, tasks=self._tasks, report=self._reports.put)
+        self.groups.append(group)
+        group.begin()
 
     def _make_order(self, cell: str, epoch: int) -> CellOrder:
         config = self.config

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
@@ -31,6 +32,13 @@ class Group:
         self.keeper = Keeper(plan_of(table, children), self, clock=clock, tasks=tasks)
         for charge in charges:
             charge.tell = self.keeper.tell
+
+    def recast(self, charge: Charge) -> None:
+        """Keep a cell from now on as its actors' new limits say."""
+        plan = self.keeper.plan
+        new = Child(name=charge.name, restart=charge.restart_type, intensity=charge.intensity)
+        children = tuple(new if child.name == charge.name else child for child in plan.children)
+        self.keeper.plan = msgspec.structs.replace(plan, children=children)
 
     def begin(self) -> None:
         """Start the cells."""

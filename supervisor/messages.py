@@ -54,6 +54,16 @@ class Order(Message):
     actor: str
 
 
+class NewHomes(Message):
+    """Told to a cell: who lives where from now on."""
+
+    homes: dict[str, str]
+
+
+class Reloaded(Message):
+    """``callboard reload``."""
+
+
 class Stop(Message):
     """``callboard down``."""
 

@@ -9,9 +9,11 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 
 from .charge import Charge
-from .messages import ActorRow, ListRows, Rows
+from .messages import ActorHealth, ActorRow, ListRows, Rows
+from .records import Records
 from .reserved import keeper_of
 
+EVENTS_SHOWN: Final = 12
 ROW_WITHIN: Final = 0.5
 """Seconds for a cell to answer: people wait."""
 
@@ -31,6 +33,20 @@ async def rows_of(charge: Charge, voice: Speaker, *, clock: Clock) -> list[Actor
                  cell=charge.name, pid=charge.pid, up_for=up_for)
         for row in found
     ]  # fmt: skip
+
+
+async def health_of(
+    actor: str, charge: Charge, voice: Speaker, *, records: Records, clock: Clock, crashes: int
+) -> ActorHealth:
+    """Return all that is known of how an actor is."""
+    rows = await rows_of(charge, voice, clock=clock)
+    events = [*await records.about(actor), *await records.about(charge.name)]
+    return ActorHealth(
+        row=next(row for row in rows if row.actor == actor),
+        limits=next(spec.health for spec in charge.specs if spec.name == actor),
+        signs=charge.life.signs if charge.life else None, crashes=crashes, most=charge.intensity.most,
+        events=sorted({event.seq: event for event in events}.values(), key=lambda event: event.seq)[-EVENTS_SHOWN:],
+    )  # fmt: skip
 
 
 def _absent(spec: ActorSpec, charge: Charge) -> Row:

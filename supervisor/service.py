@@ -25,9 +25,11 @@ from .messages import (
     ListActors,
     ListEvents,
     ListRows,
+    NewHomes,
     Order,
     Pardon,
     Recorded,
+    Reloaded,
     Rows,
     Serves,
     Settled,
@@ -65,6 +67,11 @@ class Supervisor(Actor):
     async def order(self, message: Order, _ctx: Context) -> Done:
         """Restart, hold or revive an actor."""
         return await self.options.order(message)
+
+    @receive
+    async def reload(self, _message: Reloaded, _ctx: Context) -> Done:
+        """Apply the changed fleet file."""
+        return Done(text=await self.options.reload.run())
 
     @receive
     async def stop(self, _message: Stop, _ctx: Context) -> Done:
@@ -183,6 +190,12 @@ class CellKeeper(Actor):
     async def inspect(self, message: Inspect, _ctx: Context) -> Inspected:
         """Show what an actor of this cell has in hand, and what its file knows."""
         return await self.options.inspect(message.actor)
+
+    @receive
+    async def homes(self, message: NewHomes, _ctx: Context) -> Done:
+        """Take note of who lives where from now on."""
+        self.options.learn(message.homes)
+        return Done()
 
     @receive
     async def pardon(self, message: Pardon, _ctx: Context) -> None:

@@ -4,12 +4,12 @@
 understudy listens in the same queue as the actor, so that a message is never with both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from callboard.actors import NO_FLIGHT, Confinement, Door, Flight, Letter, Mailbox, Replies
+from callboard.actors import NO_FLIGHT, ActorSpec, ActorStopped, Confinement, Door, Flight, Letter, Mailbox, Replies
 from callboard.bus import Endpoint, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
@@ -35,7 +35,7 @@ class Understudy:
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
         self.mailbox.pause()
-        self._endpoint, self._open_door = endpoint, open_door
+        self._endpoint, self.open_door = endpoint, open_door
         self._replies = Replies(endpoint, name)
         self._subscriptions: list[Subscription] = []
         self._credit: list[tuple[str, int]] = []
@@ -62,7 +62,7 @@ class Understudy:
         self._subscriptions = [
             await bus.subscribe(subjects.mailbox(fleet, self.name), door.from_cell, queue=subjects.QUEUE)
         ]
-        if self._open_door:
+        if self.open_door:
             front = subjects.front_door(fleet, self.name)
             self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=subjects.QUEUE))
 
@@ -83,6 +83,10 @@ class Understudy:
             if not self.mailbox.put(letter):
                 self.refuse(letter, full)
         self.mailbox.rotate(newer)
+
+    def letters(self) -> list[Letter]:
+        """Return all that is kept, which stays."""
+        return list(self.mailbox.take_apart())
 
     def page(self) -> tuple[list[Letter], bool]:
         """Take out the oldest letters, as many as one reply can carry; and whether more are left."""
@@ -147,3 +151,35 @@ class Understudy:
         """Say which of the named messages are kept here."""
         here = self.mailbox.ids()
         self._replies.plain(letter, [name for name in decode_body(_names, letter.envelope.body) if name in here])
+
+
+def stand_ins(specs: Sequence[ActorSpec], endpoint: Endpoint) -> dict[str, Understudy]:
+    """Return an understudy for each actor of one cell."""
+    homes = {spec.name: spec.cell for spec in specs}
+    return {spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs}
+
+
+async def recast(
+    old: Mapping[str, Understudy], specs: Sequence[ActorSpec], endpoint: Endpoint
+) -> dict[str, Understudy]:
+    """Return the understudies of a cell whose actors have changed; those who are not needed leave their addresses.
+
+    What one keeps goes to its successor; what nobody is there for any more is answered with ActorStopped.
+    """
+    made = stand_ins(specs, endpoint)
+    for name, understudy in old.items():
+        new = made.get(name)
+        if new is not None and new.open_door == understudy.open_door:
+            made[name] = understudy
+        elif understudy.listens:
+            if new is not None:
+                await new.take_over()
+            await understudy.give_back()
+            left = understudy.letters()
+            if new is not None:
+                new.take_back(left)
+            else:
+                gone = ActorStopped(f"{name} was removed from the fleet", actor=name)
+                for letter in left:
+                    understudy.refuse(letter, gone)
+    return made

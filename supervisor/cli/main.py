@@ -40,7 +40,7 @@ def _add_commands() -> None:
     from . import dead, hand, look, new, run, story, talk
 
     for command in (
-        run.up, run.down, look.ps, look.events, story.health, story.inspect, story.autopsy, dead.dead,
+        run.up, run.down, run.reload, look.ps, look.events, story.health, story.inspect, story.autopsy, dead.dead,
         talk.tell, talk.ask, talk.publish, talk.enqueue, hand.restart, hand.hold,
         hand.revive, look.check, look.doctor, new.new, run.bench,
     ):  # fmt: skip

@@ -8,6 +8,9 @@ import click
 from .exits import run
 from .main import where
 
+RELOADED_WITHIN = 3600.0
+"""Seconds: each cell in turn may take its time to stop and to start."""
+
 
 @click.command()
 @click.argument("fleet_file", metavar="FLEET.toml", type=click.Path(path_type=Path))
@@ -58,3 +61,19 @@ def bench() -> None:
         sys.exit(2)
     sys.path.insert(0, str(Path.cwd()))
     runpy.run_module("benchmarks", run_name="__main__")
+
+
+@click.command()
+@where
+def reload(fleet: str, state: Path | None) -> None:
+    """Apply the changed fleet file, cell by cell, without losing a message; refuse if what waits would not fit."""
+
+    async def work() -> str:
+        from ..client import Client
+        from ..messages import Reloaded
+        from ..service import Supervisor
+
+        async with Client.connect(fleet, state=state) as client:
+            return (await client.ask(Supervisor.reload, Reloaded(), timeout=RELOADED_WITHIN)).text
+
+    click.echo(run(work))

@@ -184,3 +184,24 @@ async def test_a_queue_can_be_declared_again_with_other_limits(open_bus: OpenBus
         await store(bus, fleet, b"0")
         await bus.queue.declare(fleet, "desk", open_door=False, ack_wait=20.0, most=2)
         assert await store(bus, fleet, b"1")
+
+
+async def test_what_waits_can_be_read_without_taking_it_and_an_empty_queue_removed(
+    open_bus: OpenBus, fleet: str
+) -> None:
+    async with open_bus() as bus, taking(bus, fleet) as (taker, source):
+        for number in range(3):
+            await store(bus, fleet, b"%d" % number)
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"0", b"1", b"2"]
+        assert not await bus.queue.remove(fleet, "desk")
+        source.want(3)
+        for each in await taker.wait(3):
+            await bus.queue.done(each.receipt, timeout=WITHIN)
+        assert [each async for each in bus.queue.waiting(fleet, "desk")] == []
+    async with open_bus() as bus:
+        assert await bus.queue.remove(fleet, "desk")
+        assert await bus.queue.remove(fleet, "desk")
+        with pytest.raises(NoSuchActor):
+            await store(bus, fleet, b"late")
+        with pytest.raises(NoSuchActor):
+            [each async for each in bus.queue.waiting(fleet, "desk")]
