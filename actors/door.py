@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from callboard.bus import (
+    TOPICS,
     VERSION,
     Batch,
     Delivery,
@@ -28,6 +29,7 @@ from callboard.bus import (
     is_bare,
     parts_of,
     refuse,
+    subjects,
 )
 from callboard.clock import Clock
 from callboard.errors import CallboardError
@@ -215,11 +217,12 @@ class Door:
             return Letter(
                 envelope, delivery.cell, Trust.EXTERNAL, 0, receipt=delivery.receipt, delivery=delivery
             ), error
+        topic = subjects.parse_work(delivery.subject).topic
         trust = Trust.EXTERNAL if form else min(envelope.trust, _MOST_TRUST)
         left = delivery.stored + envelope.within - now
         until = self._house.clock.monotonic() + left if envelope.within else 0.0
         letter = Letter(
-            envelope, delivery.cell, trust, len(delivery.data), "", form, receipt=delivery.receipt,
+            envelope, "" if topic else delivery.cell, trust, len(delivery.data), topic, form, receipt=delivery.receipt,
             tries=delivery.tries, delivery=delivery, until=until,
         )  # fmt: skip
         return letter, None
@@ -270,7 +273,7 @@ def _id_of(delivery: Delivery) -> str:
 def _open_task(delivery: Delivery) -> tuple[Envelope, str]:
     """Return the envelope of a task, and its form if it is bare; raises MessageRefused."""
     data = delivery.data
-    if not delivery.cell:
+    if not delivery.cell or delivery.feed == TOPICS:
         form = "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
         tag, body = _open_bare(data, form)
         made = _id_of(delivery)

@@ -41,9 +41,11 @@ LEGAL: Final = "async def handler(self, message: SomeMessage, ctx: Context) -> S
 class Handler(Generic[M, R]):
     """A method marked with :func:`receive`. On the class it is a typed target for ``ask``; on an object, the method."""
 
-    def __init__(self, method: Callable[[Any, M, Any], Awaitable[R]], topic: str | None) -> None:
+    def __init__(
+        self, method: Callable[[Any, M, Any], Awaitable[R]], topic: str | None, *, durable: bool = False
+    ) -> None:
         self.method = method
-        self.topic = topic
+        self.topic, self.durable = topic, durable
         self.owner: type[Any] | None = None
         self.name = getattr(method, "__name__", "handler")
         self._copies: dict[type[Any], Self] = {}
@@ -65,7 +67,7 @@ class Handler(Generic[M, R]):
         """Return this handler as a target of the subclass `owner`, which has a name of its own."""
         copy = self._copies.get(owner)
         if copy is None:  # one for each subclass: what is known of a target is kept by its identity
-            copy = self._copies[owner] = type(self)(self.method, self.topic)
+            copy = self._copies[owner] = type(self)(self.method, self.topic, durable=self.durable)
             copy.owner, copy.name = owner, self.name
         return copy
 
@@ -73,11 +75,14 @@ class Handler(Generic[M, R]):
 @overload
 def receive(method: Callable[[A, M, Any], Awaitable[R]], /) -> Handler[M, R]: ...
 @overload
-def receive(*, topic: str) -> Callable[[Callable[[A, M, Any], Awaitable[R]]], Handler[M, R]]: ...
+def receive(*, topic: str, durable: bool = ...) -> Callable[[Callable[[A, M, Any], Awaitable[R]]], Handler[M, R]]: ...
 def receive(
-    method: Callable[[A, M, Any], Awaitable[R]] | None = None, /, *, topic: str | None = None
+    method: Callable[[A, M, Any], Awaitable[R]] | None = None, /, *, topic: str | None = None, durable: bool = False
 ) -> Handler[M, R] | Callable[[Callable[[A, M, Any], Awaitable[R]]], Handler[M, R]]:
     """Mark a method as the handler of a message type; with `topic`, of the events of that topic.
+
+    An event of a `durable` topic is kept until this actor has handled it, as a task: its effects happen once, and it is
+    there after any death. All handlers of one topic in an actor are durable, or none.
 
     Raises:
         InvalidName: `topic` does not pass the name gate.
@@ -87,7 +92,7 @@ def receive(
     if method is not None:
         return Handler(method, None)
     name = None if topic is None else checked(topic, "topic")
-    return lambda later: Handler(later, name)
+    return lambda later: Handler(later, name, durable=durable)
 
 
 class Route(NamedTuple):
@@ -109,14 +114,23 @@ class Table(msgspec.Struct, frozen=True):
 
     direct: dict[str, Route]
     topics: dict[str, dict[str, Route]]
+    durable: dict[str, bool] = {}
+    """For each topic whether its events are kept until they are handled."""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The durable topics."""
+        return tuple(topic for topic, durable in self.durable.items() if durable)
 
 
 def build_table(actor: type[Any]) -> Table:
     """Return the table of `actor`; raise :class:`BadActor` for the first thing that is wrong."""
-    table = Table({}, {})
+    table = Table({}, {}, {})
     for handler in _handlers(actor):
         messages, reply = _signature(actor, handler)
         routes = table.direct if handler.topic is None else table.topics.setdefault(handler.topic, {})
+        if handler.topic is not None and table.durable.setdefault(handler.topic, handler.durable) != handler.durable:
+            _wrong(actor, handler, f"another handler of topic {handler.topic!r} says otherwise whether it is durable")
         for message in messages:
             tag = tag_of(message)
             if tag in routes:

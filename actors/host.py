@@ -157,7 +157,7 @@ class Host:
         """Have an interest in each of its addresses."""
         fleet = self.endpoint.fleet
         await self._subscribe(subjects.mailbox(fleet, self.name), door.from_cell)
-        for topic in self.table.topics:
+        for topic in self.table.topics.keys() - set(self.table.kept):
             # The actor's name as queue: one copy for each actor, also while an old and a new incarnation overlap.
             await self._subscribe(subjects.topic(fleet, topic), door.from_topic, queue=self.name)
 

@@ -12,13 +12,13 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from callboard.bus import FEEDS, Delivery, Feed, Source, WorkQueue
+from callboard.bus import FEEDS, TOPICS, Delivery, Feed, Source, WorkQueue
 
 from .letter import Letter
 
 AHEAD: Final = 2
 """Tasks in the mailbox for each that can be in hand: the next one is there when a handler ends."""
-_RANKS: Final = {"high": 0, "key": 1, "normal": 1, "later": 1, "low": 2}
+_RANKS: Final = {"high": 0, "key": 1, "normal": 1, "later": 1, "topics": 1, "low": 2}
 _EXTENSIONS: Final = 3
 """Extensions in the time after which a task is taken away."""
 
@@ -42,11 +42,14 @@ class Receiver(Protocol):
 class Intake:
     """For one actor. `at_once`: how many tasks its handlers can have in hand together."""
 
-    def __init__(self, queue: WorkQueue, receiver: Receiver, *, fleet: str, actor: str, at_once: int) -> None:
+    def __init__(
+        self, queue: WorkQueue, receiver: Receiver, *, fleet: str, actor: str, at_once: int, events: bool = False
+    ) -> None:
         self._queue, self._receiver = queue, receiver
         self._most = at_once + AHEAD if at_once == 1 else at_once * AHEAD
         self._sources: dict[str, Source] = {
-            feed.name: queue.source(fleet, actor, feed, self._on_delivery) for feed in FEEDS
+            feed.name: queue.source(fleet, actor, feed, self._on_delivery)
+            for feed in ((*FEEDS, TOPICS) if events else FEEDS)
         }
         self._waiting: tuple[deque[Letter], ...] = (deque(), deque(), deque())
         self._feeds: dict[str, Feed] = {}

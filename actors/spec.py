@@ -59,6 +59,13 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How often a task is tried before it goes to the quarantine."""
     queue: int = QUEUE_MOST
     """Tasks that may wait for it before more are refused."""
+    topics: tuple[str, ...] | None = None
+    """Its durable topics, where its class is not at hand."""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Its durable topics."""
+        return self.actor.table.kept if self.topics is None else self.topics
 
     @property
     def alone(self) -> bool:

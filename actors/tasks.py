@@ -59,7 +59,9 @@ class Tasks:
         self._file: ActorFile | None = None
         self._outflow: Outflow | None = None
         at_once = host.spec.replicas * host.spec.actor.concurrency
-        self.intake = Intake(self._queue, self, fleet=host.endpoint.fleet, actor=host.name, at_once=at_once)
+        events = bool(host.table.kept)
+        fleet = host.endpoint.fleet
+        self.intake = Intake(self._queue, self, fleet=fleet, actor=host.name, at_once=at_once, events=events)
         self.done = self.buried = 0
 
     # --- life

@@ -73,6 +73,7 @@ from .memory import MemoryBus as MemoryBus
 from .queue import FEEDS as FEEDS
 from .queue import PRIORITIES as PRIORITIES
 from .queue import QUEUE_MOST as QUEUE_MOST
+from .queue import TOPICS as TOPICS
 from .queue import Delivery as Delivery
 from .queue import Feed as Feed
 from .queue import NoQueues as NoQueues

@@ -69,6 +69,7 @@ class MemoryBroker:
         """Deliver one message, as the faults allow."""
         if self._random.random() < self.faults.lose:
             return
+        self.queues.keep(subject, data)
         copies = 2 if self._random.random() < self.faults.duplicate else 1
         for _ in range(copies):
             self._deliver(subject, data, reply)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -13,7 +13,7 @@ from callboard.clock import Clock, SystemClock
 from . import subjects
 from .codec import check_size
 from .errors import NoSuchActor
-from .queue import QUEUE_MOST, Delivery, Feed, QueueFull, QueueState, Take
+from .queue import QUEUE_MOST, TOPICS, Delivery, Feed, QueueFull, QueueState, Take
 
 _LOOK_AGAIN: Final = 0.02
 DEAD: Final = ""
@@ -48,7 +48,21 @@ class MemoryQueues:
         self.clock = clock or SystemClock()
         self.queues: dict[tuple[str, str], _Queue] = {}
         self.numbers = itertools.count(1)
+        self.takers: dict[tuple[str, str], set[str]] = {}
+        """For each durable topic of a fleet who takes it."""
         self.changed: deque[Callable[[], None]] = deque()
+
+    def keep(self, subject: str, data: bytes) -> None:
+        """Keep an event for each actor to which it is durable."""
+        tokens = subject.split(".")
+        if len(tokens) != 5 or tokens[2] != "on":
+            return
+        for actor in sorted(self.takers.get((tokens[1], tokens[3]), ())):
+            number = next(self.numbers)
+            queue = self.find(tokens[1], actor)
+            queue.tasks[number] = _Task(number, TOPICS, subject, tokens[4], data, self.clock.now())
+        for changed in list(self.changed):
+            changed()
 
     def find(self, fleet: str, actor: str) -> _Queue:
         """Return a queue; raises NoSuchActor."""
@@ -71,6 +85,13 @@ class MemoryQueue:
         found = self._all.queues.setdefault((fleet, actor), _Queue(open_door=open_door, ack_wait=ack_wait, most=most))
         found.open_door, found.ack_wait, found.most = open_door, ack_wait, most
         await anyio.lowlevel.checkpoint()
+
+    async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:  # noqa: ARG002 - its queue's
+        """Keep the events of durable topics."""
+        await anyio.lowlevel.checkpoint()
+        for actor, topics in takers.items():
+            for topic in topics:
+                self._all.takers.setdefault((fleet, topic), set()).add(actor)
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:  # noqa: ARG002 - it holds what a test makes
         """Make the queue of a fleet's dead letters."""

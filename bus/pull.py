@@ -40,9 +40,11 @@ class _Next(msgspec.Struct):
 class Pull:
     """For one feed of one actor's stream."""
 
-    def __init__(self, bus: "Connection", stream: str, feed: Feed, take: Take, *, actor: str, key: str) -> None:
+    def __init__(
+        self, bus: "Connection", stream: str, feed: Feed, take: Take, *, actor: str, key: str, consumer: str = ""
+    ) -> None:
         self._bus, self._feed, self._take, self._actor = bus, feed, take, actor
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{feed.name}"
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer or feed.name}"
         self._address = f"{bus.inbox}.w.{key}"
         self._wanted = self._asked = 0
         self._heard = 0.0

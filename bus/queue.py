@@ -6,14 +6,14 @@ done. Nothing is dropped for age or for want of room; who would make it too much
 """
 
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
 
 from callboard.errors import PeerError, WorldError
 
-Lane = Literal["high", "normal", "low", "later", "key"]
+Lane = Literal["high", "normal", "low", "later", "key", "topics"]
 PRIORITIES: Final = ("high", "normal", "low")
 PARTITIONS: Final = 8
 """Conversations of one actor that can go on at once, each in order."""
@@ -59,6 +59,10 @@ FEEDS: Final = (
     Feed("later"),
     *(Feed("key", number) for number in range(PARTITIONS)),
 )
+
+
+TOPICS: Final = Feed("topics")
+"""The events of an actor's durable topics."""
 
 
 def feed_for(*, key: str = "", priority: str = "normal", delay: float = 0.0) -> Feed:
@@ -128,6 +132,10 @@ class WorkQueue(Protocol):
 
         Raises NoQueues, QueueDamaged, BusUnavailable.
         """
+        ...
+
+    async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
+        """Keep the events of durable topics from now on, for each actor those of its topics, until it has done them."""
         ...
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:

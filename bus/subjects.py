@@ -72,6 +72,8 @@ class WorkPlace(NamedTuple):
     actor: str
     cell: str
     dead: bool = False
+    topic: str = ""
+    """Of an event, which is for no one actor."""
 
 
 def work(fleet: str, actor: str, *, lane: str = "", partition: int = 0, sender: str = ANY) -> str:
@@ -93,6 +95,9 @@ def dead(fleet: str, actor: str) -> str:
 def parse_work(subject: str) -> WorkPlace:
     """Take a subject of durable work apart; raise :class:`InvalidSubject` if it is none."""
     tokens = subject.split(".")
+    if tokens[2:3] == ["on"]:
+        event = parse(subject)
+        return WorkPlace(event.fleet, "", event.cell, topic=event.name)
     dead = tokens[2:3] == ["dead"]
     if len(tokens) not in ((4,) if dead else (4, 7)) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
         raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>[.<lane>.<partition>.<cell>]")

@@ -6,7 +6,8 @@ in the stream for ever; tries are counted by the actor. ``backoff`` is not set, 
 ``+ACK`` with a reply address is answered when the deletion is on disk, without one it is a wish.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from . import subjects
 from .errors import BusUnavailable, NoSuchActor
 from .jetstream import JetStream, JetStreamError, check, settings, status_of
 from .pull import Pull
-from .queue import FEEDS, QUEUE_MOST, Delivery, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
+from .queue import FEEDS, QUEUE_MOST, TOPICS, Delivery, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -67,6 +68,10 @@ _info: Final = msgspec.json.Decoder(_Info)
 def stream_of(fleet: str, actor: str) -> str:
     """Return the name of the stream of an actor's tasks; neither name can hold the line between them."""
     return f"cb_{fleet}_{actor}"
+
+
+def _events_of(fleet: str) -> str:
+    return f"cbon_{fleet}"
 
 
 class NatsQueue:
@@ -130,6 +135,40 @@ class NatsQueue:
         lost = (found.lost or {}).get("msgs")
         return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
 
+    async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
+        """Keep the events of durable topics, each until all whose topic it is have done it."""
+        stream = _events_of(fleet)
+        topics = sorted({topic for wanted in takers.values() for topic in wanted})
+        if not topics:
+            return
+        config = settings(
+            name=stream, subjects=[subjects.topic(fleet, topic) for topic in topics], retention="interest",
+            storage="file", discard="new", max_msgs=-1, max_bytes=-1, max_age=0, num_replicas=1,
+            duplicate_window=DUPLICATES_KNOWN,
+        )  # fmt: skip
+        try:
+            await self._make(stream, config)
+            for actor, wanted in takers.items():
+                if wanted:
+                    await self._make_taker(stream, fleet, actor, wanted, ack_wait)
+                else:
+                    await self._drop_taker(stream, actor)
+        except JetStreamError as error:
+            raise QueueDamaged(f"the queue of events cannot be made: {error.text}") from error
+
+    async def _make_taker(self, stream: str, fleet: str, actor: str, topics: Sequence[str], ack_wait: float) -> None:
+        config = settings(
+            name=actor, durable_name=actor, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
+            max_deliver=-1, max_ack_pending=1000, max_waiting=16,
+            filter_subjects=[subjects.topic(fleet, topic) for topic in topics],
+        )  # fmt: skip
+        await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{actor}", {"stream_name": stream, "config": config})
+
+    async def _drop_taker(self, stream: str, actor: str) -> None:
+        """Keep no events for an actor any more; it may never have wanted any."""
+        with suppress(JetStreamError):
+            await self._jetstream.api(f"CONSUMER.DELETE.{stream}.{actor}")
+
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
         stream = f"cbdead_{fleet}"
@@ -184,6 +223,7 @@ class NatsQueue:
             if (await self.state(fleet, actor)).waiting:
                 return False
             await self._jetstream.api(f"STREAM.DELETE.{stream_of(fleet, actor)}")
+            await self._drop_taker(_events_of(fleet), actor)
         except NoSuchActor:
             return True
         return True
@@ -227,6 +267,8 @@ class NatsQueue:
 
     def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
         """Return a way to pull from one feed."""
+        if feed == TOPICS:
+            return Pull(self._bus, _events_of(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
         return Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=f"{actor}-{feed.name}")
 
     async def done(self, receipt: str, *, timeout: float) -> None:

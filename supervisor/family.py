@@ -31,6 +31,8 @@ class Family:
             raise BadActor(f"{parent.name} cannot spawn {name!r}: the name is taken", actor=parent.name)
         if len(self._hosts) >= CHILDREN_MOST:
             raise BadActor(f"cell {self._cell} has {CHILDREN_MOST} actors: the limit", cell=self._cell)
+        if actor.table.kept:
+            raise BadActor(f"{actor.__qualname__} has durable topics: only an actor of the fleet file can", actor=name)
         granted = actor.may if may is None else may
         _check_subset(parent, name, granted)
         return msgspec.structs.replace(spec_of(actor, cell=self._cell), name=name, may=granted)

@@ -4,7 +4,7 @@ No task passes through it. A cell that takes a task away stores it in the queue 
 filed here, and only then it leaves that queue too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -13,7 +13,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, ack_wait_of
-from callboard.bus import Delivery, MessageRefused, WorkQueue, decode_body
+from callboard.bus import Delivery, MessageRefused, WorkQueue, decode_body, subjects
 from callboard.errors import CallboardError
 from callboard.store import DeadLetter, DeadLetters
 
@@ -24,7 +24,7 @@ RETRY_WITHIN: Final = 10.0
 _letter: Final = msgspec.msgpack.Decoder(DeadLetter)
 
 
-async def declare_queues(queue: WorkQueue, fleet: str, specs: Iterable[ActorSpec]) -> None:
+async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
     """Make the queues of a fleet, or bring them up to date; raises NoQueues, QueueDamaged, BusUnavailable."""
     await queue.declare_dead(fleet, most_bytes=WAITING_MOST)
     faults: list[CallboardError] = []
@@ -33,6 +33,8 @@ async def declare_queues(queue: WorkQueue, fleet: str, specs: Iterable[ActorSpec
             tasks.start_soon(_declare, queue, fleet, spec, faults)
     if faults:
         raise faults[0]
+    longest = max((ack_wait_of(spec.health.silent_after) for spec in specs), default=0.0)
+    await queue.declare_topics(fleet, {spec.name: spec.kept for spec in specs}, ack_wait=longest)
 
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
@@ -77,6 +79,8 @@ class Undertaker:
 
     async def retry(self, letters: Sequence[DeadLetter]) -> None:
         """Store messages again where they came from, and forget them; raises what ``enqueue`` does."""
+        if events := [letter.id for letter in letters if subjects.parse_work(letter.subject).topic]:
+            raise MessageRefused(f"an event is not stored again, which others would see too: publish it ({events[0]})")
         for letter in letters:
             again = f"again.{letter.id[:90]}.{letter.died:.3f}"
             await self._queue.store(letter.subject, letter.data, id=again, timeout=RETRY_WITHIN)

@@ -52,6 +52,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     tables: list[ActorTable] = []
     groups: list[GroupTable] = []
     formations: list[CellTable] = []
+    topics: dict[str, tuple[str, ...]] = {}
+    """The durable topics of each actor."""
     code: str = ""
     read: int = 0
     """Messages that wait, and fit."""
@@ -109,6 +111,7 @@ async def _try(piece: Piece, config: FleetConfig) -> Tried:
     return Tried(
         faults=faults[:FAULTS_MOST], name=config.name, bus=config.bus, tables=tables,
         groups=list(config.groups), formations=list(config.formations), code=code_of(), read=read,
+        topics={spec.name: spec.kept for spec in config.actors},
     )  # fmt: skip
 
 

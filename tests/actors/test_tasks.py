@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from callboard import Actor, Context, Message, receive
+from callboard import Actor, BadActor, Context, Message, receive
 from callboard.actors import ActorSpec, Grant
 from callboard.bus import MessageRefused, NoSuchActor, QueueFull
 from callboard.testing import ManualClock, Stage
@@ -297,3 +297,43 @@ async def test_a_higher_lane_goes_first() -> None:
         GATES["gate"].set()
         await settle(stage, done=8)
         assert CALLS.index("job 99") <= 3, "but for what was in the mailbox already"
+
+
+class News(Message):
+    text: str
+
+
+class Reader(Actor):
+    """Keeps its news until it has read them."""
+
+    @receive(topic="news", durable=True)
+    async def news(self, message: News, ctx: Context) -> None:
+        CALLS.append(f"{ctx.attempt} {message.text}")
+        await ctx.memory.incr("read")
+        if message.text == "bad" and ctx.attempt == 1:
+            raise ValueError("the first time")
+
+
+class Other(Reader):
+    """Has a copy of its own."""
+
+
+async def test_an_event_of_a_durable_topic_is_done_once_by_each_actor_and_tried_again() -> None:
+    async with Stage([Reader, Other]) as stage:
+        await stage.publish("news", News(text="good"))
+        await stage.publish("news", News(text="bad"))
+        for actor in ("reader", "other"):
+            await settle(stage, done=2, actor=actor)
+            assert await memory_of(stage, "read", actor) == 2
+        assert sorted(CALLS) == ["1 bad", "1 bad", "1 good", "1 good", "2 bad", "2 bad"]
+
+
+async def test_all_handlers_of_a_topic_are_durable_or_none() -> None:
+    with pytest.raises(BadActor, match="whether it is durable"):
+
+        class Torn(Actor):
+            @receive(topic="news", durable=True)
+            async def news(self, message: News, ctx: Context) -> None: ...
+
+            @receive(topic="news")
+            async def note(self, message: Note, ctx: Context) -> None: ...

@@ -65,7 +65,16 @@ class Desk(Actor):
         call(f"done {message.number}")
 
 
+class News(Message):
+    text: str
+
+
 class Clerk(Actor):
+    @receive(topic="news", durable=True)
+    async def news(self, message: News, ctx: Context) -> None:
+        await ctx.memory.incr("news")
+        call(f"read {message.text}")
+
     @receive
     async def job(self, message: Job, ctx: Context) -> None:
         await ctx.memory.incr("seen")
@@ -219,6 +228,19 @@ async def test_a_guest_stores_a_task_in_json_and_hears_that_it_is_stored(daemon:
             await guest.request("cb.shop.do.clerk", b'{"type": "Job"}', timeout=5)
     finally:
         await guest.close()
+
+
+def test_an_event_of_a_durable_topic_waits_for_its_actor(daemon: Daemon) -> None:
+    os.kill(daemon.row("clerk")["pid"], signal.SIGSTOP)
+    assert daemon.run("publish", "news", '{"type": "News", "text": "one"}').returncode == 0
+    daemon.process.kill()
+    daemon.process.wait()
+    daemon.wait(lambda: not daemon.processes(), "all to be gone", within=6.0)
+    daemon.start()
+    assert daemon.run("publish", "news", '{"type": "News", "text": "two"}').returncode == 0
+    daemon.wait(lambda: sorted(calls(daemon)) == ["read one", "read two"], "both events")
+    daemon.stop()
+    assert counted(daemon, "clerk", "news") == 2
 
 
 def test_an_unknown_actor_and_bad_arguments_are_refused(daemon: Daemon) -> None:
