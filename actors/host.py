@@ -256,6 +256,8 @@ class Host:
             self.settle_credit(letter)
             self.replies.fail(letter, error)
             self.flight.done(letter.slot)
+            if self.tasks is not None:
+                self.tasks.copy_refused(letter, error)
         envelope = letter.envelope
         self.cell.report(
             "message-refused", self.name, error.text, code=error.code,

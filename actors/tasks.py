@@ -11,13 +11,12 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.bus import Delivery, NotStored, encode, subjects
+from callboard.bus import Delivery, MessageRefused, NotStored
 from callboard.errors import CallboardError
-from callboard.printable import printable
-from callboard.store import ActorFile, DeadLetter, StoreError, TaskDone
+from callboard.store import ActorFile, StoreError, TaskDone
 
-from .errors import HandlerFailed, TaskExpired
-from .evidence import frames_of
+from .burial import Burial, in_words
+from .errors import TaskExpired
 from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
@@ -62,6 +61,7 @@ class Tasks:
         events = bool(host.table.kept)
         fleet = host.endpoint.fleet
         self.intake = Intake(self._queue, self, fleet=fleet, actor=host.name, at_once=at_once, events=events)
+        self._burial = Burial(host)
         self.done = self.buried = 0
 
     # --- life
@@ -195,10 +195,10 @@ class Tasks:
         self._hand_back(letter)
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
-        tries, history = letter.tries, [_short(error)]
+        tries, history = letter.tries, [in_words(error)]
         try:
             if is_counted(error) and self._file is not None:
-                tries, history = await self._file.tasks.failed(letter.envelope.id, _short(error))
+                tries, history = await self._file.tasks.failed(letter.envelope.id, in_words(error))
             verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())
             if verdict.judgement == "bury":
                 await self._bury(letter, error, tries, history)
@@ -210,12 +210,7 @@ class Tasks:
 
     async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:
         """Move a task into the quarantine; it leaves its queue when that has it."""
-        dead = self._dead(letter, error, tries, history)
-        target = subjects.dead(self._host.endpoint.fleet, self._host.name)
-        # By the place in the queue, not by the id: a message that is retried by hand and fails again is news, and the
-        # server would take it for the same.
-        name = f"dead.{dead.actor}.{dead.number}.{tries}"
-        await self._queue.store(target, encode(dead), id=name, timeout=SETTLE_WITHIN)
+        dead = await self._burial.move(letter, error, tries, history)
         if self._file is not None:
             await self._file.tasks.forget(letter.envelope.id)
         await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
@@ -225,18 +220,16 @@ class Tasks:
             tries=tries, code=dead.reason,
         )  # fmt: skip
 
-    def _dead(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> DeadLetter:
-        envelope, delivery = letter.envelope, letter.delivery
-        known = error if isinstance(error, CallboardError) else None
-        assert delivery is not None, "only what came from a queue is buried"  # noqa: S101 - for the type checker
-        return DeadLetter(
-            id=envelope.id, actor=self._host.name, type=envelope.type, trust=letter.trust,
-            sender=envelope.sender or letter.cell or "outside", correlation=envelope.chain,
-            causation=envelope.causation, reason=known.code if known else HandlerFailed.code, text=_short(error),
-            path=str(known.detail.get("path", "")) if known else "", stack=frames_of(error), tries=tries,
-            history=history, died=self._host.clock.now(), stored=delivery.stored, number=delivery.number,
-            subject=delivery.subject, data=delivery.data,
-        )  # fmt: skip
+    def copy_refused(self, letter: Letter, error: CallboardError) -> None:
+        """Keep a copy of a told or asked message that does not fit its type."""
+        if isinstance(error, MessageRefused) and letter.envelope.id and self._burial.wants(letter, error):
+            self._tasks.start_soon(self._copy, letter, error)
+
+    async def _copy(self, letter: Letter, error: CallboardError) -> None:
+        try:
+            await self._burial.copy(letter, error)
+        except CallboardError as fault:
+            self._host.cell.report("copy-not-kept", self._host.name, fault.text, id=letter.envelope.id)
 
     def expired(self, letter: Letter) -> None:
         """Take a task away that nobody wants any more."""
@@ -257,7 +250,3 @@ class Tasks:
     def _written(self, letter: Letter) -> None:
         self._host.flight.done(letter.slot)
         letter.slot = 0
-
-
-def _short(error: BaseException) -> str:
-    return printable((error.text if isinstance(error, CallboardError) else f"{type(error).__name__}: {error}")[:500])

@@ -1,5 +1,6 @@
 """Durable work as an actor sees it: done once, all at once, and never silently gone."""
 
+import sqlite3
 from typing import Any
 
 import anyio
@@ -7,7 +8,7 @@ import pytest
 
 from callboard import Actor, BadActor, Context, Message, receive
 from callboard.actors import ActorSpec, Grant
-from callboard.bus import MessageRefused, NoSuchActor, QueueFull
+from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
 from callboard.testing import ManualClock, Stage
 
 WITHIN = 5.0
@@ -331,9 +332,43 @@ async def test_an_event_of_a_durable_topic_is_done_once_by_each_actor_and_tried_
 async def test_all_handlers_of_a_topic_are_durable_or_none() -> None:
     with pytest.raises(BadActor, match="whether it is durable"):
 
-        class Torn(Actor):
+        class Torn(Actor):  # pyright: ignore[reportUnusedClass]  # making it is the test
             @receive(topic="news", durable=True)
             async def news(self, message: News, ctx: Context) -> None: ...
 
             @receive(topic="news")
             async def note(self, message: Note, ctx: Context) -> None: ...
+
+
+async def test_a_file_that_another_process_holds_delays_a_task_and_costs_it_no_try() -> None:
+    spec = ActorSpec(actor=Worker, name="worker", cell="main", may=Worker.may, tries=1)
+    async with Stage([spec, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=1))
+        await settle(stage, done=1)
+        file = await stage.cell_of("worker").file_of("worker")
+        other = sqlite3.connect(file.db.path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        await stage.enqueue(Worker.job, Job(number=2))
+        await stage.wait_event("task-waits", "worker", within=10.0)
+        other.execute("ROLLBACK")
+        other.close()
+        await stage.wait_until(lambda: tasks_of(stage).done == 2, within=15.0)
+        assert await memory_of(stage, "done") == 2
+        assert not stage.events_of("task-quarantined")
+
+
+async def test_what_is_too_large_is_refused_before_anything_is_stored() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        with pytest.raises(MessageTooLarge):
+            await stage.enqueue(Worker.job, Job(what="x" * 8_000_000))
+        assert await waiting(stage) == 0
+
+
+async def test_a_poisoned_task_among_many_costs_only_itself() -> None:
+    spec = ActorSpec(actor=Crowd, name="crowd", cell="main", may=Worker.may, tries=2)
+    async with Stage([spec]) as stage:
+        for number in range(1000):
+            await stage.enqueue("crowd", Job(number=number, what="fail" if number == 500 else ""))
+        await stage.wait_until(lambda: tasks_of(stage, "crowd").done == 999, within=30.0)
+        await settle(stage, done=999, buried=1, actor="crowd")
+        assert await memory_of(stage, "done", "crowd") == 999

@@ -230,6 +230,15 @@ async def test_a_guest_stores_a_task_in_json_and_hears_that_it_is_stored(daemon:
         await guest.close()
 
 
+def test_a_question_that_does_not_fit_is_refused_and_its_copy_shown_whole(daemon: Daemon) -> None:
+    refused = daemon.run("ask", "desk", '{"type": "Job", "number": "nine"}')
+    assert refused.returncode == Exit.FAILED
+    daemon.wait(lambda: [row["path"] for row in dead(daemon)] == ["$.number"], "the copy")
+    [row] = dead(daemon)
+    assert (row["reason"], row["kind"]) == ("message-refused", "Job")
+    assert '"nine"' in daemon.run("dead", "show", row["id"]).stdout
+
+
 def test_an_event_of_a_durable_topic_waits_for_its_actor(daemon: Daemon) -> None:
     os.kill(daemon.row("clerk")["pid"], signal.SIGSTOP)
     assert daemon.run("publish", "news", '{"type": "News", "text": "one"}').returncode == 0
