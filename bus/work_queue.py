@@ -70,6 +70,10 @@ def stream_of(fleet: str, actor: str) -> str:
     return f"cb_{fleet}_{actor}"
 
 
+def _fronts(fleet: str, actor: str, *, open_door: bool) -> list[str]:
+    return [subjects.work_door(fleet, actor)] if open_door else []
+
+
 def _events_of(fleet: str) -> str:
     return f"cbon_{fleet}"
 
@@ -83,25 +87,29 @@ class NatsQueue:
 
     # --- making
 
-    async def declare(
-        self, fleet: str, actor: str, *, open_door: bool, ack_wait: float, most: int = QUEUE_MOST
-    ) -> None:
+    async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
-        front = [subjects.work_door(fleet, actor)] if open_door else []
         config = settings(
-            name=stream, subjects=[*front, subjects.work(fleet, actor)], retention="workqueue", storage="file",
-            discard="new", max_msgs=most, max_bytes=-1, max_age=0, num_replicas=1, allow_direct=True,
-            duplicate_window=DUPLICATES_KNOWN,
+            name=stream, subjects=[*_fronts(fleet, actor, open_door=open_door), subjects.work(fleet, actor)],
+            retention="workqueue", storage="file", discard="new", max_msgs=most, max_bytes=-1, max_age=0,
+            num_replicas=1, allow_direct=True, duplicate_window=DUPLICATES_KNOWN,
         )  # fmt: skip
         try:
             await self._make(stream, config)
-            for feed in FEEDS:
-                await self._make_feed(stream, fleet, actor, feed, front if feed.name == "normal" else [], ack_wait)
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be made: {error.text}", actor=actor) from error
         if lost := (await self.state(fleet, actor)).lost:
             raise QueueDamaged(f"the server has lost {lost} tasks of {actor}: see its store directory", actor=actor)
+
+    async def open(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float) -> None:
+        """Make the feeds of a queue, the one that is used most first."""
+        stream, front = stream_of(fleet, actor), _fronts(fleet, actor, open_door=open_door)
+        try:
+            for feed in sorted(FEEDS, key=lambda feed: feed.name != "normal"):
+                await self._make_feed(stream, fleet, actor, feed, front if feed.name == "normal" else [], ack_wait)
+        except JetStreamError as error:
+            raise QueueDamaged(f"the queue of {actor} cannot be opened: {error.text}", actor=actor) from error
 
     async def _make(self, stream: str, config: dict[str, object]) -> None:
         try:

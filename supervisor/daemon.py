@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, Letter, Speaker
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoQueues, NoSuchActor, WorkQueue, connect, encode
+from callboard.bus import Connection, Endpoint, NoSuchActor, WorkQueue, connect, encode
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.guardian import Guardian
@@ -53,7 +53,7 @@ from .messages import (
 )
 from .plan import Started
 from .process import CellOrder
-from .queues import Undertaker, declare_queues
+from .queues import Undertaker, make_queues
 from .records import Records, open_records
 from .rehearsal import code_of
 from .reload import Reload
@@ -274,13 +274,12 @@ class Daemon:
         self.queue = bus.queue
         undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
         self.dead = DeadDesk(self.records, undertaker, self.release)
-        try:
-            await declare_queues(bus.queue, self.config.name, self.config.actors)
-        except NoQueues as error:
+        why_not = await make_queues(
+            bus.queue, self.config.name, self.config.actors, undertaker, tasks=tasks, clock=self._clock
+        )
+        if why_not:
             self.durable = False
-            await self.records.add("no-queues", self.config.name, f"nothing can be enqueued: {error.text}")
-        else:
-            tasks.start_soon(undertaker.run)
+            await self.records.add("no-queues", self.config.name, f"nothing can be enqueued: {why_not}")
 
     def _hold_lease(self, bus: Connection, guardian: Guardian) -> AbstractAsyncContextManager[None]:
         return hold_lease(

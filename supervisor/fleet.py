@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, Exchange, NoQueues, ServerFailed, answer_where, connect
+from callboard.bus import Connection, Endpoint, Exchange, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
 from callboard.names import checked
 
@@ -22,7 +22,7 @@ from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .loop_watch import watching
-from .queues import Undertaker, declare_queues
+from .queues import Undertaker, make_queues
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
@@ -127,13 +127,11 @@ class Fleet(Speaker):
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:
         """Make the queues, and file what is taken away from them; return whether there are any."""
-        try:
-            await declare_queues(bus.queue, self.name, self.specs)
-        except NoQueues as error:
-            await self.records.add("no-queues", self.name, f"nothing can be enqueued: {error.text}")
-            return False
-        tasks.start_soon(Undertaker(bus.queue, self.name, self.records.dead).run)
-        return True
+        undertaker = Undertaker(bus.queue, self.name, self.records.dead)
+        why_not = await make_queues(bus.queue, self.name, self.specs, undertaker, tasks=tasks, clock=SystemClock())
+        if why_not:
+            await self.records.add("no-queues", self.name, f"nothing can be enqueued: {why_not}")
+        return not why_not
 
     async def _open_bus(self, stack: AsyncExitStack, state: StateDirectory, clock: Clock) -> Access:
         if self._nats:

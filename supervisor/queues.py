@@ -13,7 +13,17 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, ack_wait_of
-from callboard.bus import Delivery, MessageRefused, WorkQueue, decode_body, subjects
+from callboard.bus import (
+    BusUnavailable,
+    Delivery,
+    MessageRefused,
+    NoQueues,
+    QueueDamaged,
+    WorkQueue,
+    decode_body,
+    subjects,
+)
+from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store import DeadLetter, DeadLetters
 
@@ -21,6 +31,8 @@ AT_ONCE: Final = 64
 WAITING_MOST: Final = 512 * 1024 * 1024
 """Bytes of dead letters that may wait unfiled; beyond it what is to be taken away stays in its queue."""
 RETRY_WITHIN: Final = 10.0
+AGAIN_AFTER: Final = 1.0
+"""Seconds after which queues that could not be opened are tried again."""
 _letter: Final = msgspec.msgpack.Decoder(DeadLetter)
 
 
@@ -33,14 +45,52 @@ async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec
             tasks.start_soon(_declare, queue, fleet, spec, faults)
     if faults:
         raise faults[0]
+
+
+async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
+    """Let what is stored be given out; raises QueueDamaged, BusUnavailable. Beside the start: it takes a while."""
+    for spec in specs:
+        ack_wait = ack_wait_of(spec.health.silent_after)
+        await queue.open(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait)
     longest = max((ack_wait_of(spec.health.silent_after) for spec in specs), default=0.0)
     await queue.declare_topics(fleet, {spec.name: spec.kept for spec in specs}, ack_wait=longest)
 
 
-async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
-    ack_wait = ack_wait_of(spec.health.silent_after)
+async def make_queues(
+    queue: WorkQueue,
+    fleet: str,
+    specs: Sequence[ActorSpec],
+    undertaker: "Undertaker",
+    *,
+    tasks: TaskGroup,
+    clock: Clock,
+) -> str:
+    """Make the queues of a fleet and look after them in `tasks`; return why there are none, if so.
+
+    They are opened beside what comes next, again and again while the server is away. Raises QueueDamaged.
+    """
     try:
-        await queue.declare(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait, most=spec.queue)
+        await declare_queues(queue, fleet, specs)
+    except NoQueues as error:
+        return error.text
+    tasks.start_soon(undertaker.run)
+    tasks.start_soon(_open_surely, queue, fleet, specs, clock)
+    return ""
+
+
+async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+    while True:
+        try:
+            await open_queues(queue, fleet, specs)
+        except (BusUnavailable, QueueDamaged):
+            await clock.sleep(AGAIN_AFTER)
+        else:
+            return
+
+
+async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
+    try:
+        await queue.declare(fleet, spec.name, open_door=spec.open, most=spec.queue)
     except CallboardError as error:
         faults.append(error)
 

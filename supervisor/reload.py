@@ -21,7 +21,7 @@ from .config import ActorTable, FleetConfig
 from .errors import BadFleet
 from .messages import NewHomes
 from .plan import Held, Restarted
-from .queues import declare_queues
+from .queues import declare_queues, open_queues
 from .rehearsal import Piece, Tried, rehearse
 from .reserved import keeper_of
 
@@ -128,6 +128,7 @@ class Reload:
         gone = [spec.name for spec in daemon.config.actors if spec.name not in new.homes]
         if daemon.durable:
             await declare_queues(daemon.queue, new.name, new.actors)
+            await open_queues(daemon.queue, new.name, new.actors)
         daemon.config = new
         await self._tell_homes(new.homes)
         for cell in change.added:

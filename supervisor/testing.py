@@ -22,7 +22,7 @@ from callboard.ids import new_id
 from .cell import Cell
 from .formation import CellTable
 from .messages import Recorded
-from .queues import declare_queues
+from .queues import declare_queues, open_queues
 
 _PAYLOAD: Final = 1024 * 1024
 _LOOK_AGAIN: Final = 0.001
@@ -72,6 +72,7 @@ class Stage(Speaker):
                 own = [spec for spec in self.specs if spec.cell == name]
                 await cell.open(own, formation=self._formations.get(name))
             await declare_queues(self._endpoint.bus.queue, "stage", self.specs)
+            await open_queues(self._endpoint.bus.queue, "stage", self.specs)
             for cell in self.cells.values():
                 cell.begin()
         except BaseException as error:

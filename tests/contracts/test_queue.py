@@ -61,7 +61,8 @@ async def taking(
 ) -> AsyncGenerator[tuple[Taker, Source]]:
     """Open a queue and pull from one feed of it."""
     taker = Taker()
-    await bus.queue.declare(fleet, "desk", open_door=True, ack_wait=ack_wait, most=most)
+    await bus.queue.declare(fleet, "desk", open_door=True, most=most)
+    await bus.queue.open(fleet, "desk", open_door=True, ack_wait=ack_wait)
     source = bus.queue.source(fleet, "desk", feed, taker.take)
     source.want(want)
     async with anyio.create_task_group() as tasks:
@@ -182,7 +183,8 @@ async def test_the_front_door_stores_too_and_names_no_cell(open_bus: OpenBus, fl
 async def test_a_queue_can_be_declared_again_with_other_limits(open_bus: OpenBus, fleet: str) -> None:
     async with open_bus() as bus, taking(bus, fleet, most=1):
         await store(bus, fleet, b"0")
-        await bus.queue.declare(fleet, "desk", open_door=False, ack_wait=20.0, most=2)
+        await bus.queue.declare(fleet, "desk", open_door=False, most=2)
+        await bus.queue.open(fleet, "desk", open_door=False, ack_wait=20.0)
         assert await store(bus, fleet, b"1")
 
 
