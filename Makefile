@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports pytest chaos long bench lock clean
+.PHONY: demo test lint types imports pytest chaos long bench backlog lock clean
 
 demo: .venv/ready
 	@$(BIN)/python -m examples.review.demo
@@ -34,6 +34,10 @@ long: .venv/ready
 
 bench: .venv-bench/ready .venv-autogen/ready
 	@.venv-bench/bin/python -m benchmarks
+
+# A million tasks; ten minutes.
+backlog: .venv-bench/ready
+	@.venv-bench/bin/python -m benchmarks.backlog
 
 .venv/ready: requirements/dev.txt pyproject.toml setup.py
 	@echo "setting up .venv (once) ..."

@@ -55,7 +55,7 @@ def main() -> None:
     text = "\n".join(_text(rows, machine, options, works))
     print(f"\n{text}\n\ntook {time.monotonic() - begin:.0f} s")
     if not options.only:
-        report.write(RESULTS / "latest.json", rows)
+        report.merge(RESULTS / "latest.json", rows)  # those of the backlog stay
         report.write(RESULTS / "machine.json", machine)
         report.write(RESULTS / "latency.json", curves)
         (RESULTS / "works.svg").write_text(plot.bars([row for row in rows if row.peer != LIMIT]), encoding="utf-8")

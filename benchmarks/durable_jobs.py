@@ -33,20 +33,28 @@ class Handled(Message):
     lag: float
 
 
+KEPT: Final = 10_000
+"""Waits that a receiver keeps, for their median; of a million it counts the others only."""
+
+
 class Lags:
     """What a receiver has handled since it was asked last."""
 
     def __init__(self) -> None:
+        self._count = 0
         self._lags: list[float] = []
 
     def add(self, job: Job) -> None:
         """Count a job whose handler begins."""
-        self._lags.append(time.monotonic() - job.sent)
+        self._count += 1
+        if len(self._lags) < KEPT:
+            self._lags.append(time.monotonic() - job.sent)
 
     def take(self) -> Handled:
         """Say how many there were, and begin again."""
-        lags, self._lags = self._lags, []
-        return Handled(count=len(lags), lag=median(lags) if lags else 0.0)
+        handled = Handled(count=self._count, lag=median(self._lags) if self._lags else 0.0)
+        self._count, self._lags = 0, []
+        return handled
 
     async def answer(self, message: Msg) -> None:
         """Answer over plain NATS."""

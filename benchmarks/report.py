@@ -91,6 +91,14 @@ def insert(page: Path, text: str) -> None:
     page.write_text(f"{before}{begin}\n```\n{text}\n```\n{end}{after}", encoding="utf-8")
 
 
+def merge(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows among those that are there, in place of those of the same work and peer."""
+    new = {(row.work, row.unit, row.peer): row for row in rows}
+    old = msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
+    works = {row.work for row in new.values()}
+    write(path, [*(row for row in old if row.work not in works), *new.values()])
+
+
 def write(path: Path, what: object) -> None:
     """Write `what` as JSON for people."""
     path.parent.mkdir(exist_ok=True)
