@@ -25,9 +25,11 @@ imports: .venv/ready
 pytest: .venv/ready
 	@$(BIN)/python -m pytest -q
 
-# Ten minutes of harm at random, then the ledger; SEED=7 repeats one. Its short form is a part of 'make test'.
+# Ten minutes of harm at random, then the ledger, and five of harm to durable work; SEED=7 repeats one. Their short
+# forms are a part of 'make test'.
 chaos: .venv/ready
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.chaos.durable $(if $(SEED),--seed $(SEED))
 
 long: .venv/ready
 	@$(BIN)/python -m pytest -q -m long
