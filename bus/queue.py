@@ -183,6 +183,10 @@ class WorkQueue(Protocol):
         """Yield all that is stored for an actor and not done, in order, without taking it; raises NoSuchActor."""
         ...
 
+    async def mend(self, fleet: str, actor: str) -> int:
+        """Take out what was settled and is still there, and return how much: what a killed server has left behind."""
+        ...
+
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it; return whether it is gone."""
         ...

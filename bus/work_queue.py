@@ -32,6 +32,7 @@ _FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
 _EXISTS: Final = 10058
 _MISSING: Final = 10059
 _NOTHING_MORE: Final = 10037
+_GONE: Final = frozenset((_NOTHING_MORE, 10043, 10057))
 _UNLIMITED_PENDING: Final = -1
 
 
@@ -60,6 +61,25 @@ class _Stored(msgspec.Struct):
     message: _Message
 
 
+class _Floor(msgspec.Struct):
+    stream_seq: int
+
+
+class _FeedConfig(msgspec.Struct):
+    filter_subject: str = ""
+    filter_subjects: list[str] = []
+
+
+class _FeedInfo(msgspec.Struct):
+    config: _FeedConfig
+    ack_floor: _Floor
+
+
+class _Feeds(msgspec.Struct):
+    consumers: list[_FeedInfo] | None = None
+
+
+_feeds: Final = msgspec.json.Decoder(_Feeds)
 _stored: Final = msgspec.json.Decoder(_Stored)
 _ack: Final = msgspec.json.Decoder(_Ack)
 _info: Final = msgspec.json.Decoder(_Info)
@@ -224,6 +244,36 @@ class NatsQueue:
                 0,
                 message.time.timestamp(),
             )
+
+    async def mend(self, fleet: str, actor: str) -> int:
+        """Take out what was settled and is still there.
+
+        A server that is killed between noting that a message is settled and deleting it gives it to nobody any more,
+        and keeps it for ever: below a feed's floor, up to which all is settled.
+        """
+        stream, count = stream_of(fleet, actor), 0
+        if not (await self.state(fleet, actor)).waiting:
+            return 0
+        found = _feeds.decode(await self._jetstream.api(f"CONSUMER.LIST.{stream}"))
+        for feed in found.consumers or ():
+            for where in feed.config.filter_subjects or [feed.config.filter_subject]:
+                count += await self._clear(stream, where, feed.ack_floor.stream_seq)
+        return count
+
+    async def _clear(self, stream: str, where: str, floor: int) -> int:
+        """Delete what is stored at a subject up to `floor`; return how many."""
+        count, first = 0, {"seq": 1, "next_by_subj": where}
+        try:
+            while True:
+                found = await self._jetstream.api(f"STREAM.MSG.GET.{stream}", first)
+                if (number := _stored.decode(found).message.seq) > floor:
+                    break
+                await self._jetstream.api(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
+                count += 1
+        except JetStreamError as error:  # nothing there, or the server was as fast: looked at again the next time
+            if error.number not in _GONE:
+                raise
+        return count
 
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it."""

@@ -33,6 +33,8 @@ WAITING_MOST: Final = 512 * 1024 * 1024
 RETRY_WITHIN: Final = 10.0
 AGAIN_AFTER: Final = 1.0
 """Seconds after which queues that could not be opened are tried again."""
+MEND_EVERY: Final = 30.0
+"""Seconds between two looks at what a killed server has left in the queues."""
 _letter: Final = msgspec.msgpack.Decoder(DeadLetter)
 
 
@@ -75,6 +77,7 @@ async def make_queues(
         return error.text
     tasks.start_soon(undertaker.run)
     tasks.start_soon(_open_surely, queue, fleet, specs, clock)
+    tasks.start_soon(_mend, queue, fleet, specs, clock)
     return ""
 
 
@@ -86,6 +89,14 @@ async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec],
             await clock.sleep(AGAIN_AFTER)
         else:
             return
+
+
+async def _mend(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+    while True:
+        await clock.sleep(MEND_EVERY)
+        for spec in specs:
+            with suppress(CallboardError):  # the server is away: the next time
+                await queue.mend(fleet, spec.name)
 
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
