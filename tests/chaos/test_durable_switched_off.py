@@ -7,7 +7,7 @@ import math
 import signal
 import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import anyio
@@ -44,9 +44,14 @@ class House:
         await self.daemon.wait(lambda: f"{name} " in self.daemon.effects.read_text(encoding="ascii"), name)
 
     async def committed(self, order: Order) -> None:
-        """Wait until a task is done as far as its actor's file is concerned."""
-        file = self.daemon.state
-        await self.daemon.wait(lambda: order.name in read_file(file, order.actor).inbox, f"{order.name} to be done")
+        """Wait until a task is done as far as its actor's file is concerned, which is made with the first one."""
+
+        def is_done() -> bool:
+            with suppress(sqlite3.OperationalError):
+                return order.name in read_file(self.daemon.state, order.actor).inbox
+            return False
+
+        await self.daemon.wait(is_done, f"{order.name} to be done")
 
     async def killed(self, pid: int) -> None:
         """Kill a process and wait until it is gone."""
