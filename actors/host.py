@@ -195,7 +195,7 @@ class Host:
             front = subjects.front_door(self.endpoint.fleet, self.name)
             self.endpoint.exchange.close(front, self._door.from_cell)
         if self.tasks is not None:
-            self.tasks.close()
+            await self.tasks.close()
         if self._entry is not None:
             await self.cell.registry.leave(self.name, self._entry)
         for subscription in self._subscriptions:
@@ -206,12 +206,17 @@ class Host:
         """Close the mailbox and answer everything that waits in it with `error`; `last`: the process ends with it."""
         self.answer(self.mailbox.close(), error, last=last)
 
+    def give_back_tasks(self, letters: list[Letter]) -> list[Letter]:
+        """Hand the tasks among letters that were taken out of the mailbox back; return the others."""
+        if self.tasks is not None:
+            for letter in letters:
+                if letter.receipt:
+                    self.tasks.take_back(letter)
+        return [letter for letter in letters if not letter.receipt]
+
     def answer(self, letters: list[Letter], error: CallboardError, *, last: bool = False) -> None:
-        """Answer letters that were taken out of the mailbox with `error`."""
-        for letter in letters:
-            if letter.receipt and self.tasks is not None:
-                self.tasks.take_back(letter)
-                continue
+        """Answer letters that were taken out of the mailbox with `error`; tasks go back to where they came from."""
+        for letter in self.give_back_tasks(letters):
             self.settle_credit(letter)
             self.replies.fail(letter, error)
             if not (last and letter.envelope.kind == _TELL):

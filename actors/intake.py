@@ -57,6 +57,8 @@ class Intake:
         """All that was taken and is not settled, by id."""
         self._out = 0
         self.paused = True
+        self.closed = False
+        """Whether nothing more is begun here: what comes goes back."""
 
     async def run(self, tasks: TaskGroup, *, ack_wait: float) -> None:
         """Take and extend until cancelled."""
@@ -71,6 +73,9 @@ class Intake:
             self.dispatch()
 
     def _on_delivery(self, delivery: Delivery) -> None:
+        if self.closed:
+            self._queue.again(delivery.receipt, 0.0)
+            return
         letter = self._receiver.open(delivery)
         if letter is None:
             self._sources[delivery.feed.name].want(1)
@@ -110,7 +115,8 @@ class Intake:
             self.dispatch()
 
     def give_back(self, written: Callable[[Letter], None]) -> None:
-        """Hand all that waits here back to the queue at once; `written` is told of each."""
+        """Take nothing more, and hand all that waits here back to the queue at once; `written` is told of each."""
+        self.closed = True
         for line in self._waiting:
             while line:
                 letter = line.popleft()

@@ -13,10 +13,13 @@ from typing import Final, Protocol, TypeVar
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Envelope
+from callboard.bus import Endpoint, Envelope, encode, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError, CallerError
 from callboard.store import Outgoing, StoreError, TaskLog
+
+from .burial import letter_of
+from .letter import Letter
 
 T = TypeVar("T")
 
@@ -43,6 +46,7 @@ class Outflow:
         self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
         self._waiting: deque[Outgoing] = deque()
         self._changed = anyio.Event()
+        self._left = anyio.Event()
 
     def add(self, outgoing: list[Outgoing]) -> None:
         """Let messages leave that were just committed."""
@@ -54,6 +58,12 @@ class Outflow:
     def waiting(self) -> int:
         """How many have not left."""
         return len(self._waiting)
+
+    async def empty(self) -> None:
+        """Wait until nothing is left to leave."""
+        while self._waiting:
+            self._left = anyio.Event()
+            await self._left.wait()
 
     async def run(self) -> None:
         """Send what an earlier life left, then what comes, until cancelled."""
@@ -80,6 +90,7 @@ class Outflow:
             await self._send(each)
             self._waiting.popleft()
         await self._forget([each.number for each in batch])
+        self._left.set()
 
     async def _forget(self, numbers: list[int]) -> None:
         if numbers:
@@ -110,13 +121,29 @@ class Outflow:
             self._reporter.report("message-not-sent", self._actor, text, id=each.id, task=each.task, code=error.code)
 
     async def _enqueue(self, each: Outgoing) -> None:
+        """Store a task, however long that takes; one that can never be stored goes to the quarantine."""
+        target, data, name, said = each.target, each.data, each.id, False
         while True:
             try:
-                await self._endpoint.bus.queue.store(each.target, each.data, id=each.id, timeout=STORE_WITHIN)
-            except CallerError:
-                raise  # no such queue, or too large: it would never leave, and hold up all the others
+                await self._endpoint.bus.queue.store(target, data, id=name, timeout=STORE_WITHIN)
+            except CallerError as error:
+                if target != each.target:
+                    raise  # not even there: an event names it
+                target, data, name = *self._dead(each, error), f"dead.{each.id}"
             except CallboardError as error:
-                self._reporter.report("outbox-waits", self._actor, f"task {each.id} waits: {error.text}", id=each.id)
+                if not said:
+                    self._reporter.report(
+                        "outbox-waits", self._actor, f"task {each.id} waits: {error.text}", id=each.id
+                    )
+                said = True
                 await self._clock.sleep(PAUSE)
             else:
                 return
+
+    def _dead(self, each: Outgoing, error: CallerError) -> tuple[str, bytes]:
+        """Return where a task goes that nobody takes, and as what."""
+        envelope, actor = _envelope.decode(each.data), subjects.parse_work(each.target).actor
+        letter = Letter(envelope, self._endpoint.cell, envelope.trust, len(each.data))
+        dead = letter_of(actor, letter, error, died=self._clock.now())
+        dead = msgspec.structs.replace(dead, subject=each.target, data=each.data)
+        return subjects.dead(self._endpoint.fleet, actor), encode(dead)

@@ -9,14 +9,14 @@ from typing import Final, Literal, NamedTuple
 from callboard.bus import MessageRefused
 from callboard.store import MemoryConflict, StoreError
 
-from .errors import ActUnsettled, StepsChanged, TaskExpired
+from .errors import ActUnsettled, DuplicateStep, StepsChanged, TaskExpired
 from .suspects import Poisonous
 
 TRIES: Final = 5
 FIRST: Final = 1.0
 LONGEST: Final = 300.0
 SPREAD: Final = 0.2
-_HOPELESS: Final = (MessageRefused, Poisonous, StepsChanged, ActUnsettled, TaskExpired)
+_HOPELESS: Final = (MessageRefused, Poisonous, DuplicateStep, StepsChanged, ActUnsettled, TaskExpired)
 """Errors that another try can only repeat."""
 
 Judgement = Literal["again", "freely", "bury"]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SETTLE_WITHIN: Final = 5.0
 MARGIN: Final = 5.0
+LEAVE_WITHIN: Final = 1.0
+"""Seconds that messages have to leave at an orderly end; the next life sends what is left."""
 KILL_WITHIN: Final = 5.0
 """Seconds in which a silent process is seen, killed and its end confirmed, beyond ``silent_after``."""
 LEAST_WAIT: Final = 20.0
@@ -107,11 +109,14 @@ class Tasks:
         self.intake.paused = self._file is None
         self.intake.dispatch()
 
-    def close(self) -> None:
-        """Take nothing more, and hand what was not begun back to the queue."""
+    async def close(self) -> None:
+        """Take nothing more, hand what was not begun back to the queue, and let what is done leave, for a moment."""
         self.pause()
-        self._scope.cancel()
         self.intake.give_back(self._written)
+        with anyio.move_on_after(LEAVE_WITHIN, shield=True):
+            if self._outflow is not None:
+                await self._outflow.empty()
+        self._scope.cancel()
 
     # --- in
 
@@ -145,7 +150,7 @@ class Tasks:
 
     def take_back(self, letter: Letter) -> None:
         """Keep a letter that was taken out of the mailbox, or hand it back if nothing more is to be begun here."""
-        if self._scope.cancel_called:
+        if self.intake.closed:
             self._hand_back(letter)
         else:
             self.intake.take_back(letter)

@@ -10,19 +10,33 @@ import hashlib
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import anyio
 import msgspec
 
 from callboard.bus import encode
-from callboard.store import Known, MemoryLayer, Outgoing, Step, TaskLog
+from callboard.store import Known, MemoryLayer, Outgoing, Step, StoreStuck, TaskLog
 
 from .errors import ActUnsettled, BadActor, DuplicateStep, NotDone, StepsChanged
 
+T = TypeVar("T")
+
+WRITE_WITHIN: Final = 30.0
 RESULT_MOST: Final = 1024 * 1024
 """Bytes that a step's result may have: the journal is for answers, not for archives."""
 STEPS_MOST: Final = 1000
 NAME_MOST: Final = 100
+
+
+async def surely(write: Awaitable[T]) -> T:
+    """Let a write end though its task is cancelled meanwhile: what was done must be known to the next try.
+
+    Raises StoreStuck after half a minute.
+    """
+    with anyio.move_on_after(WRITE_WITHIN, shield=True):
+        return await write
+    raise StoreStuck(f"the file of an actor was not written to within {WRITE_WITHIN:.0f} s")
 
 
 class Unit:
@@ -48,7 +62,7 @@ class Unit:
         if unused := self._known.steps.keys() - self._used:
             names = ", ".join(sorted(unused))
             raise StepsChanged(f"an earlier try of task {self.task} took steps that this one did not: {names}")
-        return await self._log.commit(self.task, self.memory, self._outgoing)
+        return await surely(self._log.commit(self.task, self.memory, self._outgoing))
 
     async def step(
         self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, returns: Any, act: bool
@@ -70,7 +84,7 @@ class Unit:
         if act:
             await self._log.step(self.task, name, Step(True, digest, None))
         data = await self._run(name, fn, args, act=act)
-        await self._log.step(self.task, name, Step(act, digest, data))
+        await surely(self._log.step(self.task, name, Step(act, digest, data)))
         return _unpacked(name, data, returns)
 
     def _enter(self, name: str) -> None:

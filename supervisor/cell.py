@@ -213,7 +213,7 @@ class Cell:
 
     async def hand_back(self, host: Host) -> None:
         """Give what an actor that stops will not come to back to who keeps it, and answer what nobody keeps."""
-        letters = host.mailbox.close()
+        letters = host.give_back_tasks(host.mailbox.close())
         if letters and self._upward is not None:
             kept = letters[: await self._upward.keep(host.name, letters)]
             for letter in kept:

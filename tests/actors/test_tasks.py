@@ -4,11 +4,13 @@ import sqlite3
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from callboard import Actor, BadActor, Context, Message, receive
 from callboard.actors import ActorSpec, Grant
 from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
+from callboard.store import DeadLetter
 from callboard.testing import ManualClock, Stage
 
 WITHIN = 5.0
@@ -45,7 +47,7 @@ async def paid(what: str) -> str:
 
 
 class Worker(Actor):
-    may = Grant(tell=("teller",), enqueue=("worker", "teller"), publish=("news",), act=("send",))
+    may = Grant(tell=("teller",), enqueue=("worker", "teller", "nobody"), publish=("news",), act=("send",))
 
     @receive
     async def job(self, message: Job, ctx: Context) -> None:
@@ -88,6 +90,23 @@ class Worker(Actor):
         for number in range(3):
             await ctx.tell("teller", Note(text=f"{message.number}-{number}"))
         await ctx.enqueue("teller", Note(text=f"task {message.number}"))
+
+    async def lost(self, message: Job, ctx: Context) -> None:
+        await ctx.enqueue("nobody", Note(text="lost"))
+        await ctx.tell("teller", Note(text="after"))
+
+    async def cut(self, message: Job, ctx: Context) -> None:
+        """Be cancelled, at the first try, when the step is done and before that is written down."""
+        with anyio.CancelScope() as scope:
+
+            async def pay() -> None:
+                CALLS.append("paid once")
+                if ctx.attempt == 1:
+                    scope.cancel()
+
+            await ctx.step("pay", pay)
+        if ctx.attempt == 1:
+            raise ValueError("cut short")
 
     async def gate(self, message: Job, ctx: Context) -> None:
         await ctx.memory.put("seen", message.number)
@@ -198,6 +217,24 @@ async def test_what_a_task_says_leaves_in_order_when_it_is_done() -> None:
         with anyio.fail_after(WITHIN):
             while await file.tasks.outbox():  # noqa: ASYNC110 - the file tells nobody
                 await anyio.sleep(0.01)
+
+
+async def test_what_is_enqueued_for_nobody_goes_to_the_quarantine_and_holds_nothing_up() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="lost"))
+        await settle(stage, done=1)
+        await stage.wait_until(lambda: NOTES == ["after"], within=WITHIN)
+        [letter] = [each.data async for each in stage.buses["main"].queue.waiting("stage", "")]
+        found = msgspec.msgpack.decode(letter, type=DeadLetter)
+        assert (found.actor, found.reason, found.type) == ("nobody", "no-such-actor", "Note")
+
+
+async def test_what_was_done_is_known_though_its_actor_is_stopped_in_that_moment() -> None:
+    """The record of a step is written though the handler is cancelled between its effect and its record."""
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="cut"))
+        await settle(stage, done=1)
+        assert CALLS.count("paid once") == 1
 
 
 async def test_what_a_task_changes_is_seen_by_others_when_it_is_done() -> None:
