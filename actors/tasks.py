@@ -216,9 +216,9 @@ class Tasks:
     async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:
         """Move a task into the quarantine; it leaves its queue when that has it."""
         dead = await self._burial.move(letter, error, tries, history)
-        if self._file is not None:
-            await self._file.tasks.forget(letter.envelope.id)
         await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
+        if self._file is not None:  # last: if its process dies before, the task is not tried anew
+            await self._file.tasks.forget(letter.envelope.id)
         self.buried += 1
         self._host.cell.report(
             "task-quarantined", self._host.name, f"{dead.type} {dead.id}: {dead.text}", id=dead.id, type=dead.type,

@@ -23,8 +23,6 @@ from .receiving import receiver
 from .side import ASK_WITHIN, IN_FLIGHT, WrongResult
 
 LOOK_EVERY: Final = 0.002
-LONE: Final = 50
-"""Jobs of a round that are stored one by one, each when the one before is done."""
 _handled: Final = msgspec.json.Decoder(Handled)
 
 
@@ -67,14 +65,14 @@ async def _all_done(side: DurableSide) -> None:
         await anyio.sleep(LOOK_EVERY)
 
 
-async def median_wait(side: DurableSide, _count: int) -> float:
+async def median_wait(side: DurableSide, count: int) -> float:
     """Return microseconds from the call that stores a task to its handler, each alone; the median."""
-    for number in range(LONE):
+    for number in range(count):
         await side.store(number)
         await _all_done(side)
     handled = await side.handled()
-    if handled.count != LONE:
-        raise WrongResult(f"{side} stored {LONE} jobs and its receiver handled {handled.count}")
+    if handled.count != count:
+        raise WrongResult(f"{side} stored {count} jobs and its receiver handled {handled.count}")
     return handled.lag * 1e6
 
 
