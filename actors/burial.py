@@ -26,6 +26,7 @@ STORE_WITHIN: Final = 5.0
 COPIES_MOST: Final = 100
 """Refused messages that are copied for each sender, reason and minute."""
 _MINUTE: Final = 60.0
+_ROOM: Final = 1024
 
 
 def in_words(error: BaseException) -> str:
@@ -61,9 +62,10 @@ class Burial:
                 dead, tries=tries, history=history, stored=delivery.stored, number=delivery.number,
                 subject=delivery.subject, data=delivery.data,
             )  # fmt: skip
-        # By the place in the queue, not by the id: a message that is retried by hand and fails again is news, and the
-        # server would take it for the same.
-        await self._store(dead, f"{dead.actor}.{dead.number}.{tries}")
+        # By when and where it was stored, not by its id: one that is retried by hand and fails again is news, and the
+        # server would take it for the same. Numbers alone are of several streams, which may be made anew.
+        lane = "" if delivery is None else delivery.feed.name
+        await self._store(dead, f"{dead.actor}.{lane}.{dead.number}.{dead.stored:.6f}.{tries}")
         return dead
 
     def wants(self, letter: Letter, error: CallboardError) -> bool:
@@ -89,5 +91,7 @@ class Burial:
         return letter_of(self._host.name, letter, error, died=self._host.clock.now())
 
     async def _store(self, dead: DeadLetter, name: str) -> None:
-        target = subjects.dead(self._host.endpoint.fleet, self._host.name)
-        await self._queue.store(target, encode(dead), id=f"dead.{name}", timeout=STORE_WITHIN)
+        target, data = subjects.dead(self._host.endpoint.fleet, self._host.name), encode(dead)
+        if len(data) > self._host.endpoint.bus.max_payload - _ROOM:  # the message itself is what must not be lost
+            data = encode(msgspec.structs.replace(dead, stack=[], history=dead.history[-1:]))
+        await self._queue.store(target, data, id=f"dead.{name}", timeout=STORE_WITHIN)

@@ -209,7 +209,7 @@ class Host:
     def give_back_tasks(self, letters: list[Letter]) -> list[Letter]:
         """Hand the tasks among letters that were taken out of the mailbox back; return the others."""
         if self.tasks is not None:
-            for letter in letters:
+            for letter in reversed(letters):  # each goes to the head of its line
                 if letter.receipt:
                     self.tasks.take_back(letter)
         return [letter for letter in letters if not letter.receipt]
@@ -278,6 +278,8 @@ class Host:
 
     def cancel(self, message_id: str) -> None:
         """Stop a message that nobody waits for any more."""
+        if self.tasks is not None and message_id in self.tasks.intake.held:
+            return  # a task is nobody's to take back
         if (letter := self.mailbox.remove(message_id)) is not None:
             self.flight.done(letter.slot)
         elif (hand := self.work.hands().get(message_id)) and hand.letter.envelope.kind == Kind.ASK:

@@ -7,12 +7,14 @@ thinks for an hour, and says so, does not.
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from callboard.bus import FEEDS, TOPICS, Delivery, Feed, Source, WorkQueue
+from callboard.errors import CallboardError
 
 from .letter import Letter
 
@@ -28,6 +30,10 @@ class Receiver(Protocol):
 
     def open(self, delivery: Delivery) -> Letter | None:
         """Return the letter to put into the mailbox; None if the delivery was settled otherwise."""
+        ...
+
+    def accept(self, letter: Letter) -> None:
+        """Write down that a letter is here."""
         ...
 
     def put(self, letter: Letter) -> bool:
@@ -86,6 +92,7 @@ class Intake:
             known.receipt = letter.receipt
             self._sources[delivery.feed.name].want(1)
             return
+        self._receiver.accept(letter)
         self.held[task], self._feeds[task] = letter, delivery.feed
         self._waiting[_RANKS[delivery.feed.lane]].append(letter)
         self.dispatch()
@@ -121,5 +128,6 @@ class Intake:
             while line:
                 letter = line.popleft()
                 self.held.pop(letter.envelope.id, None)
-                self._queue.again(letter.receipt, 0.0)
+                with suppress(CallboardError):  # cut off: it comes again by itself
+                    self._queue.again(letter.receipt, 0.0)
                 written(letter)

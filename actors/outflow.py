@@ -65,15 +65,18 @@ class Outflow:
             self._left = anyio.Event()
             await self._left.wait()
 
-    async def run(self) -> None:
-        """Send what an earlier life left, then what comes, until cancelled."""
+    async def load(self) -> None:
+        """Take up what an earlier life has left, before anything new is said."""
         left = await self._again(self._log.outbox)
         doubtful = [each for each in left if each.claimed]
         for each in doubtful:
             text = f"the {each.verb} {each.id} of task {each.task} to {each.target} was leaving when its process died"
             self._reporter.report("message-uncertain", self._actor, text, id=each.id, task=each.task)
         await self._forget([each.number for each in doubtful])
-        self._waiting.extendleft(reversed([each for each in left if not each.claimed]))
+        self._waiting.extend(each for each in left if not each.claimed)
+
+    async def run(self) -> None:
+        """Send what is to leave, until cancelled."""
         while True:
             while not self._waiting:
                 self._changed = anyio.Event()

@@ -267,6 +267,7 @@ class Replica:
         done = ANSWERED if asked else DONE
         marks, first = host.flight.marks(run.slot)
         ctx, stopped = RunContext(host, run, 0), False
+        watched = bool(self._failed or host.failed or host.restarts)  # changes in this loop only where one raises
         while not stopped and run.at < run.end and not mailbox.interrupted:
             if 0.0 < run.until < host.clock.monotonic():
                 mailbox.take_apart()  # the rest is late
@@ -284,10 +285,11 @@ class Replica:
                     self._check(route, result)
                     host.replies.reply(batch.reply, id_at(batch, place), result)
             except BaseException as error:  # noqa: BLE001 - each kind is told apart there
+                watched = True
                 await self._raised(host.work.at(run, place), error)
             else:
                 host.handled += 1
-                if self._failed or host.failed or host.restarts:
+                if watched:
                     self._forgive(run, place)
             finally:
                 marks[first + place] = done

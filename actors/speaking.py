@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 Priority = Literal["high", "normal", "low"]
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 KEY_MOST: Final = 128
+TASK_ROOM: Final = 8 * 1024
+"""Bytes by which a task must stay below the server's limit, so that it can go to the quarantine with its reasons."""
 DELAY_MOST: Final = 366 * 86400.0
 """Seconds that a task may wait for its time."""
 
@@ -323,7 +325,7 @@ class Speaker:
             self._endpoint.fleet, course.name, lane=feed.lane, partition=feed.partition, sender=self._endpoint.cell
         )
         envelope = msgspec.structs.replace(head.envelope(task or new_id(), body), key=key, delay=float(delay), reply="")
-        self._endpoint.check_size(encode(envelope))
+        self._endpoint.check_size(encode(envelope), room=TASK_ROOM)
         return subject, envelope
 
     async def publish(self, topic: str, message: "Message | Json") -> None:

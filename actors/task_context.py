@@ -73,7 +73,7 @@ class TaskContext(Context):
         timeout: float = ENQUEUE_WITHIN,  # noqa: ARG002 - it leaves later, and until it has left
     ) -> str:  # fmt: skip
         """Store `message` as a task of `target` when this task is done."""
-        task = id or f"{self._unit.task[:100]}.{self._unit.said}"
+        task = id or self._unit.name_for_next(self._name)
         subject, envelope = self._task(target, message, key, task, priority, delay, deadline)
         self._unit.say(Outgoing("enqueue", subject, envelope.id, encode(envelope)))
         return envelope.id

@@ -78,6 +78,7 @@ class Tasks:
             self._outflow = Outflow(
                 self._host.name, self._file.tasks, self._host.endpoint, clock=self._host.clock, reporter=self._host.cell
             )
+            await self._outflow.load()
             self.intake.paused = self._host.held
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._outflow.run)
@@ -133,8 +134,11 @@ class Tasks:
         if (error := self._door.objection(letter)) is not None:
             self.refused(letter, error)
             return None
-        letter.slot = self._host.flight.letter(self._host.name, msgspec.structs.replace(letter, delivery=None))
         return letter
+
+    def accept(self, letter: Letter) -> None:
+        """Write down that a letter is here."""
+        letter.slot = self._host.flight.letter(self._host.name, msgspec.structs.replace(letter, delivery=None))
 
     def put(self, letter: Letter) -> bool:
         """Put a letter into the mailbox if there is room."""
@@ -202,6 +206,9 @@ class Tasks:
     async def _fail(self, letter: Letter, error: BaseException) -> None:
         tries, history = letter.tries, [in_words(error)]
         try:
+            if self._file is not None and (await self._file.tasks.known(letter.envelope.id)).done:
+                await self._finish(letter)  # it was done before, and its queue has not heard so
+                return
             if is_counted(error) and self._file is not None:
                 tries, history = await self._file.tasks.failed(letter.envelope.id, in_words(error))
             verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())

@@ -10,6 +10,7 @@ a minute costs nobody the work in hand. One that is deaf again before a single p
 beyond repair and ends for good (crash-only): its owner opens another, or exits and is restarted.
 """
 
+import hmac
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -113,6 +114,10 @@ class Connection:
             self._wire.write_headed(subject, data, reply, _head(id))
         else:
             self._wire.write(subject, data, reply)
+
+    def private(self, name: str) -> str:
+        """Return what `name` is called among those of this login: a guest cannot guess it, and take it beforehand."""
+        return hmac.new(self._options.password.encode(), name.encode(), "sha256").hexdigest()[:40]
 
     @property
     def wire(self) -> Wire:

@@ -186,9 +186,9 @@ class Endpoint:
         if not self._homeless.keep(address, data):
             self._outbox.put(address, data)
 
-    def check_size(self, data: bytes) -> None:
+    def check_size(self, data: bytes, *, room: int = HANDOVER_ROOM) -> None:
         """Raise MessageTooLarge for what would not pass, also inside another message."""
-        if len(data) > (most := self.bus.max_payload - HANDOVER_ROOM):
+        if len(data) > (most := self.bus.max_payload - room):
             codec.check_size(data, most)
 
     async def _meet(self, actor: str, timeout: float) -> Account:

@@ -161,6 +161,11 @@ class MemoryQueue:
         await anyio.lowlevel.checkpoint()
         return 0
 
+    async def events(self, fleet: str, actor: str) -> int:
+        """Return how many events wait for an actor."""
+        await anyio.lowlevel.checkpoint()
+        return sum(task.feed == TOPICS for task in self._all.find(fleet, actor).tasks.values())
+
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it."""
         await anyio.lowlevel.checkpoint()

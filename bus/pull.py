@@ -7,6 +7,7 @@ beat while it has nothing to send, and when there is none, or after a cut, all i
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -29,6 +30,7 @@ PAUSE: Final = 1.0
 """Seconds before a server that refuses is asked again."""
 _HEARTBEAT, _EXPIRED, _NOTHING = 100, 408, 404
 _SHORT: Final = 9
+_log: Final = logging.getLogger("callboard.bus")
 
 
 class _Next(msgspec.Struct):
@@ -101,8 +103,14 @@ class Pull:
         self._heard = anyio.current_time()
         if subject == self._address:
             self._on_status(data)
-        elif (delivery := self._read(subject, data, reply)) is not None:
-            self._asked = max(0, self._asked - 1)
+            return
+        self._asked = max(0, self._asked - 1)
+        delivery = self._read(subject, data, reply)
+        if delivery is None:  # nobody of ours has stored that: kept, it would come again for ever
+            _log.warning("what stood at %r was no task, and is taken away", subject[:120])
+            self._bus.publish(reply, b"+TERM")
+            self._wake()
+        else:
             self._wanted = max(0, self._wanted - 1)
             self._take(delivery)
 

@@ -187,6 +187,10 @@ class WorkQueue(Protocol):
         """Take out what was settled and is still there, and return how much: what a killed server has left behind."""
         ...
 
+    async def events(self, fleet: str, actor: str) -> int:
+        """Return how many events of durable topics wait for an actor."""
+        ...
+
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it; return whether it is gone."""
         ...

@@ -19,7 +19,19 @@ from . import subjects
 from .errors import BusUnavailable, NoSuchActor
 from .jetstream import JetStream, JetStreamError, check, settings, status_of
 from .pull import Pull
-from .queue import FEEDS, QUEUE_MOST, TOPICS, Delivery, Feed, NotStored, QueueDamaged, QueueFull, QueueState, Take
+from .queue import (
+    FEEDS,
+    QUEUE_MOST,
+    TOPICS,
+    Delivery,
+    Feed,
+    NoQueues,
+    NotStored,
+    QueueDamaged,
+    QueueFull,
+    QueueState,
+    Take,
+)
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -48,6 +60,14 @@ class _State(msgspec.Struct):
 
 class _Info(msgspec.Struct):
     state: _State
+
+
+class _Taker(msgspec.Struct):
+    num_pending: int = 0
+    num_ack_pending: int = 0
+
+
+_taker: Final = msgspec.json.Decoder(_Taker)
 
 
 class _Message(msgspec.Struct):
@@ -94,6 +114,11 @@ def _fronts(fleet: str, actor: str, *, open_door: bool) -> list[str]:
     return [subjects.work_door(fleet, actor)] if open_door else []
 
 
+def _lanes(fleet: str, actor: str) -> list[str]:
+    """Return where cells store tasks: what goes anywhere else is not kept, since nobody would take it."""
+    return [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
+
+
 def _events_of(fleet: str) -> str:
     return f"cbon_{fleet}"
 
@@ -111,7 +136,7 @@ class NatsQueue:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
         config = settings(
-            name=stream, subjects=[*_fronts(fleet, actor, open_door=open_door), subjects.work(fleet, actor)],
+            name=stream, subjects=[*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
             retention="workqueue", storage="file", discard="new", max_msgs=most, max_bytes=-1, max_age=0,
             num_replicas=1, allow_direct=True, duplicate_window=DUPLICATES_KNOWN,
         )  # fmt: skip
@@ -168,6 +193,8 @@ class NatsQueue:
         stream = _events_of(fleet)
         topics = sorted({topic for wanted in takers.values() for topic in wanted})
         if not topics:
+            with suppress(JetStreamError):  # as a rule there never was one
+                await self._jetstream.api(f"STREAM.DELETE.{stream}")
             return
         config = settings(
             name=stream, subjects=[subjects.topic(fleet, topic) for topic in topics], retention="interest",
@@ -275,6 +302,15 @@ class NatsQueue:
                 raise
         return count
 
+    async def events(self, fleet: str, actor: str) -> int:
+        """Return how many events wait for an actor."""
+        try:
+            found = await self._jetstream.api(f"CONSUMER.INFO.{_events_of(fleet)}.{actor}")
+        except JetStreamError:
+            return 0
+        known = _taker.decode(found)
+        return known.num_pending + known.num_ack_pending
+
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it."""
         try:
@@ -294,7 +330,8 @@ class NatsQueue:
         while True:
             left = end - self._clock.monotonic()
             try:
-                answer = await self._jetstream.ask(subject, data, timeout=max(0.05, min(ATTEMPT, left)), id=id)
+                name = self._bus.private(id) if id else ""
+                answer = await self._jetstream.ask(subject, data, timeout=max(0.05, min(ATTEMPT, left)), id=name)
             except BusUnavailable as error:
                 if self._clock.monotonic() >= end:
                     text = f"no word within {timeout} s that task {id} is stored; enqueue it again with the same id"
@@ -306,7 +343,7 @@ class NatsQueue:
     async def _judge(self, subject: str, answer: bytes, task: str) -> bool:
         place = subjects.parse_work(subject)
         if not answer or status_of(answer):
-            raise NoSuchActor(f"no actor named {place.actor!r} in fleet {place.fleet!r} takes tasks", actor=place.actor)
+            raise await self._nobody(place, task)
         try:
             check(answer, f"task {task}")
         except JetStreamError as error:
@@ -314,6 +351,18 @@ class NatsQueue:
                 raise await self._full(place) from error
             raise NotStored(f"task {task} was not stored: {error.text}", id=task) from error
         return not _ack.decode(answer).duplicate
+
+    async def _nobody(self, place: subjects.WorkPlace, task: str) -> NoSuchActor | NotStored:
+        """Return what it means that nobody took a task: a server that stops or starts says so too."""
+        try:
+            if not place.dead:
+                await self.state(place.fleet, place.actor)
+        except NoSuchActor:
+            text = f"no actor named {place.actor!r} in fleet {place.fleet!r} takes tasks"
+            return NoSuchActor(text, actor=place.actor)
+        except (BusUnavailable, JetStreamError, NoQueues) as error:
+            return NotStored(f"task {task} was not stored: {error.text}", id=task)
+        return NotStored(f"task {task} was not stored: its queue takes nothing now", id=task)
 
     async def _full(self, place: subjects.WorkPlace) -> QueueFull:
         if place.dead:

@@ -15,7 +15,7 @@ class Epochs:
         self._db = db
 
     async def next(self, name: str) -> int:
-        """Raise the epoch of `name` by one and return it; the first is 1."""
+        """Return the next epoch of `name`: above all that were ever given out, since an actor may change its cell."""
         return await self._db.write(lambda conn: _raised(conn, name))
 
     async def current(self, name: str) -> int:
@@ -24,8 +24,9 @@ class Epochs:
 
 
 def _raised(conn: sqlite3.Connection, name: str) -> int:
-    sql = "INSERT INTO epoch VALUES (?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch"
-    [(epoch,)] = conn.execute(sql, (name,)).fetchall()
+    [(highest,)] = conn.execute("SELECT coalesce(max(epoch), 0) FROM epoch").fetchall()
+    sql = "INSERT INTO epoch VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch RETURNING epoch"
+    [(epoch,)] = conn.execute(sql, (name, highest + 1)).fetchall()
     return int(epoch)
 
 

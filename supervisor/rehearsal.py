@@ -124,7 +124,7 @@ async def _read_queue(queue: WorkQueue, fleet: str, actor: str, spec: ActorSpec 
     """Return how many tasks wait for an actor, and what is wrong with them."""
     try:
         if spec is None:
-            waiting = (await queue.state(fleet, actor)).waiting
+            waiting = (await queue.state(fleet, actor)).waiting + await queue.events(fleet, actor)
             return 0, [f"{waiting} tasks wait for {actor}, which the file does not name any more"] if waiting else []
         count, faults = 0, list[str]()
         async for delivery in queue.waiting(fleet, actor):

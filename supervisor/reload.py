@@ -63,10 +63,11 @@ def config_of(tried: Tried, old: FleetConfig) -> FleetConfig:
 
 def faults_between(old: FleetConfig, new: FleetConfig) -> list[str]:
     """Return what cannot be changed while the fleet runs, and has."""
+    moved = [name for name, cell in new.homes.items() if old.homes.get(name, cell) != cell]
     fixed = {"[fleet] name": (old.name, new.name), "[bus]": (old.bus, new.bus), "[[group]]": (old.groups, new.groups)}
-    return [
-        f"{what} has changed: stop the fleet and start it for that" for what, (was, is_) in fixed.items() if was != is_
-    ]
+    changed = [what for what, (before, after) in fixed.items() if before != after]
+    changed += [f"the cell of {name}" for name in moved]
+    return [f"{what} has changed: stop the fleet and start it for that" for what in changed]
 
 
 def change_between(old: FleetConfig, new: FleetConfig, *, same_code: bool) -> Change:
@@ -106,7 +107,9 @@ class Reload:
             change = change_between(daemon.config, new, same_code=tried.code == daemon.code)
             await self._apply(new, change)
             daemon.code = tried.code
-            text = f"{change.story()}; {tried.read} waiting messages fit"
+            late = [name for name in (*change.added, *change.rolled) if daemon.charges[name].state != "up"]
+            not_up = f"; not up yet: {', '.join(late)} (see 'callboard events')" if late else ""
+            text = f"{change.story()}; {tried.read} waiting messages fit{not_up}"
             await daemon.records.add("reloaded", new.name, text)
             return text
 

@@ -409,3 +409,41 @@ async def test_a_poisoned_task_among_many_costs_only_itself() -> None:
         await stage.wait_until(lambda: tasks_of(stage, "crowd").done == 999, within=30.0)
         await settle(stage, done=999, buried=1, actor="crowd")
         assert await memory_of(stage, "done", "crowd") == 999
+
+
+async def test_what_two_tasks_of_one_id_enqueue_are_two() -> None:
+    """Their actors differ: the id of what follows is made of the actor, the task and its place."""
+    other = ActorSpec(actor=Worker, name="other", cell="main", may=Worker.may)
+    async with Stage([Worker, other, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=1, what="speak"), id="order-17")
+        await stage.enqueue("other", Job(number=2, what="speak"), id="order-17")
+        await stage.wait_until(lambda: len(NOTES) == 8, within=WITHIN)
+        assert sorted(note for note in NOTES if note.startswith("task")) == ["task 1", "task 2"]
+
+
+async def test_what_was_in_the_mailbox_of_a_held_actor_keeps_its_order() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=0, what="gate"))
+        await stage.wait_until(lambda: CALLS == ["job 0"], within=WITHIN)
+        for number in range(1, 5):
+            await stage.enqueue(Worker.job, Job(number=number))
+        await stage.wait_until(lambda: len(stage.host("worker").mailbox) == 2, within=WITHIN)
+        stage.cell_of("worker").hold("worker", why="a while")
+        GATES["gate"].set()
+        await stage.wait_until(lambda: stage.row("worker").state == "held", within=WITHIN)
+        stage.cell_of("worker").revive("worker")
+        await stage.wait_until(lambda: "job 4" in CALLS, within=WITHIN)
+        order = [call for call in CALLS if call in {"job 1", "job 2", "job 3", "job 4"}]
+        assert order == ["job 1", "job 2", "job 3", "job 4"]
+
+
+async def test_a_task_is_nobodys_to_take_back() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(number=0, what="gate"))
+        await stage.enqueue(Worker.job, Job(number=1), id="job-1")
+        await stage.wait_until(lambda: len(stage.host("worker").mailbox) == 1, within=WITHIN)
+        stage.host("worker").cancel("job-1")
+        GATES["gate"].set()
+        await settle(stage, done=2)

@@ -207,3 +207,19 @@ async def test_what_waits_can_be_read_without_taking_it_and_an_empty_queue_remov
             await store(bus, fleet, b"late")
         with pytest.raises(NoSuchActor):
             [each async for each in bus.queue.waiting(fleet, "desk")]
+
+
+async def test_what_stands_in_a_queue_and_is_no_task_blocks_nobody(open_bus: OpenBus, fleet: str) -> None:
+    """A guest may have JetStream's own answer stored there, by the reply address that it names."""
+    async with open_bus() as bus, taking(bus, fleet, want=1) as (taker, _):
+        for cell in ("NOT-A-CELL", "1"):
+            bus.publish(f"cb.{fleet}.do.desk.normal.0.{cell}", b"{}")
+        bus.publish(f"cb.{fleet}.do.desk.nolane.0.front", b"{}")
+        await bus.flush()
+        await store(bus, fleet, b"good")
+        [good] = await taker.wait(1)
+        assert good.data == b"good"
+        await bus.queue.done(good.receipt, timeout=WITHIN)
+        with anyio.fail_after(WITHIN):
+            while (await bus.queue.state(fleet, "desk")).waiting:  # noqa: ASYNC110 - a queue tells nobody
+                await anyio.sleep(0.02)
