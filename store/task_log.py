@@ -163,9 +163,18 @@ class TaskLog:
         await self._db.write(change)
 
     async def sweep(self, before: float, *, limit: int = SWEEP) -> int:
-        """Forget up to `limit` tasks that were done before a moment (Unix seconds); return how many."""
-        sql = "DELETE FROM inbox WHERE task IN (SELECT task FROM inbox WHERE done < ? ORDER BY done LIMIT ?)"
-        return await self._db.write(lambda conn: conn.execute(sql, (before, limit)).rowcount)
+        """Forget up to `limit` tasks that were done before a moment (Unix seconds); return how many.
+
+        And what is left of tasks that were taken away by a process that died before it could forget them.
+        """
+
+        def change(conn: sqlite3.Connection) -> int:
+            conn.execute("DELETE FROM tries WHERE latest < ?", (before,))
+            conn.execute("DELETE FROM steps WHERE at < ?", (before,))
+            sql = "DELETE FROM inbox WHERE task IN (SELECT task FROM inbox WHERE done < ? ORDER BY done LIMIT ?)"
+            return conn.execute(sql, (before, limit)).rowcount
+
+        return await self._db.write(change)
 
     def _check_owner(self, conn: sqlite3.Connection) -> None:
         [(stored,)] = conn.execute("SELECT epoch FROM owner").fetchall()

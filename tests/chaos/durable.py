@@ -150,8 +150,8 @@ def reckon(daemon: Daemon, sender: Sender, orders: list[Order]) -> tuple[list[st
     wrong = [
         *sender.strange, *check_stored(orders, sender.stored), *check_kept(stored, files, dead),
         *check_buried(stored, dead), *check_once(files), *check_followed(stored, files), *check_told(stored, files),
-        *check_order(stored, files), *check_settled(files), *check_front(sender.at_door, dead),
-        *check_effects(stored, files, effects, daemon.deaths),
+        *check_order(stored, files), *check_settled(files, {each.id for each in dead}),
+        *check_front(sender.at_door, dead), *check_effects(stored, files, effects, daemon.deaths),
     ]  # fmt: skip
     repeated = {name: len(lines) for name, lines in by_step(effects).items() if len(lines) > 1}
     words = words_of(stored, files)

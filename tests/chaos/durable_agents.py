@@ -90,7 +90,7 @@ class Desk(Actor):
             places: list[int] = await ctx.memory.get(f"order-{ctx.key}", list[int], default=[])
             await ctx.memory.put(f"order-{ctx.key}", [*places, message.place], ttl=math.inf)
         for number in range(message.then):
-            await ctx.enqueue("clerk", Note(name=f"{message.name}.{number}"))
+            await ctx.enqueue("clerk", Note(name=f"{message.name}.{number}"), id=f"{message.name}.{number}")
         for number in range(message.tells):
             await ctx.tell("clerk", Word(name=f"{message.name}.{number}"))
         while message.until and not os.path.exists(message.until):  # noqa: PTH110, ASYNC240 - one look
