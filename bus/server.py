@@ -15,6 +15,7 @@ Rules of the file:
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -30,9 +31,10 @@ from callboard.names import checked
 
 from .errors import PortTaken, ServerFailed
 from .ports import LOOPBACK, is_free, pick_ports, who_listens
-from .server_config import Login, Logins, Ports, ServerConfig
+from .server_config import MOST_STORE, Login, Logins, Ports, ServerConfig
 from .server_process import Process, find_binary, spawn
 
+LEAST_STORE: Final = 16 * 1024**2
 _PORT_RETRIES: Final = 4
 _PREDECESSOR_WITHIN: Final = 5.0
 _READY_STEP: Final = 0.01
@@ -236,6 +238,7 @@ class NatsServer:
             ports=self._ports,
             store_dir=str(self._directory),
             logins=self._logins,
+            max_file_store=await to_thread.run_sync(room_for, self._directory),
         )
         await to_thread.run_sync(_write, conf, config.text().encode())
         self._log_start = os.fstat(log).st_size
@@ -329,3 +332,15 @@ async def _talk(port: int, request: bytes) -> bytes:
             await stream.send(request)
             return await stream.receive(4096)
     return b""
+
+
+def room_for(folder: Path) -> int:
+    """Return how many bytes a server may store in `folder`: half of what is free beside what it has stored there.
+
+    So it refuses cleanly long before the disk is full, which would freeze its streams until it is started anew.
+    """
+    stored = 0
+    for file in (folder / "jetstream").rglob("*"):
+        with suppress(OSError):  # a block that a server has just removed
+            stored += file.stat().st_size
+    return max(LEAST_STORE, min(MOST_STORE, stored + shutil.disk_usage(folder).free // 2))

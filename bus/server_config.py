@@ -17,6 +17,7 @@ PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 # A control character could end the line and begin a setting of its own; a lone surrogate is not UTF-8.
 _UNQUOTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+MOST_STORE: Final = 16 * 1024**3
 _LISTEN: Final = "0A"
 _SERVICE_VERBS: Final = ("PING", "INFO", "STATS")
 
@@ -60,7 +61,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     store_dir: str
     """The server keeps its streams in the folder ``jetstream`` in here."""
     logins: Logins
-    max_file_store: int = 4 * 1024**3
+    max_file_store: int = MOST_STORE
     """Past this an enqueue is refused cleanly; a full disk would freeze the stream until a restart."""
     max_memory_store: int = 64 * 1024**2
     max_payload: int = 1024**2

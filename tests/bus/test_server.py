@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,8 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
 from callboard.bus import NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
-from callboard.bus.server_config import InvalidSetting, Login, Logins, Ports, ServerConfig, quoted
+from callboard.bus.server import LEAST_STORE, room_for
+from callboard.bus.server_config import MOST_STORE, InvalidSetting, Login, Logins, Ports, ServerConfig, quoted
 from callboard.guardian import Guardian
 
 _WITHIN = 5.0
@@ -200,7 +202,7 @@ async def test_the_running_server_syncs_always_and_holds_the_shipped_limits(tmp_
         told = await _told(server, "/varz")
     config = msgspec.json.decode(jetstream, type=dict[str, object])
     assert config["sync_always"] is True
-    assert config["max_storage"] == 4 * 1024**3
+    assert LEAST_STORE <= config["max_storage"] <= MOST_STORE
     assert told["auth_required"] is True
     assert (told["max_payload"], told["ping_interval"], told["ping_max"]) == (1024**2, 5_000_000_000, 2)
     assert told["write_deadline"] == 10_000_000_000
@@ -539,3 +541,10 @@ def test_quotes_and_backslashes_are_escaped() -> None:
 def test_combinations_that_the_server_would_misread_are_refused(changed: dict[str, object]) -> None:
     with pytest.raises(InvalidSetting):
         _config(**changed).text()
+
+
+def test_a_server_may_store_half_of_what_is_free_beside_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "jetstream").mkdir()
+    free = shutil.disk_usage(tmp_path).free
+    assert LEAST_STORE <= room_for(tmp_path) <= MOST_STORE
+    assert room_for(tmp_path) <= max(LEAST_STORE, free // 2 + free // 10)
