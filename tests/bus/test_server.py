@@ -202,7 +202,7 @@ async def test_the_running_server_syncs_always_and_holds_the_shipped_limits(tmp_
         told = await _told(server, "/varz")
     config = msgspec.json.decode(jetstream, type=dict[str, object])
     assert config["sync_always"] is True
-    assert LEAST_STORE <= config["max_storage"] <= MOST_STORE
+    assert LEAST_STORE <= cast("int", config["max_storage"]) <= MOST_STORE
     assert told["auth_required"] is True
     assert (told["max_payload"], told["ping_interval"], told["ping_max"]) == (1024**2, 5_000_000_000, 2)
     assert told["write_deadline"] == 10_000_000_000

@@ -138,13 +138,15 @@ async def test_what_a_replaced_process_still_says_is_kept_out_by_the_fence_and_b
         monkeypatch.setattr(Charge, "_fence", say_nothing)
     async with fleet_of(tmp_path) as (fleet, log):
         run = quiet(fleet)
+        started = [event for event in await run.events() if event["kind"] == "cell-started"]
+        [epoch] = [event["detail"]["epoch"] for event in started if event["subject"] == "red"]
         os.kill(await pid_of(run, "ant"), signal.SIGKILL)
         await exits_of(run)
         assert await run.ask("ant") == "answered"
         at = msgspec.json.decode((tmp_path / "state" / "chaos" / "daemon.json").read_bytes(), type=Whereabouts)
         async with (
             connect(at.options("a ghost")) as bus,
-            Endpoint(bus, fleet="chaos", cell="red", clock=SystemClock(), epoch=1) as ghost,
+            Endpoint(bus, fleet="chaos", cell="red", clock=SystemClock(), epoch=epoch) as ghost,
         ):
             with suppress(MessageRefused):
                 await Speaker(ghost).tell("cat", Job(name="cat:1"))
