@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -459,6 +460,7 @@ async def test_a_stopped_server_that_ignores_the_first_signal_is_killed(tmp_path
 _OWNER = """
 import sys, anyio
 from pathlib import Path
+from typing import cast
 from callboard.bus.server import NatsServer
 from callboard.guardian import Guardian
 
