@@ -46,7 +46,7 @@ from .reckoning import Reckoning, Uncertain
 HANDOVER_ROOM: Final = 1024
 """Bytes by which a message must stay below the server's limit, so that an understudy can hand it on inside another."""
 YIELD_EVERY: Final = 256
-"""Tells without a pause before other tasks get a turn: four full batches. One a turn costs a tenth of them."""
+"""Tells without a pause before other tasks get a turn: two full batches. One a turn costs a tenth of them."""
 _QUESTION: Final = 2.0
 
 _credit: Final = msgspec.msgpack.Decoder(CreditBody)
