@@ -156,7 +156,7 @@ class MemoryQueue:
             await anyio.lowlevel.checkpoint()
             yield Delivery(actor, task.feed, task.subject, task.cell, task.data, "", task.number, 0, task.stored)
 
-    async def mend(self, fleet: str, actor: str) -> int:  # noqa: ARG002 - a real server's need
+    async def mend(self, fleet: str, actors: Sequence[str]) -> int:  # noqa: ARG002 - a real server's need
         """Return 0: nothing is left behind here."""
         await anyio.lowlevel.checkpoint()
         return 0

@@ -180,11 +180,17 @@ class WorkQueue(Protocol):
         ...
 
     def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
-        """Yield all that is stored for an actor and not done, in order, without taking it; raises NoSuchActor."""
+        """Yield all that is stored for an actor and not done, in order, without taking it; raises NoSuchActor.
+
+        Its events last, of feed :data:`TOPICS`; one that was done out of order may be among them.
+        """
         ...
 
-    async def mend(self, fleet: str, actor: str) -> int:
-        """Take out what was settled and is still there, and return how much: what a killed server has left behind."""
+    async def mend(self, fleet: str, actors: Sequence[str]) -> int:
+        """Take out what was settled and is still there, and return how much: what a killed server has left behind.
+
+        In the queues of these actors, and in those of events and of dead letters.
+        """
         ...
 
     async def events(self, fleet: str, actor: str) -> int:

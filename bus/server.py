@@ -44,6 +44,8 @@ _TAIL_BYTES: Final = 8192
 _TAIL_LINES: Final = 12
 _IN_USE: Final = "address already in use"
 _HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
+_STREAMS: Final = b"GET /healthz HTTP/1.0\r\n\r\n"
+_WRITE_ERROR: Final = "write error"
 
 _T = TypeVar("_T")
 
@@ -144,6 +146,14 @@ class NatsServer:
     async def answers(self) -> bool:
         """Return whether it says anything at all within a second."""
         return bool(await _talk(self._ports.monitor, _HEALTH))
+
+    async def fault(self) -> str:
+        """Return why it can store nothing more, in its own words; empty while it can, or when it says nothing.
+
+        A stream that could not be written once, on a full or failing disk, stays shut until the server is started anew.
+        """
+        status = _status(await _talk(self._ports.monitor, _STREAMS))
+        return status.error if _WRITE_ERROR in status.error else ""
 
     def kill(self) -> None:
         """End it at once: for one that hears nothing else."""
@@ -332,6 +342,17 @@ async def _talk(port: int, request: bytes) -> bytes:
             await stream.send(request)
             return await stream.receive(4096)
     return b""
+
+
+class _Status(msgspec.Struct):
+    error: str = ""
+
+
+def _status(answer: bytes) -> _Status:
+    try:
+        return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=_Status)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Status()
 
 
 def room_for(folder: Path) -> int:

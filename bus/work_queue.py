@@ -8,7 +8,6 @@ in the stream for ever; tries are counted by the actor. ``backoff`` is not set, 
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,6 +31,7 @@ from .queue import (
     QueueState,
     Take,
 )
+from .streams import NO_STREAM, Stored, consumer_of, mend, read
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -42,9 +42,6 @@ DUPLICATES_KNOWN: Final = 120.0
 _FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
 """JetStream's numbers for: too many messages, too many bytes, no room in the store, or in the account."""
 _EXISTS: Final = 10058
-_MISSING: Final = 10059
-_NOTHING_MORE: Final = 10037
-_GONE: Final = frozenset((_NOTHING_MORE, 10043, 10057))
 _UNLIMITED_PENDING: Final = -1
 
 
@@ -62,45 +59,6 @@ class _Info(msgspec.Struct):
     state: _State
 
 
-class _Taker(msgspec.Struct):
-    num_pending: int = 0
-    num_ack_pending: int = 0
-
-
-_taker: Final = msgspec.json.Decoder(_Taker)
-
-
-class _Message(msgspec.Struct):
-    subject: str
-    seq: int
-    time: datetime
-    data: bytes = b""
-
-
-class _Stored(msgspec.Struct):
-    message: _Message
-
-
-class _Floor(msgspec.Struct):
-    stream_seq: int
-
-
-class _FeedConfig(msgspec.Struct):
-    filter_subject: str = ""
-    filter_subjects: list[str] = []
-
-
-class _FeedInfo(msgspec.Struct):
-    config: _FeedConfig
-    ack_floor: _Floor
-
-
-class _Feeds(msgspec.Struct):
-    consumers: list[_FeedInfo] | None = None
-
-
-_feeds: Final = msgspec.json.Decoder(_Feeds)
-_stored: Final = msgspec.json.Decoder(_Stored)
 _ack: Final = msgspec.json.Decoder(_Ack)
 _info: Final = msgspec.json.Decoder(_Info)
 
@@ -121,6 +79,16 @@ def _lanes(fleet: str, actor: str) -> list[str]:
 
 def _events_of(fleet: str) -> str:
     return f"cbon_{fleet}"
+
+
+def _dead_of(fleet: str) -> str:
+    return f"cbdead_{fleet}"
+
+
+def _delivery(actor: str, feed: Feed, message: Stored) -> Delivery:
+    cell = subjects.parse_work(message.subject).cell
+    at = message.time.timestamp()
+    return Delivery(actor, feed, message.subject, cell, message.data, "", message.seq, 0, at)
 
 
 class NatsQueue:
@@ -180,13 +148,16 @@ class NatsQueue:
     async def state(self, fleet: str, actor: str) -> QueueState:
         """Return how it stands with a queue."""
         try:
-            found = _info.decode(await self._jetstream.api(f"STREAM.INFO.{stream_of(fleet, actor)}")).state
+            found = await self._state(stream_of(fleet, actor))
         except JetStreamError as error:
-            if error.number == _MISSING:
+            if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
             raise
         lost = (found.lost or {}).get("msgs")
         return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
+
+    async def _state(self, stream: str) -> _State:
+        return _info.decode(await self._jetstream.api(f"STREAM.INFO.{stream}")).state
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
@@ -226,7 +197,7 @@ class NatsQueue:
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
-        stream = f"cbdead_{fleet}"
+        stream = _dead_of(fleet)
         config = settings(
             name=stream, subjects=[subjects.dead(fleet, "*")], retention="workqueue", storage="file", discard="new",
             max_msgs=-1, max_bytes=most_bytes, max_age=0, num_replicas=1, duplicate_window=DUPLICATES_KNOWN,
@@ -244,72 +215,35 @@ class NatsQueue:
 
     def dead_source(self, fleet: str, take: Take) -> Pull:
         """Return a way to pull dead letters."""
-        return Pull(self._bus, f"cbdead_{fleet}", Feed("normal"), take, actor="", key=f"dead-{fleet}")
+        return Pull(self._bus, _dead_of(fleet), Feed("normal"), take, actor="", key=f"dead-{fleet}")
 
     async def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
-        """Yield all that is stored for an actor and not done."""
-        stream, number = stream_of(fleet, actor), 0
-        while True:
-            try:
-                found = await self._jetstream.api(f"STREAM.MSG.GET.{stream}", {"seq": number + 1, "next_by_subj": ">"})
-            except JetStreamError as error:
-                if error.number == _NOTHING_MORE:
-                    return
-                if error.number == _MISSING:
-                    raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
-                raise
-            message = _stored.decode(found).message
-            number, place = message.seq, subjects.parse_work(message.subject)
-            yield Delivery(
-                actor,
-                Feed("normal"),
-                message.subject,
-                place.cell,
-                message.data,
-                "",
-                number,
-                0,
-                message.time.timestamp(),
-            )
-
-    async def mend(self, fleet: str, actor: str) -> int:
-        """Take out what was settled and is still there.
-
-        A server that is killed between noting that a message is settled and deleting it gives it to nobody any more,
-        and keeps it for ever: below a feed's floor, up to which all is settled.
-        """
-        stream, count = stream_of(fleet, actor), 0
-        if not (await self.state(fleet, actor)).waiting:
-            return 0
-        found = _feeds.decode(await self._jetstream.api(f"CONSUMER.LIST.{stream}"))
-        for feed in found.consumers or ():
-            for where in feed.config.filter_subjects or [feed.config.filter_subject]:
-                count += await self._clear(stream, where, feed.ack_floor.stream_seq)
-        return count
-
-    async def _clear(self, stream: str, where: str, floor: int) -> int:
-        """Delete what is stored at a subject up to `floor`; return how many."""
-        count, first = 0, {"seq": 1, "next_by_subj": where}
+        """Yield all that is stored for an actor and not done, its events last."""
         try:
-            while True:
-                found = await self._jetstream.api(f"STREAM.MSG.GET.{stream}", first)
-                if (number := _stored.decode(found).message.seq) > floor:
-                    break
-                await self._jetstream.api(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
-                count += 1
-        except JetStreamError as error:  # nothing there, or the server was as fast: looked at again the next time
-            if error.number not in _GONE:
-                raise
+            async for message in read(self._jetstream, stream_of(fleet, actor)):
+                yield _delivery(actor, Feed("normal"), message)
+        except JetStreamError as error:
+            if error.number == NO_STREAM:
+                raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
+            raise
+        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
+        for where in taker.subjects if taker else ():
+            async for message in read(self._jetstream, _events_of(fleet), where, after=taker.floor if taker else 0):
+                yield _delivery(actor, TOPICS, message)
+
+    async def mend(self, fleet: str, actors: Sequence[str]) -> int:
+        """Take out what was settled and is still there."""
+        count = 0
+        for name in (*(stream_of(fleet, actor) for actor in actors), _events_of(fleet), _dead_of(fleet)):
+            with suppress(JetStreamError):  # there is none: removed, or no topic is durable
+                if (await self._state(name)).messages:
+                    count += await mend(self._jetstream, name)
         return count
 
     async def events(self, fleet: str, actor: str) -> int:
         """Return how many events wait for an actor."""
-        try:
-            found = await self._jetstream.api(f"CONSUMER.INFO.{_events_of(fleet)}.{actor}")
-        except JetStreamError:
-            return 0
-        known = _taker.decode(found)
-        return known.num_pending + known.num_ack_pending
+        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
+        return taker.waiting if taker else 0
 
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it."""

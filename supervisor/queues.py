@@ -94,9 +94,8 @@ async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec],
 async def _mend(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
     while True:
         await clock.sleep(MEND_EVERY)
-        for spec in specs:
-            with suppress(CallboardError):  # the server is away: the next time
-                await queue.mend(fleet, spec.name)
+        with suppress(CallboardError):  # the server is away: the next time
+            await queue.mend(fleet, [spec.name for spec in specs])
 
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:

@@ -15,7 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from callboard.actors import ActorSpec, Letter, task_in
-from callboard.bus import Envelope, MessageRefused, NoSuchActor, WorkQueue, connect
+from callboard.bus import Envelope, MessageRefused, NoSuchActor, WorkQueue, connect, subjects
 from callboard.errors import CallboardError
 
 from .access import Access
@@ -130,7 +130,8 @@ async def _read_queue(queue: WorkQueue, fleet: str, actor: str, spec: ActorSpec 
         async for delivery in queue.waiting(fleet, actor):
             count += 1
             if len(faults) < FAULTS_MOST:
-                faults += _unfit_task(spec, task_in(delivery))
+                topic = subjects.parse_work(delivery.subject).topic
+                faults += _unfit_task(spec, task_in(delivery), topic)
     except NoSuchActor:
         return 0, []
     return count, faults
@@ -142,12 +143,14 @@ def _unfit(spec: ActorSpec | None, actor: str, letters: list[Letter]) -> list[st
     return [fault for letter in letters for fault in _unfit_task(spec, letter.envelope)]
 
 
-def _unfit_task(spec: ActorSpec, envelope: Envelope | None) -> list[str]:
+def _unfit_task(spec: ActorSpec, envelope: Envelope | None, topic: str = "") -> list[str]:
     if envelope is None:
         return []  # what cannot be read by anybody is the quarantine's
-    route = spec.actor.table.direct.get(envelope.type)
+    table = spec.actor.table
+    route = (table.topics.get(topic, {}) if topic else table.direct).get(envelope.type)
     if route is None:
-        return [f"{spec.name} takes no {envelope.type} any more, and {envelope.id} waits for it"]
+        what = f"{envelope.type} of topic {topic}" if topic else envelope.type
+        return [f"{spec.name} takes no {what} any more, and {envelope.id} waits for it"]
     try:
         route.reader.read(envelope)
     except MessageRefused as error:

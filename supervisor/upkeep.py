@@ -14,7 +14,7 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
 
-from .pulse import STUCK_AFTER, kill_if_stuck
+from .pulse import STUCK_AFTER, kill_if_stuck, restart_if_frozen
 from .records import Records
 from .restart import decide_restart
 
@@ -61,6 +61,7 @@ async def open_server(
     ):
         tasks.start_soon(partial(keep_server, server, records=records, clock=clock, give_up=give_up))
         tasks.start_soon(partial(kill_if_stuck, server, records=records, clock=clock, stuck_after=stuck_after))
+        tasks.start_soon(partial(restart_if_frozen, server, records=records, clock=clock))
         yield server
 
 

@@ -1,13 +1,15 @@
 """The queues of JetStream, where only a real server and its files show it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from callboard.bus import ConnectOptions, Delivery, Feed, NatsServer, connect, feed_for, subjects
+from callboard.bus import TOPICS, ConnectOptions, Delivery, Feed, NatsServer, Source, connect, feed_for, subjects
 from callboard.bus.connection import Connection
+from callboard.bus.queue import Take
 
 WITHIN = 5.0
 
@@ -16,9 +18,9 @@ def _options(server: NatsServer) -> ConnectOptions:
     return ConnectOptions(url=server.url, user=server.fleet_login.user, password=server.fleet_login.password)
 
 
-def _messages(folder: Path) -> Path:
-    """Return where the server keeps the tasks of the desk."""
-    [found] = folder.rglob("cb_shop_desk/msgs")
+def _messages(folder: Path, stream: str = "cb_shop_desk") -> Path:
+    """Return where the server keeps the messages of a stream; those of the desk's tasks by default."""
+    [found] = folder.rglob(f"{stream}/msgs")
     return found
 
 
@@ -28,6 +30,10 @@ async def _store(bus: Connection, task: str, feed: Feed) -> None:
 
 
 async def _take(bus: Connection, feed: Feed) -> Delivery:
+    return await _first(lambda take: bus.queue.source("shop", "desk", feed, take))
+
+
+async def _first(source_of: Callable[[Take], Source]) -> Delivery:
     got: list[Delivery] = []
     come = anyio.Event()
 
@@ -35,7 +41,7 @@ async def _take(bus: Connection, feed: Feed) -> Delivery:
         got.append(delivery)
         come.set()
 
-    source = bus.queue.source("shop", "desk", feed, take)
+    source = source_of(take)
     source.want(1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(source.run)
@@ -68,6 +74,33 @@ async def test_what_was_settled_and_came_back_with_a_killed_server_is_taken_out_
         await _store(bus, "new", feed)
         assert (await _take(bus, feed)).data == b"new", "nobody is given the other one"
         assert await _waiting(bus) == [b"settled", b"new"]
-        assert await bus.queue.mend("shop", "desk") == 1
+        assert await bus.queue.mend("shop", ["desk"]) == 1
         assert await _waiting(bus) == [b"new"]
-        assert await bus.queue.mend("shop", "desk") == 0
+        assert await bus.queue.mend("shop", ["desk"]) == 0
+
+
+async def test_what_was_settled_comes_back_to_nobody_as_an_event_or_a_dead_letter_either(tmp_path: Path) -> None:
+    """An event stays in its stream until all who take it have settled it: what one has not is not taken out."""
+    takers = {"desk": ["news"], "clerk": ["news"]}
+    streams = ("cbon_shop", "cbdead_shop")
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare_topics("shop", takers, ack_wait=20.0)
+        await bus.queue.declare_dead("shop", most_bytes=1_000_000)
+        for number in range(2):
+            bus.publish(subjects.topic("shop", "news", sender="front"), b"%d" % number)
+        await bus.queue.store(subjects.dead("shop", "desk"), b"dead", id="dead", timeout=WITHIN)
+    for stream in streams:
+        shutil.copytree(_messages(tmp_path, stream), tmp_path / f"before-{stream}")
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        for actor in takers:
+            delivery = await _first(lambda take: bus.queue.source("shop", actor, TOPICS, take))  # noqa: B023 - at once
+            await bus.queue.done(delivery.receipt, timeout=WITHIN)
+        await bus.queue.done((await _first(lambda take: bus.queue.dead_source("shop", take))).receipt, timeout=WITHIN)
+    for stream in streams:
+        messages = _messages(tmp_path, stream)
+        shutil.rmtree(messages)
+        shutil.copytree(tmp_path / f"before-{stream}", messages)
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        assert await bus.queue.mend("shop", []) == 1, "the letter; of events the server sees it by itself"
+        assert [await bus.queue.events("shop", actor) for actor in takers] == [1, 1]
+        assert await bus.queue.mend("shop", []) == 0

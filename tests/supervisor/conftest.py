@@ -114,13 +114,15 @@ class Daemon:
         self.file = folder / "fleet.toml"
         self.file.write_text(fleet, encoding="utf-8")
         self.log = folder / "up.log"
+        self.inside: list[str] = []
+        """What the command line of ``up`` begins with: where it runs."""
         self.process: subprocess.Popen[bytes]
 
     def start(self, *options: str) -> "Daemon":
         """Run ``callboard up`` and wait until it is ready."""
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "callboard.supervisor.cli", "up", str(self.file), *options],
+                [*self.inside, sys.executable, "-m", "callboard.supervisor.cli", "up", str(self.file), *options],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,

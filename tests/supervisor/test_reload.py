@@ -103,6 +103,22 @@ def test_new_code_that_does_not_fit_what_waits_is_refused_and_nothing_changes(da
     assert pid_of(daemon, "desk") == before
 
 
+def test_new_code_that_does_not_fit_an_event_that_waits_is_refused(daemon: Daemon) -> None:
+    agents = AGENTS.replace('@receive(topic="news")', '@receive(topic="news", durable=True)')
+    change(daemon, agents=agents)
+    assert "rolled" in reload(daemon).stdout
+    assert daemon.run("hold", "clerk").returncode == 0
+    assert daemon.run("publish", "news", '{"type": "Note", "text": "x"}').returncode == 0
+    note = "class Note(Message):\n    text: "
+    change(daemon, agents=agents.replace(f"{note}str", f"{note}int"))
+    assert "that waits for clerk does not fit" in reload(daemon).stderr
+    change(daemon, agents=agents.replace('topic="news"', 'topic="olds"'))
+    assert "clerk takes no Note of topic news any more" in reload(daemon).stderr
+    change(daemon, agents=agents)
+    assert daemon.run("revive", "clerk").returncode == 0
+    assert reload(daemon).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("fleet", "words"),
     [

@@ -1,0 +1,119 @@
+"""What is stored in a stream, read and mended without taking it.
+
+A server that is killed between noting that a message is settled and deleting it gives it to nobody any more, and keeps
+it for ever: below the floor of each consumer that takes from its subject, up to which all is settled.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from .jetstream import JetStream, JetStreamError
+
+NO_MESSAGE: Final = 10037
+NO_STREAM: Final = 10059
+_GONE: Final = frozenset((NO_MESSAGE, 10043, 10057))
+
+
+class Stored(msgspec.Struct):
+    """One message as it is stored."""
+
+    subject: str
+    seq: int
+    time: datetime
+    data: bytes = b""
+
+
+class _Found(msgspec.Struct):
+    message: Stored
+
+
+class _Floor(msgspec.Struct):
+    stream_seq: int
+
+
+class _Config(msgspec.Struct):
+    filter_subject: str = ""
+    filter_subjects: list[str] = []
+
+
+class Consumer(msgspec.Struct):
+    """One who takes from a stream."""
+
+    config: _Config
+    ack_floor: _Floor
+    num_pending: int = 0
+    num_ack_pending: int = 0
+
+    @property
+    def subjects(self) -> list[str]:
+        """Where it takes from."""
+        return self.config.filter_subjects or [self.config.filter_subject]
+
+    @property
+    def floor(self) -> int:
+        """Up to which number all that it takes is settled."""
+        return self.ack_floor.stream_seq
+
+    @property
+    def waiting(self) -> int:
+        """How many messages it has not settled."""
+        return self.num_pending + self.num_ack_pending
+
+
+class _Consumers(msgspec.Struct):
+    consumers: list[Consumer] | None = None
+
+
+_found: Final = msgspec.json.Decoder(_Found)
+_consumer: Final = msgspec.json.Decoder(Consumer)
+_consumers: Final = msgspec.json.Decoder(_Consumers)
+
+
+async def read(jetstream: JetStream, stream: str, where: str = ">", *, after: int = 0) -> AsyncIterator[Stored]:
+    """Yield what is stored at the subject `where` beyond the number `after`, in order; raises JetStreamError."""
+    while True:
+        wanted = {"seq": after + 1, "next_by_subj": where}
+        try:
+            found = await jetstream.api(f"STREAM.MSG.GET.{stream}", wanted)
+        except JetStreamError as error:
+            if error.number == NO_MESSAGE:
+                return
+            raise
+        message = _found.decode(found).message
+        yield message
+        after = message.seq
+
+
+async def consumer_of(jetstream: JetStream, stream: str, name: str) -> Consumer | None:
+    """Return one who takes from a stream; None if there is no such stream or consumer."""
+    try:
+        return _consumer.decode(await jetstream.api(f"CONSUMER.INFO.{stream}.{name}"))
+    except JetStreamError:
+        return None
+
+
+async def mend(jetstream: JetStream, stream: str) -> int:
+    """Take out what all who take it have settled and is still there, and return how much; raises JetStreamError."""
+    floors: dict[str, int] = {}
+    found = _consumers.decode(await jetstream.api(f"CONSUMER.LIST.{stream}"))
+    for consumer in found.consumers or ():
+        for where in consumer.subjects:
+            floors[where] = min(consumer.floor, floors.get(where, consumer.floor))
+    return sum([await _clear(jetstream, stream, where, floor) for where, floor in floors.items()])
+
+
+async def _clear(jetstream: JetStream, stream: str, where: str, floor: int) -> int:
+    count = 0
+    try:
+        async for message in read(jetstream, stream, where):
+            if message.seq > floor:
+                break
+            await jetstream.api(f"STREAM.MSG.DELETE.{stream}", {"seq": message.seq, "no_erase": True})
+            count += 1
+    except JetStreamError as error:  # the server was as fast: looked at again the next time
+        if error.number not in _GONE:
+            raise
+    return count
