@@ -78,8 +78,12 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 def _cells(row: Row, *, quiet: bool) -> list[str]:
     unit = f"{row.unit}, {row.better} is better"
-    figures = [f"{row.ours:,.0f}", row.peer, f"{row.theirs:,.0f}", f"{row.ratio:.2f}", row.verdict(quiet=quiet)]
+    figures = [_shown(row.ours), row.peer, _shown(row.theirs), f"{row.ratio:.2f}", row.verdict(quiet=quiet)]
     return [row.work, unit, *figures, f"{row.spread:.0%}"]
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
 
 
 def insert(page: Path, text: str) -> None:
