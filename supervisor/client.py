@@ -1,11 +1,13 @@
 """Speaking to a running fleet from any Python program."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
+import msgspec
 
 from callboard.actors import Json, Message, Speaker
 from callboard.background import background
@@ -16,6 +18,10 @@ from callboard.ids import new_id
 
 from .access import Access
 from .state import find_daemon
+
+
+FOREVER: Final = sys.maxsize
+"""Renewals of a deaf connection: a cell's owner starts another cell, but nobody starts another user's program."""
 
 
 class Client(Speaker):
@@ -86,7 +92,7 @@ async def open_client(access: Access, fleet: str, *, exchange: Exchange | None =
     """Connect to a fleet's bus directly; `exchange`: whom it runs beside."""
     cell = f"client-{new_id()[-12:]}"
     async with (
-        connect(access.options()) as bus,
+        connect(msgspec.structs.replace(access.options(), renewals=FOREVER)) as bus,
         Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), supervised=True, exchange=exchange) as endpoint,
     ):
         yield Client(endpoint)
