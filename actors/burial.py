@@ -91,7 +91,8 @@ class Burial:
         return letter_of(self._host.name, letter, error, died=self._host.clock.now())
 
     async def _store(self, dead: DeadLetter, name: str) -> None:
-        target, data = subjects.dead(self._host.endpoint.fleet, self._host.name), encode(dead)
+        endpoint = self._host.endpoint
+        target, data = subjects.dead(endpoint.fleet, self._host.name, sender=endpoint.cell), encode(dead)
         if len(data) > self._host.endpoint.bus.max_payload - _ROOM:  # the message itself is what must not be lost
             data = encode(msgspec.structs.replace(dead, stack=[], history=dead.history[-1:]))
         await self._queue.store(target, data, id=f"dead.{name}", timeout=STORE_WITHIN)

@@ -149,4 +149,4 @@ class Outflow:
         letter = Letter(envelope, self._endpoint.cell, envelope.trust, len(each.data))
         dead = letter_of(actor, letter, error, died=self._clock.now())
         dead = msgspec.structs.replace(dead, subject=each.target, data=each.data)
-        return subjects.dead(self._endpoint.fleet, actor), encode(dead)
+        return subjects.dead(self._endpoint.fleet, actor, sender=self._endpoint.cell), encode(dead)

@@ -1,5 +1,6 @@
 """How an actor is to be run: what the fleet file, or a call in Python, says of it."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from callboard.bus import QUEUE_MOST
 
 from .actor import Actor
-from .grant import Grant
+from .grant import ANYONE, Grant
 from .mailbox import MOST
 from .retry import TRIES
 
@@ -61,6 +62,8 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks that may wait for it before more are refused."""
     topics: tuple[str, ...] | None = None
     """Its durable topics, where its class is not at hand."""
+    hears: tuple[str, ...] | None = None
+    """All topics that it or one whom it may spawn hears, where its class is not at hand."""
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -68,9 +71,25 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
         return self.actor.table.kept if self.topics is None else self.topics
 
     @property
+    def heard(self) -> tuple[str, ...]:
+        """All topics that it hears, or one whom it may spawn; ``*`` if it may spawn any class."""
+        if self.hears is not None:
+            return self.hears
+        spawned = [kind for kind in _kinds(Actor) if kind.name in self.may.spawn]
+        topics = {topic for kind in (self.actor, *spawned) for topic in kind.table.topics}
+        return (ANYONE,) if ANYONE in self.may.spawn else tuple(sorted(topics))
+
+    @property
     def alone(self) -> bool:
         """Whether one loop alone takes from the mailbox: then what came together is worked through together."""
         return self.replicas == 1 and self.actor.concurrency == 1
+
+
+def _kinds(of: type[Actor]) -> Iterator[type[Actor]]:
+    """Yield all actor classes that are loaded."""
+    for kind in of.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def spec_of(actor: type[Actor], *, cell: str = "main") -> ActorSpec:

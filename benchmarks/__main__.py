@@ -2,10 +2,8 @@
 
 import argparse
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Final
 import anyio
 import msgspec
 
-from callboard.bus import NatsServer
 from callboard.guardian import Guardian
 
 from . import plot, report
@@ -28,6 +25,7 @@ from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, TASKIQ
 from .pressure import measure_pressure
 from .programs import programs_here
 from .rounds import QUIET, Turn, figures_of, run_turns
+from .server import shared_server
 from .side import Side
 from .sides import has_faststream, open_sides
 from .starting import measure_starting
@@ -100,7 +98,7 @@ async def _run(
     done: list[tuple[Work, list[Turn]]] = []
     curves: list[Curve] = []
     with anyio.fail_after(ALL_WITHIN), Guardian.start() as guardian:
-        async with _server(guardian) as url:
+        async with shared_server(guardian) as url:
             for where, here in groupby(works, key=attrgetter("where")):
                 async with open_sides(where, url, guardian=guardian) as sides:
                     done += [(work, await _measure(work, sides, options.rounds, options.seconds)) for work in here]
@@ -127,15 +125,6 @@ async def _run_limits(only: str) -> list[report.Row]:
     with anyio.fail_after(ALL_WITHIN):
         found = [await measure(only, _say) for measure in LIMITS]
         return [row for rows in found for row in rows]
-
-
-@asynccontextmanager
-async def _server(guardian: Guardian) -> AsyncIterator[str]:
-    """Run the embedded server, and yield its URL with the login in it."""
-    with tempfile.TemporaryDirectory(prefix="callboard-bench-") as folder:
-        async with NatsServer.open(Path(folder) / "nats", fleet="bench", guardian=guardian) as server:
-            login = server.fleet_login
-            yield server.url.replace("://", f"://{login.user}:{login.password}@")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,12 @@ from .census import Census as Census
 from .census import Movement as Movement
 from .census import in_cell as in_cell
 from .census import pages_of as pages_of
+from .claims import BadCredentials as BadCredentials
+from .claims import Credentials as Credentials
+from .claims import Permissions as Permissions
+from .claims import UserLimits as UserLimits
+from .claims import credentials_in as credentials_in
+from .claims import user_of as user_of
 from .codec import FRAME_MOST as FRAME_MOST
 from .codec import Part as Part
 from .codec import check_size as check_size
@@ -30,6 +36,7 @@ from .codec import split as split
 from .connection import Connection as Connection
 from .connection import ConnectOptions as ConnectOptions
 from .connection import connect as connect
+from .connection import new_inbox as new_inbox
 from .endpoint import Endpoint as Endpoint
 from .envelope import EMPTY as EMPTY
 from .envelope import VERSION as VERSION
@@ -65,11 +72,17 @@ from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
 from .interface import Subscription as Subscription
 from .interface import is_inbox as is_inbox
+from .keys import MESSAGE_IDS as MESSAGE_IDS
+from .keys import BadKey as BadKey
+from .keys import Key as Key
 from .lease import Holder as Holder
 from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .permits import ANYONE as ANYONE
+from .permits import Reach as Reach
+from .permits import permissions_of as permissions_of
 from .queue import FEEDS as FEEDS
 from .queue import PRIORITIES as PRIORITIES
 from .queue import QUEUE_MOST as QUEUE_MOST
@@ -88,5 +101,8 @@ from .registry import Entry as Entry
 from .registry import Registry as Registry
 from .roll_call import RollCall as RollCall
 from .server import NatsServer as NatsServer
+from .server import tell_accounts as tell_accounts
+from .server_log import Refusal as Refusal
+from .server_log import refusals_in as refusals_in
 from .server_process import find_binary as find_binary
 from .whereabouts import answer_where as answer_where

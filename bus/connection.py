@@ -16,7 +16,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -26,9 +26,11 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from callboard.background import background
 from callboard.ids import new_id
 
+from .claims import Credentials
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
+from .keys import Key
 from .queue import WorkQueue
 from .subjects import check_publishable
 from .wire import Wire
@@ -46,6 +48,12 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     user: str = ""
     password: str = ""
+    credentials: Credentials | None = None
+    """Instead of user and password, where keys are used."""
+    inbox: str = ""
+    """The address under which replies come, where only one may be listened to; default: a new one."""
+    secret: str = ""
+    """What ids are made of that no stranger may guess; default: the password."""
     ca: Path | None = None
     """A file of certificates to trust; TLS is also used when the URL begins with ``tls://``."""
     name: str = "callboard"
@@ -56,8 +64,9 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How often in a row a deaf connection is made anew before it ends for good."""
 
     def __repr__(self) -> str:
-        """Never show the password."""
-        return f"ConnectOptions(url={self.shown_url!r}, user={self.user!r}, name={self.name!r})"
+        """Never show the secrets."""
+        who = f"credentials={self.credentials!r}" if self.credentials else f"user={self.user!r}"
+        return f"ConnectOptions(url={self.shown_url!r}, {who}, name={self.name!r})"
 
     @property
     def shown_url(self) -> str:
@@ -96,7 +105,7 @@ class Connection:
         self.away = 0.0
         """Seconds that the latest gap lasted, as far as it was known to be one."""
         self._probe_back = anyio.Event()
-        self.inbox = f"{INBOX_ROOT}.{new_id()}"
+        self.inbox = options.inbox or new_inbox()
         self.max_payload = 0
         self.queue: WorkQueue = NatsQueue(self)
 
@@ -117,7 +126,8 @@ class Connection:
 
     def private(self, name: str) -> str:
         """Return what `name` is called among those of this login: a guest cannot guess it, and take it beforehand."""
-        return hmac.new(self._options.password.encode(), name.encode(), "sha256").hexdigest()[:40]
+        secret = self._options.secret or self._options.password
+        return hmac.new(secret.encode(), name.encode(), "sha256").hexdigest()[:40]
 
     @property
     def wire(self) -> Wire:
@@ -248,6 +258,7 @@ class Connection:
             self._options.url,
             user=self._options.user or None,
             password=self._options.password or None,
+            **_signing(self._options.credentials),
             tls=_tls(self._options),
             name=self._options.name,
             max_reconnect_attempts=-1,
@@ -288,6 +299,19 @@ class Connection:
 
 def _head(id: str) -> bytes:  # noqa: A002 - its name
     return f"NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n".encode()
+
+
+def new_inbox() -> str:
+    """Return an address for replies that nobody can guess."""
+    return f"{INBOX_ROOT}.{new_id()}"
+
+
+def _signing(credentials: Credentials | None) -> dict[str, Any]:
+    """Return how the client is to show its credentials, each time it connects."""
+    if credentials is None:
+        return {}
+    token, key = credentials.jwt.encode(), Key(credentials.seed)
+    return {"user_jwt_cb": lambda: bytearray(token), "signature_cb": key.answer}
 
 
 def _tls(options: ConnectOptions) -> ssl.SSLContext | None:

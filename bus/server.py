@@ -9,7 +9,7 @@ Rules of the file:
    the range of outgoing connections, where a client that retries a dead server could come to hold its port.
 3. Ready means: healthy on the monitor port, and there on the client port under the name of this very start.
 4. The process is signalled and reaped through its pidfd, in one place: :class:`~.server_process.Process`.
-5. Passwords stand in files of mode 0600 and nowhere else: no argument, no environment, no log.
+5. Seeds stand in files of mode 0600 and nowhere else: no argument, no environment, no log.
 """
 
 import fcntl
@@ -29,9 +29,15 @@ from callboard.errors import CallerError
 from callboard.guardian import Guardian
 from callboard.names import checked
 
-from .errors import PortTaken, ServerFailed
+from . import monitor
+from .claims import Credentials
+from .connection import Connection, ConnectOptions
+from .errors import BusUnavailable, PortTaken, ServerFailed
+from .jetstream import JetStream
 from .ports import LOOPBACK, is_free, pick_ports, who_listens
-from .server_config import MOST_STORE, Login, Logins, Ports, ServerConfig
+from .realm import Kept, Realm
+from .server_config import MOST_MEMORY, MOST_STORE, Ports, ServerConfig
+from .server_log import LOG_MOST, ServerLog
 from .server_process import Process, find_binary, spawn
 
 LEAST_STORE: Final = 16 * 1024**2
@@ -39,13 +45,9 @@ _PORT_RETRIES: Final = 4
 _PREDECESSOR_WITHIN: Final = 5.0
 _READY_STEP: Final = 0.01
 _HELD_STEP: Final = 0.05
-_LOG_LIMIT: Final = 10_000_000
-_TAIL_BYTES: Final = 8192
-_TAIL_LINES: Final = 12
+_TOLD_WITHIN: Final = 2.0
+_TAKEN: Final = 200
 _IN_USE: Final = "address already in use"
-_HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
-_STREAMS: Final = b"GET /healthz HTTP/1.0\r\n\r\n"
-_WRITE_ERROR: Final = "write error"
 
 _T = TypeVar("_T")
 
@@ -57,7 +59,8 @@ class NatsServer:
     """
 
     _ports: Ports
-    _logins: Logins
+    realm: Realm
+    """Who may come in."""
 
     def __init__(
         self,
@@ -69,12 +72,12 @@ class NatsServer:
         ready_within: float,
     ) -> None:
         self._directory = directory.absolute()
-        self._log = self._directory / "nats.log"
+        self._log = ServerLog(self._directory / "nats.log")
         self._ports_file = self._directory / "ports.json"
         self._what = f"the nats-server of fleet {checked(fleet, 'fleet')!r}"
         self._fleet, self._binary, self._guardian, self._ready_within = fleet, binary, guardian, ready_within
         self._process: Process | None = None
-        self._log_start = 0
+        self._has_realm = False
 
     @classmethod
     @asynccontextmanager
@@ -124,15 +127,10 @@ class NatsServer:
         """The process id of the latest start."""
         return self._started().pid
 
-    @property
-    def fleet_login(self) -> Login:
-        """The login that may do everything in the fleet's account."""
-        return self._logins.fleet
-
-    @property
-    def guest_login(self) -> Login:
-        """The login for outsiders: front doors, service questions and their own replies."""
-        return self._logins.guest
+    def options(self, who: Credentials | None = None, *, name: str = "callboard") -> ConnectOptions:
+        """Return how one connects as `who`; default: as the owner, who may do everything in the fleet's account."""
+        realm = self.realm
+        return ConnectOptions(url=self.url, credentials=who or realm.owner, secret=realm.secret, name=name)
 
     async def wait_exited(self) -> int:
         """Wait until the process of the latest start has ended; return its exit code, or minus its signal."""
@@ -145,15 +143,14 @@ class NatsServer:
 
     async def answers(self) -> bool:
         """Return whether it says anything at all within a second."""
-        return bool(await _talk(self._ports.monitor, _HEALTH))
+        return await monitor.answers(self._ports.monitor)
 
     async def fault(self) -> str:
         """Return why it can store nothing more, in its own words; empty while it can, or when it says nothing.
 
         A stream that could not be written once, on a full or failing disk, stays shut until the server is started anew.
         """
-        status = _status(await _talk(self._ports.monitor, _STREAMS))
-        return status.error if _WRITE_ERROR in status.error else ""
+        return await monitor.write_fault(self._ports.monitor)
 
     def kill(self) -> None:
         """End it at once: for one that hears nothing else."""
@@ -179,7 +176,11 @@ class NatsServer:
 
     async def log_tail(self) -> str:
         """Return the last lines, twelve at most, that the server has written since its latest start."""
-        return await to_thread.run_sync(_tail, self._log, self._log_start)
+        return await to_thread.run_sync(self._log.tail)
+
+    async def read_log(self) -> list[str]:
+        """Return the lines that were written since this was called last; one task may call it."""
+        return await to_thread.run_sync(self._log.new_lines)
 
     def _started(self) -> Process:
         if self._process is None:
@@ -190,7 +191,7 @@ class NatsServer:
         try:
             binary = await to_thread.run_sync(find_binary, self._binary)
             await to_thread.run_sync(_make_private, self._directory)
-            log = os.open(self._log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            log = os.open(self._log.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 await self._own(log)
                 kept = await to_thread.run_sync(self._load)
@@ -206,20 +207,18 @@ class NatsServer:
                 f"{self._directory} still belongs to another nats-server: end what runs fleet "
                 f"{self._fleet!r}, or use another state directory"
             )
-        if os.fstat(log).st_size > _LOG_LIMIT:
+        if os.fstat(log).st_size > LOG_MOST:
             os.ftruncate(log, 0)
 
     def _load(self) -> bool:
         """Read the logins and ports, or make them; return whether the ports were there."""
-        logins_file = self._directory / "logins.json"
-        logins, ports = _kept(logins_file, Logins), _kept(self._ports_file, Ports)
-        if logins is None:
-            logins = Logins(
-                fleet=Login("fleet", secrets.token_urlsafe(24)),
-                guest=Login("guest", secrets.token_urlsafe(24)),
-            )
-            _write(logins_file, msgspec.json.encode(logins))
-        self._logins = logins
+        kept_file = self._directory / "logins.json"
+        kept, ports = _kept(kept_file, Kept), _kept(self._ports_file, Ports)
+        if kept is None:
+            kept = Kept.new()
+            _write(kept_file, msgspec.json.encode(kept))
+        if not self._has_realm:
+            self.realm, self._has_realm = Realm(self._fleet, kept), True
         if ports is None:
             self._choose_ports()
         else:
@@ -242,25 +241,38 @@ class NatsServer:
     async def _run(self, binary: Path, log: int) -> None:
         name = f"callboard-{self._fleet}-{secrets.token_hex(4)}"
         conf = self._directory / "nats.conf"
-        config = ServerConfig(
-            fleet=self._fleet,
-            server_name=name,
-            ports=self._ports,
-            store_dir=str(self._directory),
-            logins=self._logins,
-            max_file_store=await to_thread.run_sync(room_for, self._directory),
-        )
-        await to_thread.run_sync(_write, conf, config.text().encode())
-        self._log_start = os.fstat(log).st_size
+        self._storage = await to_thread.run_sync(room_for, self._directory)
+        await to_thread.run_sync(self._configure, conf, name)
+        self._log.begin(os.fstat(log).st_size)
         # No await between the start of the process and its registration: nothing may be cancelled there.
         self._process = process = Process(spawn([binary, "-c", conf], log), self._guardian)
         process.register()
         with anyio.move_on_after(self._ready_within):
             while process.code is None:
-                if await _is_ready(self._ports, name):
+                if await monitor.is_ready(self._ports.client, self._ports.monitor, name=name):
                     return
                 await anyio.sleep(_READY_STEP)
         raise await self._not_ready(process.code)
+
+    def _configure(self, conf: Path, name: str) -> None:
+        """Write the configuration, and forget what an earlier server was told of accounts: all is in there."""
+        tokens = self._directory / "accounts"
+        shutil.rmtree(tokens, ignore_errors=True)
+        config = ServerConfig(
+            server_name=name,
+            ports=self._ports,
+            store_dir=str(self._directory),
+            operator=self.realm.operator,
+            system=self.realm.system,
+            accounts=self.accounts(),
+            tokens_dir=str(tokens),
+            max_file_store=self._storage,
+        )
+        _write(conf, config.text().encode())
+
+    def accounts(self) -> dict[str, str]:
+        """Return the tokens of the accounts as the server should know them, by public key."""
+        return self.realm.accounts(storage=self._storage, memory=MOST_MEMORY)
 
     async def _not_ready(self, code: int | None) -> ServerFailed | PortTaken:
         await self.stop()
@@ -268,7 +280,7 @@ class NatsServer:
         if _IN_USE in log:
             return await self._taken()
         how = f"was not ready within {self._ready_within} s" if code is None else f"ended with code {code}"
-        return ServerFailed(f"{self._what} {how}; the end of {self._log}:\n{log}", exit_code=code, log=log)
+        return ServerFailed(f"{self._what} {how}; the end of {self._log.path}:\n{log}", exit_code=code, log=log)
 
     def _busy_port(self) -> int | None:
         return next((port for port in (self._ports.client, self._ports.monitor) if not is_free(port)), None)
@@ -309,13 +321,6 @@ def _write(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def _tail(log: Path, start: int) -> str:
-    with log.open("rb") as file:
-        file.seek(max(start, log.stat().st_size - _TAIL_BYTES))
-        lines = file.read(_TAIL_BYTES).decode(errors="replace").splitlines()[-_TAIL_LINES:]
-    return "\n".join("".join(filter(str.isprintable, line)) for line in lines)
-
-
 def _try_lock(file: int) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -331,28 +336,23 @@ async def _within(seconds: float, done: Callable[[], bool]) -> bool:
     return done()
 
 
-async def _is_ready(ports: Ports, name: str) -> bool:
-    health = await _talk(ports.monitor, _HEALTH)
-    return b" 200 " in health[:16] and f'"server_name":"{name}"'.encode() in await _talk(ports.client, b"")
+class _Told(msgspec.Struct, frozen=True):
+    code: int = 0
 
 
-async def _talk(port: int, request: bytes) -> bytes:
-    with suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(1.0):
-        async with await anyio.connect_tcp(LOOPBACK, port) as stream:
-            await stream.send(request)
-            return await stream.receive(4096)
-    return b""
+class _Answer(msgspec.Struct):
+    data: _Told = _Told()
 
 
-class _Status(msgspec.Struct):
-    error: str = ""
+async def tell_accounts(bus: Connection, server: NatsServer) -> None:
+    """Tell a server what has changed in its accounts, over a connection to its system account.
 
-
-def _status(answer: bytes) -> _Status:
-    try:
-        return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=_Status)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _Status()
+    Raises BusUnavailable: it did not answer, or did not take it; then it may know nothing of it.
+    """
+    for token in server.accounts().values():
+        answer = await JetStream(bus).ask("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=_TOLD_WITHIN)
+        if monitor.read(answer, _Answer).data.code != _TAKEN:
+            raise BusUnavailable(f"the server did not take an account's token: {answer[:200]!r}")
 
 
 def room_for(folder: Path) -> int:

@@ -1,8 +1,8 @@
 """The configuration that the embedded nats-server runs with: small, and all of it on purpose.
 
-Loopback only; every enqueue is on disk before it is acknowledged; two users, allow lists and no deny rules
-(overlapping ones have been bypassed before); no websocket, MQTT, leafnode, route or anonymous user. The
-system account has no user at all. Nothing here touches the disk or the clock.
+Loopback only; every enqueue is on disk before it is acknowledged; users are those that the operator's keys have signed
+for, see :mod:`.realm`, and nobody else; no websocket, MQTT, leafnode, route or anonymous user. Nothing here is secret,
+nor touches the disk or the clock.
 """
 
 import re
@@ -11,37 +11,21 @@ from typing import Annotated, Final
 import msgspec
 
 from callboard.errors import CallerError
-from callboard.names import checked
 
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 # A control character could end the line and begin a setting of its own; a lone surrogate is not UTF-8.
 _UNQUOTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 MOST_STORE: Final = 16 * 1024**3
+MOST_MEMORY: Final = 64 * 1024**2
 _LISTEN: Final = "0A"
-_SERVICE_VERBS: Final = ("PING", "INFO", "STATS")
+_TOKEN: Final = re.compile("[A-Za-z0-9_.-]+")
+CONTROL_LINE: Final = 256 * 1024
+"""Bytes of one line of the protocol: a user's token stands in one, with all that it may do."""
 
 
 class InvalidSetting(CallerError):
     """A value cannot stand in the server's configuration."""
-
-
-class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client shows to be let in."""
-
-    user: Annotated[str, msgspec.Meta(min_length=1)]
-    password: Annotated[str, msgspec.Meta(min_length=1)]
-
-    def __repr__(self) -> str:
-        """Never show the password."""
-        return f"Login(user={self.user!r})"
-
-
-class Logins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The two users of a server."""
-
-    fleet: Login
-    guest: Login
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,16 +38,22 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that differs between two servers. Sizes in bytes, checked when the text is made."""
 
-    fleet: str
     server_name: str
     """Shown to each client; without spaces."""
     ports: Ports
     store_dir: str
     """The server keeps its streams in the folder ``jetstream`` in here."""
-    logins: Logins
+    operator: str
+    """The token of who signs for accounts."""
+    system: str
+    """The public key of the account that administers."""
+    accounts: dict[str, str]
+    """The tokens of all accounts, by public key."""
+    tokens_dir: str
+    """The server keeps what it is told of accounts in here."""
     max_file_store: int = MOST_STORE
     """Past this an enqueue is refused cleanly; a full disk would freeze the stream until a restart."""
-    max_memory_store: int = 64 * 1024**2
+    max_memory_store: int = MOST_MEMORY
     max_payload: int = 1024**2
 
     def text(self) -> str:
@@ -71,7 +61,6 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             InvalidSetting: a value cannot be quoted, or two that must differ are the same.
-            InvalidName: the fleet is not named like one.
 
         """
         _check(self)
@@ -80,22 +69,15 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             port=self.ports.client,
             monitor=self.ports.monitor,
             max_payload=self.max_payload,
+            max_control_line=CONTROL_LINE,
             store_dir=quoted(self.store_dir),
             max_file_store=self.max_file_store,
             max_memory_store=self.max_memory_store,
-            fleet_user=quoted(self.logins.fleet.user),
-            fleet_password=quoted(self.logins.fleet.password),
-            guest_user=quoted(self.logins.guest.user),
-            guest_password=quoted(self.logins.guest.password),
-            guest_publish=", ".join(quoted(subject) for subject in guest_may_publish(self.fleet)),
+            operator=self.operator,
+            system=self.system,
+            tokens_dir=quoted(self.tokens_dir),
+            accounts="\n".join(f"    {public}: {token}" for public, token in self.accounts.items()),
         )
-
-
-def guest_may_publish(fleet: str) -> list[str]:
-    """Return all that the guest login may say: the front doors of `fleet`, and the service protocol."""
-    services = [subject for verb in _SERVICE_VERBS for subject in (f"$SRV.{verb}", f"$SRV.{verb}.>")]
-    root = f"cb.{checked(fleet, 'fleet')}"
-    return [f"{root}.to.*", f"{root}.do.*", *services]
 
 
 def quoted(value: str) -> str:
@@ -121,8 +103,9 @@ def listening_inode(table: str, port: int) -> str | None:
 def _check(config: ServerConfig) -> None:
     if config.ports.client == config.ports.monitor:
         raise InvalidSetting(f"port {config.ports.client} is named twice: clients and monitor need one each")
-    if config.logins.fleet.user == config.logins.guest.user:
-        raise InvalidSetting(f"user {config.logins.guest.user!r} is named twice: fleet and guest must differ")
+    for token in (config.operator, config.system, *config.accounts, *config.accounts.values()):
+        if not _TOKEN.fullmatch(token):
+            raise InvalidSetting(f"{ascii(token)[:60]} is no token and no public key of NATS")
     if " " in config.server_name:
         raise InvalidSetting(f"server name {config.server_name!r} holds a space, which nats-server refuses")
 
@@ -133,6 +116,7 @@ server_name: {server_name}
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:{monitor}"
 max_payload: {max_payload}
+max_control_line: {max_control_line}
 ping_interval: "5s"
 ping_max: 2
 write_deadline: "10s"
@@ -144,21 +128,13 @@ jetstream {{
     max_memory_store: {max_memory_store}
 }}
 
-system_account: SYS
-accounts {{
-    SYS {{}}
-    FLEET {{
-        jetstream: enabled
-        users: [
-            {{ user: {fleet_user}, password: {fleet_password} }}
-            {{
-                user: {guest_user}, password: {guest_password}
-                permissions: {{
-                    publish: {{ allow: [{guest_publish}] }}
-                    subscribe: {{ allow: ["_INBOX.>"] }}
-                }}
-            }}
-        ]
-    }}
+operator: {operator}
+system_account: {system}
+resolver {{
+    type: full
+    dir: {tokens_dir}
+}}
+resolver_preload {{
+{accounts}
 }}
 """

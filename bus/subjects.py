@@ -6,7 +6,7 @@
 ``cb.<fleet>.on.<topic>.<cell>``   an event
 ``cb.<fleet>.do.<actor>.<lane>.<partition>.<cell>``   a durable task
 ``cb.<fleet>.do.<actor>``          the front door of its queue
-``cb.<fleet>.dead.<actor>``        a dead letter
+``cb.<fleet>.dead.<actor>.<cell>``   a dead letter
 ``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
 """
 
@@ -66,7 +66,7 @@ def system(fleet: str, what: str, *, sender: str = ANY) -> str:
 
 
 class WorkPlace(NamedTuple):
-    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door and of a dead letter."""
+    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door."""
 
     fleet: str
     actor: str
@@ -82,14 +82,19 @@ def work(fleet: str, actor: str, *, lane: str = "", partition: int = 0, sender: 
     return f"{root}.{checked(lane, 'topic')}.{partition:d}.{_name(sender, 'cell')}" if lane else f"{root}.*.*.*"
 
 
+def work_of(fleet: str, actor: str, *, sender: str) -> str:
+    """Return the subject of all tasks that the cell `sender` may store for an actor; ``*``: for each."""
+    return f"{ROOT}.{checked(fleet, 'fleet')}.do.{_name(actor, 'actor')}.*.*.{_name(sender, 'cell')}"
+
+
 def work_door(fleet: str, actor: str) -> str:
     """Return the subject at which outsiders store a task of an open actor."""
     return f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
 
 
-def dead(fleet: str, actor: str) -> str:
+def dead(fleet: str, actor: str, *, sender: str = ANY) -> str:
     """Return the subject of the dead letters of an actor; ``*``: of all."""
-    return f"{ROOT}.{checked(fleet, 'fleet')}.dead.{_name(actor, 'actor')}"
+    return f"{ROOT}.{checked(fleet, 'fleet')}.dead.{_name(actor, 'actor')}.{_name(sender, 'cell')}"
 
 
 def parse_work(subject: str) -> WorkPlace:
@@ -99,10 +104,10 @@ def parse_work(subject: str) -> WorkPlace:
         event = parse(subject)
         return WorkPlace(event.fleet, "", event.cell, topic=event.name)
     dead = tokens[2:3] == ["dead"]
-    if len(tokens) not in ((4,) if dead else (4, 7)) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
+    if len(tokens) not in ((5,) if dead else (4, 7)) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
         raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>[.<lane>.<partition>.<cell>]")
     try:
-        cell = checked(tokens[6], "cell") if len(tokens) == 7 else ""
+        cell = checked(tokens[-1], "cell") if len(tokens) > 4 else ""
         return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), cell, dead)
     except CallboardError as error:
         raise InvalidSubject(f"{subject[:120]!r}: {error}") from error

@@ -77,7 +77,8 @@ def _lanes(fleet: str, actor: str) -> list[str]:
     return [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
 
 
-def _events_of(fleet: str) -> str:
+def events_of(fleet: str) -> str:
+    """Return the name of the stream of a fleet's events."""
     return f"cbon_{fleet}"
 
 
@@ -161,7 +162,7 @@ class NatsQueue:
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
-        stream = _events_of(fleet)
+        stream = events_of(fleet)
         topics = sorted({topic for wanted in takers.values() for topic in wanted})
         if not topics:
             with suppress(JetStreamError):  # as a rule there never was one
@@ -226,15 +227,15 @@ class NatsQueue:
             if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
             raise
-        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
+        taker = await consumer_of(self._jetstream, events_of(fleet), actor)
         for where in taker.subjects if taker else ():
-            async for message in read(self._jetstream, _events_of(fleet), where, after=taker.floor if taker else 0):
+            async for message in read(self._jetstream, events_of(fleet), where, after=taker.floor if taker else 0):
                 yield _delivery(actor, TOPICS, message)
 
     async def mend(self, fleet: str, actors: Sequence[str]) -> int:
         """Take out what was settled and is still there."""
         count = 0
-        for name in (*(stream_of(fleet, actor) for actor in actors), _events_of(fleet), _dead_of(fleet)):
+        for name in (*(stream_of(fleet, actor) for actor in actors), events_of(fleet), _dead_of(fleet)):
             with suppress(JetStreamError):  # there is none: removed, or no topic is durable
                 if (await self._state(name)).messages:
                     count += await mend(self._jetstream, name)
@@ -242,7 +243,7 @@ class NatsQueue:
 
     async def events(self, fleet: str, actor: str) -> int:
         """Return how many events wait for an actor."""
-        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
+        taker = await consumer_of(self._jetstream, events_of(fleet), actor)
         return taker.waiting if taker else 0
 
     async def remove(self, fleet: str, actor: str) -> bool:
@@ -251,7 +252,7 @@ class NatsQueue:
             if (await self.state(fleet, actor)).waiting:
                 return False
             await self._jetstream.api(f"STREAM.DELETE.{stream_of(fleet, actor)}")
-            await self._drop_taker(_events_of(fleet), actor)
+            await self._drop_taker(events_of(fleet), actor)
         except NoSuchActor:
             return True
         return True
@@ -309,7 +310,7 @@ class NatsQueue:
     def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
         """Return a way to pull from one feed."""
         if feed == TOPICS:
-            return Pull(self._bus, _events_of(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
+            return Pull(self._bus, events_of(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
         return Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=f"{actor}-{feed.name}")
 
     async def done(self, receipt: str, *, timeout: float) -> None:

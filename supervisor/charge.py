@@ -6,6 +6,7 @@ of the dead are answered, all hear of it, and then the group is told.
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ from callboard.errors import CallboardError, Detail
 from callboard.guardian import Guardian
 from callboard.store import StoreError
 
+from .access import Access
 from .coroner import Coroner
 from .errors import NotUp
 from .incarnation import KILL_AFTER, End, Incarnation, Limits
@@ -41,7 +43,7 @@ class Charge:
 
     def __init__(
         self, name: str, specs: list[ActorSpec], *, endpoint: Endpoint, records: Records, guardian: Guardian,
-        folder: Path, clock: Clock, make_order: MakeOrder, census: Census,
+        folder: Path, clock: Clock, make_order: MakeOrder, revoke: Callable[[Access], None], census: Census,
     ) -> None:  # fmt: skip
         self.name, self.specs = name, specs
         self.state: CellState = "starting"
@@ -59,7 +61,8 @@ class Charge:
         """Who is told what becomes of it: the keeper of its group."""
         self.understudies = stand_ins(specs, endpoint)
         self._endpoint, self._records, self._guardian, self._clock = endpoint, records, guardian, clock
-        self._log, self._make_order, self._census = folder / "logs" / f"{name}.log", make_order, census
+        self._log, self._census, self._revoke = folder / "logs" / f"{name}.log", census, revoke
+        self._make_order = make_order
         self.coroner = Coroner(name, endpoint=endpoint, records=records, folder=folder / "flight", clock=clock)
         self.died_at: float | None = None
         """When its last process ended (monotonic seconds), until the next one has served a message."""
@@ -210,7 +213,7 @@ class Charge:
         try:
             self.life = life = Incarnation(
                 order, log=self._log, guardian=self._guardian, limits=self.limits, clock=self._clock,
-                drain=self._told.set,
+                drain=self._told.set, put_out=partial(self._revoke, order.access),
             )  # fmt: skip
         except (OSError, CallboardError) as error:  # no room for another process: a start that fails is a crash
             return End(pid=0, code=1, how="crashed", verdict="not started", why=f"it cannot be started: {error}")

@@ -40,6 +40,12 @@ class BusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     user: str = ""
     password_file: str = ""
     """A file, readable by its owner alone, with the password: never the password itself."""
+    credentials_file: str = ""
+    """A ``.creds`` file instead of user and password, where the server knows keys."""
+    account: str = ""
+    """The public key of the account that `signing_key_file` signs for."""
+    signing_key_file: str = ""
+    """A file with a seed that may sign for users of the account: then each life of each cell is one of its own."""
     ca: str = ""
     sync: Annotated[str, msgspec.Meta(pattern="^always$")] = "always"
     local: bool = True

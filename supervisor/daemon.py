@@ -23,7 +23,6 @@ from callboard.errors import Detail
 from callboard.guardian import Guardian
 from callboard.processes import began
 
-from .access import Access, access_outside, access_to
 from .autopsy import Autopsy
 from .cell import Cell
 from .charge import Charge
@@ -31,6 +30,7 @@ from .config import FleetConfig
 from .dead import DeadDesk
 from .directory import Directory
 from .errors import NotUp
+from .gate import Gate, open_gate
 from .group import Group, groups_of
 from .inspection import Inspect, Inspected
 from .lease import hold_lease
@@ -63,10 +63,8 @@ from .reserved import keeper_of
 from .roster import health_of, rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
-from .upkeep import open_guardian, open_server
+from .upkeep import open_guardian
 
-RENEWALS: Final = 5
-"""More than a cell's, which can be replaced: when the daemon gives its connection up, the whole fleet stops."""
 _letter: Final = msgspec.msgpack.Decoder(Letter)
 _letters: Final = msgspec.msgpack.Decoder(list[Letter])
 
@@ -77,7 +75,7 @@ class Daemon:
     def __init__(self, config: FleetConfig, state: StateDirectory, *, clock: Clock) -> None:
         self.config, self.state, self._clock = config, state, clock
         self.records: Records
-        self.access: Access
+        self.gate: Gate
         self.whereabouts: Whereabouts
         self.charges: dict[str, Charge] = {}
         self.groups: list[Group] = []
@@ -239,9 +237,10 @@ class Daemon:
             note = await stack.enter_async_context(keep_ledger(ledger))
             guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=self._clock))
             guardian.on_change = note
-            self.whereabouts = await self._open_bus(stack, guardian, binary)
-            options = msgspec.structs.replace(self.access.options(f"{self.config.name}/daemon"), renewals=RENEWALS)
-            bus = await stack.enter_async_context(connect(options))
+            self._reports = Reports(self.records.take, clock=self._clock)
+            self.gate = await stack.enter_async_context(self._open_gate(guardian, binary))
+            self.whereabouts = self._whereabouts()
+            bus = await stack.enter_async_context(connect(self.gate.options(f"{self.config.name}/daemon")))
             self._endpoint = await stack.enter_async_context(
                 Endpoint(bus, fleet=self.config.name, cell="daemon", clock=self._clock)
             )
@@ -256,18 +255,11 @@ class Daemon:
             stack.push_async_callback(self._stop_cells)
             yield self
 
-    async def _open_bus(self, stack: AsyncExitStack, guardian: Guardian, binary: Path | None) -> Whereabouts:
-        """Find out how the bus is reached, running a server if the fleet has its own; return what to publish."""
-        if self.config.bus.url:
-            self.access = access_outside(self.config)
-            return self._whereabouts()
-        opened = open_server(
-            self.state.path / "nats", fleet=self.config.name, binary=binary, guardian=guardian, records=self.records,
-            clock=self._clock, give_up=self.stop,
+    def _open_gate(self, guardian: Guardian, binary: Path | None) -> AbstractAsyncContextManager[Gate]:
+        return open_gate(
+            self.config, self.state.path, guardian=guardian, binary=binary, records=self.records, clock=self._clock,
+            give_up=self.stop, end=self._end_trespasser, report=self._report,
         )  # fmt: skip
-        server = await stack.enter_async_context(opened)
-        self.access, guest = access_to(server), server.guest_login
-        return self._whereabouts(guest_user=guest.user, guest_password=guest.password, monitor=server.monitor_url)
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
         """Make the queues, and file what is taken away from them."""
@@ -295,10 +287,11 @@ class Daemon:
             if charge.life is not None:
                 charge.life.process.send(signal.SIGKILL)
 
-    def _whereabouts(self, **more: str) -> Whereabouts:
-        pid = os.getpid()
+    def _whereabouts(self) -> Whereabouts:
+        pid, gate = os.getpid(), self.gate
+        access = {name: getattr(gate.access, name) for name in gate.access.__struct_fields__}
         return Whereabouts(
-            fleet=self.config.name, pid=pid, began=began(pid) or 0, **msgspec.structs.asdict(self.access), **more
+            fleet=self.config.name, pid=pid, began=began(pid) or 0, guest=gate.guest, monitor=gate.monitor, **access
         )
 
     async def _watch_bus(self, bus: Connection) -> None:
@@ -312,7 +305,6 @@ class Daemon:
 
     async def _open_office(self, stack: AsyncExitStack, tasks: TaskGroup) -> None:
         """Host the supervisor actor, and answer who asks where an actor is."""
-        self._reports = Reports(self.records.take, clock=self._clock)
         tasks.start_soon(self._reports.run)
         cell = await stack.enter_async_context(
             Cell(
@@ -322,6 +314,11 @@ class Daemon:
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self.directory.open(self._endpoint)
+
+    def _end_trespasser(self, user: str, why: str) -> None:
+        for charge in self.charges.values():
+            if charge.life is not None and charge.life.user == user:
+                charge.life.condemn("trespassing", why)
 
     def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         self._reports.put(kind, subject, text, detail)
@@ -342,7 +339,7 @@ class Daemon:
         charge = self.charges[cell] = Charge(
             cell, [spec for spec in self.config.actors if spec.cell == cell], endpoint=self._endpoint,
             records=self.records, guardian=self._guardian, folder=self.state.path, clock=self._clock,
-            make_order=self._make_order, census=self.directory.census,
+            make_order=self._make_order, revoke=self.gate.warden.revoke, census=self.directory.census,
         )  # fmt: skip
         await charge.stand_in()
         self._tasks.start_soon(charge.keep)
@@ -358,7 +355,8 @@ class Daemon:
     def _make_order(self, cell: str, epoch: int) -> CellOrder:
         config = self.config
         return CellOrder(
-            fleet=config.name, cell=cell, epoch=epoch, access=self.access,
+            fleet=config.name, cell=cell, epoch=epoch,
+            access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs, self.homes),
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
             formation=config.formation_of(cell), local=config.bus.local, durable=self.durable,
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),

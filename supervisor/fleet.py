@@ -83,7 +83,7 @@ class Fleet(Speaker):
     async def _as_processes(self, state: StateDirectory) -> AsyncIterator[Access]:
         async with run_daemon(self._config(), state) as daemon:
             await daemon.wait_ready()
-            yield daemon.access
+            yield daemon.gate.access
 
     def _config(self) -> FleetConfig:
         specs = tuple(

@@ -48,9 +48,9 @@ class Incarnation:
 
     def __init__(
         self, order: CellOrder, *, log: Path, guardian: Guardian, limits: Limits, clock: Clock,
-        drain: Callable[[], None],
+        drain: Callable[[], None], put_out: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._drain_it = drain
+        self._drain_it, self._put_out = drain, put_out
         self.epoch, self._order, self._limits, self._clock = order.epoch, order, limits, clock
         self.began = clock.monotonic()
         self.ready = anyio.Event()
@@ -64,6 +64,12 @@ class Incarnation:
         self._stack: list[str] = []
 
     @property
+    def user(self) -> str:
+        """The public key under which it is known at the server; empty if it shares a login."""
+        known = self._order.access.credentials
+        return known.public if known is not None else ""
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self.process.pid
@@ -75,6 +81,7 @@ class Incarnation:
             tasks.start_soon(self._watch)
             tasks.start_soon(self._end_when_told)
             code = await self.process.wait()
+            self._put_out()
             tasks.cancel_scope.cancel()
         return self._end(code)
 
@@ -83,10 +90,11 @@ class Incarnation:
         self._told.set()
 
     def condemn(self, verdict: str, why: str, *, stack: list[str] | None = None) -> None:
-        """Kill it for a reason; the first one counts."""
+        """Kill it for a reason; the first one counts. The server hears nothing more of it, whenever it dies."""
         if not self._verdict:
             self._verdict, self._why, self._stack = verdict, why, stack or []
         self.process.send(signal.SIGKILL)
+        self._put_out()
 
     def _end(self, code: int) -> End:
         if self._verdict:

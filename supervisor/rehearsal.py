@@ -54,6 +54,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     formations: list[CellTable] = []
     topics: dict[str, tuple[str, ...]] = {}
     """The durable topics of each actor."""
+    heard: dict[str, tuple[str, ...]] = {}
+    """All topics that it or one whom it may spawn hears."""
     code: str = ""
     read: int = 0
     """Messages that wait, and fit."""
@@ -112,6 +114,7 @@ async def _try(piece: Piece, config: FleetConfig) -> Tried:
         faults=faults[:FAULTS_MOST], name=config.name, bus=config.bus, tables=tables,
         groups=list(config.groups), formations=list(config.formations), code=code_of(), read=read,
         topics={spec.name: spec.kept for spec in config.actors},
+        heard={spec.name: spec.heard for spec in config.actors},
     )  # fmt: skip
 
 

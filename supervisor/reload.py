@@ -46,15 +46,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(f"{what}: {', '.join(cells)}" for what, cells in parts if cells) or "nothing has changed"
 
 
-def spec_as_said(table: ActorTable, topics: tuple[str, ...] = ()) -> ActorSpec:
+def spec_as_said(table: ActorTable, topics: tuple[str, ...] = (), heard: tuple[str, ...] = ()) -> ActorSpec:
     """Return what the daemon needs to know of an actor, without its class, which only its cell imports."""
     fields = {name: getattr(table, name) for name in table.__struct_fields__ if name not in ("use", "options")}
-    return ActorSpec(actor=Actor, topics=topics, **fields)
+    return ActorSpec(actor=Actor, topics=topics, hears=heard, **fields)
 
 
 def config_of(tried: Tried, old: FleetConfig) -> FleetConfig:
     """Return the configuration that a tried file means."""
-    actors = tuple(spec_as_said(table, tried.topics.get(table.name, ())) for table in tried.tables)
+    actors = tuple(
+        spec_as_said(table, tried.topics.get(table.name, ()), tried.heard.get(table.name, ())) for table in tried.tables
+    )
     return FleetConfig(
         name=tried.name, bus=tried.bus, actors=actors, tables=tuple(tried.tables),
         home=old.home, file=old.file, groups=tuple(tried.groups), formations=tuple(tried.formations),
@@ -122,7 +124,7 @@ class Reload:
             if understudy.listens
         }
         return Piece(
-            file=str(file), fleet=daemon.config.name, access=daemon.access, durable=daemon.durable,
+            file=str(file), fleet=daemon.config.name, access=daemon.gate.access, durable=daemon.durable,
             actors=[spec.name for spec in daemon.config.actors], letters=letters,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from callboard.bus import Credentials
 from callboard.names import checked
 from callboard.processes import began
 from callboard.store import OwnerConflict, OwnerLock
@@ -18,18 +19,18 @@ VARIABLE: Final = "CALLBOARD_STATE"
 
 
 class Whereabouts(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``daemon.json``: how to reach a running daemon. Holds passwords: written with mode 0600."""
+    """``daemon.json``: how to reach a running daemon. Holds secrets: written with mode 0600."""
 
     fleet: str
     pid: int
     began: int
     """When the process began, in the kernel's clock ticks: a pid alone may be another's by now."""
-    guest_user: str = ""
-    guest_password: str = ""
+    guest: Credentials | None = None
+    """What outsiders come with; also in ``guest.creds`` beside this file."""
     monitor: str = ""
 
     def __repr__(self) -> str:
-        """Never show the passwords."""
+        """Never show the secrets."""
         return f"Whereabouts(fleet={self.fleet!r}, pid={self.pid}, {self.options()!r})"
 
 
@@ -45,6 +46,11 @@ class StateDirectory:
     def whereabouts_file(self) -> Path:
         """Where the running daemon says how to reach it."""
         return self.path / "daemon.json"
+
+    @property
+    def guest_file(self) -> Path:
+        """What an outsider's NATS client reads to come in."""
+        return self.path / "guest.creds"
 
     def own(self) -> None:
         """Make the folder, private, and own it for life; raise :class:`DaemonRuns` while another daemon does."""
@@ -68,6 +74,8 @@ class StateDirectory:
 
     def publish(self, whereabouts: Whereabouts) -> None:
         """Write ``daemon.json`` whole or not at all."""
+        if whereabouts.guest is not None:
+            write_private(self.guest_file, whereabouts.guest.file().encode())
         write_private(self.whereabouts_file, msgspec.json.encode(whereabouts))
 
     def leave(self) -> None:

@@ -54,12 +54,12 @@ async def _say_ready(daemon: Daemon, manager: ServiceManager) -> None:
     manager.ready(status)
     _say(f"ready: {status}")
     _say(f"  bus      {at.url}")
-    if at.guest_user:
-        _say(f"  guest    user {at.guest_user}, password {at.guest_password}")
+    if at.guest is not None:
+        _say(f"  guest    nats --creds {daemon.state.guest_file}")
         _say(f"  front    cb.{at.fleet}.to.<actor>   open: {', '.join(_open(daemon)) or 'none'}")
     if at.monitor:
         _say(f"  monitor  {at.monitor}")
-    _say("  permissions: in process only")
+    _say(f"  permissions: {daemon.gate.warden.enforced}")
 
 
 def _open(daemon: Daemon) -> list[str]:

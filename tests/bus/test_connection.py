@@ -4,8 +4,7 @@
 # pyright: reportPrivateUsage=false
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,20 +13,18 @@ import msgspec
 import pytest
 
 from callboard.bus import BusClosed, BusUnavailable, Connection, ConnectOptions, NatsServer, connect
-from callboard.bus.server_config import Login
 from callboard.ids import new_id
 
 from ..contracts.ear import WITHIN, Ear
 from ..faults.proxy import TcpProxy
+from .by_hand import PASSWORD, USER, server_with_password, spoken
 from .liar import Liar
 
 SECRET = "hush-hush-password"  # noqa: S105 - of nothing
 
 
 def _options(server: NatsServer, **changed: object) -> ConnectOptions:
-    login = server.fleet_login
-    options = ConnectOptions(url=server.url, user=login.user, password=login.password)
-    return msgspec.structs.replace(options, **changed)
+    return msgspec.structs.replace(server.options(), **changed)
 
 
 def _port(url: str) -> int:
@@ -44,26 +41,12 @@ async def _until(done: Callable[[], bool], *, within: float = WITHIN) -> None:
             await anyio.sleep(0.005)
 
 
-@asynccontextmanager
-async def _by_hand(server: NatsServer, login: Login) -> AsyncGenerator[anyio.abc.SocketStream]:
-    """Speak the protocol without a client that would refuse to send nonsense."""
-    async with await anyio.connect_tcp("127.0.0.1", _port(server.url)) as stream:
-        await stream.receive()
-        shown = {"user": login.user, "pass": login.password, "headers": True, "verbose": False, "pedantic": False}
-        await stream.send(b"CONNECT " + msgspec.json.encode(shown) + b"\r\nPING\r\n")
-        assert await stream.receive() == b"PONG\r\n"
-        yield stream
-
-
-# --- the beginning
-
-
 async def test_a_wrong_password_is_told_within_the_deadline_with_the_url_and_without_the_password(
     nats_server: NatsServer,
 ) -> None:
     began = time.monotonic()
     with pytest.raises(BusUnavailable, match="uthorization") as error:
-        async with connect(_options(nats_server, password=SECRET, within=1.0)):
+        async with connect(_options(nats_server, credentials=None, user="them", password=SECRET, within=1.0)):
             pytest.fail("it cannot be let in")
     assert time.monotonic() - began < 1.5
     assert nats_server.url in error.value.text
@@ -105,11 +88,12 @@ async def test_the_block_of_a_connection_may_end_at_once(nats_server: NatsServer
         assert bus.max_payload == 1024**2
 
 
-async def test_the_password_is_in_no_representation(nats_server: NatsServer) -> None:
-    options = _options(nats_server)
+async def test_no_secret_is_in_a_representation(nats_server: NatsServer) -> None:
+    options = _options(nats_server, password=SECRET)
     async with connect(options) as bus:
         shown = [repr(options), str(options), repr(bus), repr(bus.statistics())]
-    assert not any(options.password in text for text in shown)
+    who = nats_server.realm.owner
+    assert not any(secret in text for secret in (who.seed, who.jwt, options.secret, SECRET) for text in shown)
     assert nats_server.url in repr(options)
 
 
@@ -124,14 +108,20 @@ async def test_a_password_in_the_url_is_in_no_representation_and_in_no_error(nat
     assert f"127.0.0.1:{_port(nats_server.url)}" in error.value.text
 
 
-async def test_a_login_in_the_url_is_a_login(nats_server: NatsServer) -> None:
-    login = nats_server.fleet_login
-    url = f"nats://{login.user}:{login.password}@127.0.0.1:{_port(nats_server.url)}"
+@pytest.fixture
+def password_port(tmp_path: Path) -> Iterator[int]:
+    """Return the port of a server that knows a password."""
+    with server_with_password(tmp_path) as port:
+        yield port
+
+
+async def test_a_login_in_the_url_is_a_login(password_port: int) -> None:
+    url = f"nats://{USER}:{PASSWORD}@127.0.0.1:{password_port}"
     async with connect(ConnectOptions(url=url)) as bus:
         await bus.flush()
     with pytest.raises(BusClosed) as error:
         bus.publish("a", b"")
-    assert login.password not in repr(error.value)
+    assert PASSWORD not in repr(error.value)
 
 
 # --- deafness
@@ -307,7 +297,7 @@ async def test_no_header_ends_the_reader(nats_server: NatsServer, header: bytes,
     subject, ear = new_id(), Ear()
     async with (
         connect(_options(nats_server)) as bus,
-        _by_hand(nats_server, nats_server.fleet_login) as stream,
+        spoken(nats_server.url, nats_server.realm.owner) as stream,
     ):
         await bus.subscribe(subject, ear.hear)
         await bus.flush()
@@ -324,7 +314,7 @@ async def test_no_subject_or_reply_address_of_a_guest_ends_the_reader(nats_serve
     ear = Ear()
     async with (
         connect(_options(nats_server)) as bus,
-        _by_hand(nats_server, nats_server.guest_login) as stream,
+        spoken(nats_server.url, nats_server.realm.guest) as stream,
     ):
         await bus.subscribe("cb.shop.to.*", ear.hear)
         await bus.flush()

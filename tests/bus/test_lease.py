@@ -45,8 +45,7 @@ def _own_bucket(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[rep
 
 
 def _options(server: NatsServer) -> ConnectOptions:
-    login = server.fleet_login
-    return ConnectOptions(url=server.url, user=login.user, password=login.password)
+    return server.options()
 
 
 @asynccontextmanager

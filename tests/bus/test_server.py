@@ -24,9 +24,10 @@ from anyio import to_thread
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from callboard.bus import NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
+from callboard.bus import Credentials, NatsServer, PortTaken, ServerFailed, ServerMissing, find_binary
+from callboard.bus.keys import Key
 from callboard.bus.server import LEAST_STORE, room_for
-from callboard.bus.server_config import MOST_STORE, InvalidSetting, Login, Logins, Ports, ServerConfig, quoted
+from callboard.bus.server_config import MOST_STORE, InvalidSetting, Ports, ServerConfig, quoted
 from callboard.guardian import Guardian
 
 _WITHIN = 5.0
@@ -80,11 +81,11 @@ class _Guest:
 
 
 @asynccontextmanager
-async def _client(server: NatsServer, login: Login, guest: _Guest | None = None) -> AsyncGenerator[Client]:
+async def _client(server: NatsServer, login: Credentials, guest: _Guest | None = None) -> AsyncGenerator[Client]:
     client = await nats.connect(
         server.url,
-        user=login.user,
-        password=login.password,
+        user_jwt_cb=lambda: bytearray(login.jwt.encode()),
+        signature_cb=Key(login.seed).answer,
         allow_reconnect=False,
         error_cb=(guest or _Guest()).note,
     )
@@ -92,6 +93,10 @@ async def _client(server: NatsServer, login: Login, guest: _Guest | None = None)
         yield client
     finally:
         await client.close()
+
+
+def _public(server: NatsServer) -> tuple[str, str]:
+    return server.realm.owner.public, server.realm.guest.public
 
 
 async def _settled(client: Client) -> None:
@@ -117,7 +122,7 @@ def _listening_addresses(port: int) -> list[str]:
 async def test_a_server_is_ready_when_the_block_begins_and_gone_when_it_ends(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path / "nats", fleet="shop") as server:
         pid = server.pid
-        async with _client(server, server.fleet_login) as client:
+        async with _client(server, server.realm.owner) as client:
             await client.jetstream().add_stream(name="S", subjects=["s.>"])
     assert not _lives(pid)
     assert await server.wait_exited() == 0
@@ -137,18 +142,19 @@ async def test_its_directory_and_secrets_are_closed_to_other_users(tmp_path: Pat
         os.umask(old)
 
 
-async def test_passwords_are_strong_and_in_no_argument_environment_or_log(tmp_path: Path) -> None:
+async def test_secrets_are_in_no_argument_environment_log_or_configuration(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as server:
-        passwords = [server.fleet_login.password, server.guest_login.password]
+        secrets = [server.realm.owner.seed, server.realm.guest.seed, server.realm.warden.seed, server.realm.secret]
         shown = [
             _proc(f"{server.pid}/cmdline"),
             _proc(f"{server.pid}/environ"),
             (tmp_path / "nats.log").read_text(),
-            repr(server.fleet_login),
+            (tmp_path / "nats.conf").read_text(),
+            repr(server.realm.owner),
+            repr(server.options()),
         ]
-    assert len(set(passwords)) == 2
-    assert all(len(password) * 6 >= 128 for password in passwords), "url-safe text holds 6 bits a character"
-    assert not any(password in text for password in passwords for text in shown)
+    assert len(set(secrets)) == 4
+    assert not any(secret in text for secret in secrets for text in shown)
 
 
 async def test_a_secret_of_the_owner_does_not_reach_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,25 +165,25 @@ async def test_a_secret_of_the_owner_does_not_reach_the_server(tmp_path: Path, m
 
 async def test_ports_and_logins_stay_over_restarts(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as first:
-        facts = (first.url, first.monitor_url, first.fleet_login, first.guest_login)
+        facts = (first.url, first.monitor_url, _public(first))
         pid = first.pid
         await first.restart()
         assert first.pid != pid
-        assert (first.url, first.monitor_url, first.fleet_login, first.guest_login) == facts
+        assert (first.url, first.monitor_url, _public(first)) == facts
     async with NatsServer.open(tmp_path, fleet="shop") as second:
-        assert (second.url, second.monitor_url, second.fleet_login, second.guest_login) == facts
+        assert (second.url, second.monitor_url, _public(second)) == facts
 
 
 async def test_stored_messages_survive_a_kill(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as server:
-        async with _client(server, server.fleet_login) as client:
+        async with _client(server, server.realm.owner) as client:
             await client.jetstream().add_stream(name="S", subjects=["s.>"])
             await client.jetstream().publish("s.1", b"kept")
             os.kill(server.pid, signal.SIGKILL)
             with anyio.fail_after(_WITHIN):
                 assert await server.wait_exited() == -signal.SIGKILL
         await server.restart()
-        async with _client(server, server.fleet_login) as client:
+        async with _client(server, server.realm.owner) as client:
             assert (await client.jetstream().get_msg("S", 1)).data == b"kept"
 
 
@@ -247,8 +253,8 @@ async def test_without_the_right_login_nobody_comes_in(tmp_path: Path, shown: di
 async def test_a_guest_asks_at_a_front_door_and_hears_the_answer(tmp_path: Path) -> None:
     async with (
         NatsServer.open(tmp_path, fleet="shop") as server,
-        _client(server, server.fleet_login) as fleet,
-        _client(server, server.guest_login) as guest,
+        _client(server, server.realm.owner) as fleet,
+        _client(server, server.realm.guest) as guest,
     ):
         asked = await fleet.subscribe("cb.shop.to.support")
         pinged = await fleet.subscribe("$SRV.PING")
@@ -284,8 +290,8 @@ async def test_a_guest_may_publish_nowhere_else(tmp_path: Path, subject: str) ->
     refusals = _Guest()
     async with (
         NatsServer.open(tmp_path, fleet="shop") as server,
-        _client(server, server.fleet_login) as fleet,
-        _client(server, server.guest_login, refusals) as guest,
+        _client(server, server.realm.owner) as fleet,
+        _client(server, server.realm.guest, refusals) as guest,
     ):
         everything = await fleet.subscribe(">")
         await _settled(fleet)
@@ -300,7 +306,7 @@ async def test_a_guest_may_subscribe_nowhere_else(tmp_path: Path, subject: str) 
     refusals = _Guest()
     async with (
         NatsServer.open(tmp_path, fleet="shop") as server,
-        _client(server, server.guest_login, refusals) as guest,
+        _client(server, server.realm.guest, refusals) as guest,
     ):
         await guest.subscribe(subject)
         await refusals.wait_refused(f'subscription to "{subject}"')
@@ -309,7 +315,7 @@ async def test_a_guest_may_subscribe_nowhere_else(tmp_path: Path, subject: str) 
 async def test_the_fleet_login_is_no_administrator_of_the_server(tmp_path: Path) -> None:
     async with (
         NatsServer.open(tmp_path, fleet="shop") as server,
-        _client(server, server.fleet_login) as fleet,
+        _client(server, server.realm.owner) as fleet,
     ):
         with pytest.raises(NoRespondersError):
             await fleet.request("$SYS.REQ.SERVER.PING", b"", timeout=_WITHIN)
@@ -505,11 +511,13 @@ async def test_a_server_that_was_stopped_in_order_is_no_longer_the_guardians(tmp
 
 def _config(**changed: object) -> ServerConfig:
     plain = ServerConfig(
-        fleet="shop",
         server_name="callboard-shop",
+        operator="e.y.J",
+        system="ABC",
+        accounts={"ABC": "e.y.J"},
+        tokens_dir="/tmp/accounts",
         ports=Ports(client=15000, monitor=15001),
         store_dir="/tmp/store",
-        logins=Logins(fleet=Login("fleet", "one"), guest=Login("guest", "two")),
     )
     return msgspec.structs.replace(plain, **changed)
 
@@ -536,7 +544,8 @@ def test_quotes_and_backslashes_are_escaped() -> None:
     "changed",
     [
         {"ports": Ports(client=15000, monitor=15000)},
-        {"logins": Logins(fleet=Login("same", "one"), guest=Login("same", "two"))},
+        {"operator": 'e" }'},
+        {"accounts": {"A }": "e.y.J"}},
         {"server_name": "two words"},
     ],
 )

@@ -15,7 +15,7 @@ WITHIN = 5.0
 
 
 def _options(server: NatsServer) -> ConnectOptions:
-    return ConnectOptions(url=server.url, user=server.fleet_login.user, password=server.fleet_login.password)
+    return server.options()
 
 
 def _messages(folder: Path, stream: str = "cb_shop_desk") -> Path:
@@ -88,7 +88,7 @@ async def test_what_was_settled_comes_back_to_nobody_as_an_event_or_a_dead_lette
         await bus.queue.declare_dead("shop", most_bytes=1_000_000)
         for number in range(2):
             bus.publish(subjects.topic("shop", "news", sender="front"), b"%d" % number)
-        await bus.queue.store(subjects.dead("shop", "desk"), b"dead", id="dead", timeout=WITHIN)
+        await bus.queue.store(subjects.dead("shop", "desk", sender="desk"), b"dead", id="dead", timeout=WITHIN)
     for stream in streams:
         shutil.copytree(_messages(tmp_path, stream), tmp_path / f"before-{stream}")
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:

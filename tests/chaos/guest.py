@@ -18,6 +18,7 @@ class Guest:
 
     def __init__(self, state: Path, *, fleet: str, within: float) -> None:
         self._at = msgspec.json.decode((state / fleet / "daemon.json").read_bytes(), type=Whereabouts)
+        self._credentials = str(state / fleet / "guest.creds")
         self._fleet, self._within = fleet, within
         self._numbers = itertools.count()
         self._asks: set[anyio.CancelScope] = set()
@@ -25,7 +26,7 @@ class Guest:
 
     async def __aenter__(self) -> "Guest":
         self._client = await nats.connect(
-            self._at.url, user=self._at.guest_user, password=self._at.guest_password, disconnected_cb=self._cut,
+            self._at.url, user_credentials=self._credentials, disconnected_cb=self._cut,
             max_reconnect_attempts=-1, reconnect_time_wait=0.2, ping_interval=2, max_outstanding_pings=2,
             error_cb=_quiet,
         )  # fmt: skip

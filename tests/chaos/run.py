@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,7 +181,8 @@ class Run:
     async def _signal(self, actor: str, number: signal.Signals) -> None:
         for row in await self.rows():
             if row["actor"] == actor and row["pid"]:
-                os.kill(row["pid"], number)
+                with suppress(ProcessLookupError):  # another harm was faster
+                    os.kill(row["pid"], number)
                 await anyio.sleep(4.0)
                 if number == signal.SIGSTOP:
                     go_on(row["pid"])

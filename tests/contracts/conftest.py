@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from callboard.bus import Bus, ConnectOptions, Exchange, MemoryBroker, NatsServer, answer_where, connect
+from callboard.bus import Bus, Exchange, MemoryBroker, NatsServer, answer_where, connect
 from callboard.ids import new_id
 
 from .raw_actor import RawActor
@@ -28,9 +28,7 @@ def open_bus(request: pytest.FixtureRequest, memory_broker: MemoryBroker, nats_s
     """Open connections in memory, then to a real server, then in memory for neighbours in one process."""
     if request.param != "nats":
         return memory_broker.bus
-    login = nats_server.fleet_login
-    options = ConnectOptions(url=nats_server.url, user=login.user, password=login.password)
-    return lambda: connect(options)
+    return lambda: connect(nats_server.options())
 
 
 @pytest.fixture

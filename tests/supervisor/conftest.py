@@ -160,6 +160,11 @@ class Daemon:
         found: dict[str, Any] = json.loads((self.folder / ".callboard" / "shop" / "daemon.json").read_text())
         return found
 
+    @property
+    def guest(self) -> str:
+        """Return the file by which outsiders come in."""
+        return str(self.folder / ".callboard" / "shop" / "guest.creds")
+
     def wait(self, holds: Callable[[], bool], what: str, *, within: float = 20.0) -> None:
         """Wait for a condition, with a deadline."""
         end = time.monotonic() + within

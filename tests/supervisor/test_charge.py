@@ -74,7 +74,7 @@ async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncG
         with Guardian.start() as guardian:
             charge = Charge(
                 "desk", [spec], endpoint=endpoint, records=records, guardian=guardian, folder=folder,
-                clock=CLOCK, make_order=partial(order, folder), census=Census(clock=CLOCK),
+                clock=CLOCK, make_order=partial(order, folder), revoke=lambda _: None, census=Census(clock=CLOCK),
             )  # fmt: skip
             group = Group(None, [charge], clock=CLOCK, tasks=tasks, report=ignore)
             care = Care(charge, group, bus, Speaker(asking))

@@ -218,15 +218,15 @@ def test_no_secret_is_in_arguments_or_environment(daemon: Daemon) -> None:
     for pid in daemon.processes():
         for name in ("cmdline", "environ"):
             text = Path(f"/proc/{pid}/{name}").read_bytes()
-            for secret in (where["password"], where["guest_password"]):
+            for secret in (where["credentials"]["seed"], where["guest"]["seed"], where["secret"]):
                 assert secret.encode() not in text, f"{name} of {pid}"
-    assert where["password"] not in daemon.text(), "only the guest login is printed"
+    assert where["credentials"]["seed"] not in daemon.text()
 
 
 def test_state_is_private(daemon: Daemon) -> None:
     state = daemon.folder / ".callboard" / "shop"
     assert state.stat().st_mode & 0o777 == 0o700
-    for name in ("daemon.json", "daemon.db", "nats/nats.conf", "nats/logins.json"):
+    for name in ("daemon.json", "daemon.db", "nats/nats.conf", "nats/logins.json", "guest.creds"):
         assert (state / name).stat().st_mode & 0o077 == 0, name
 
 

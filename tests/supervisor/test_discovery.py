@@ -24,7 +24,7 @@ BOOM = b'{"type": "Question", "text": "boom"}'
 @asynccontextmanager
 async def guest(daemon: Daemon) -> AsyncGenerator[Client]:
     at = daemon.where()
-    client = await nats.connect(at["url"], user=at["guest_user"], password=at["guest_password"], allow_reconnect=False)
+    client = await nats.connect(at["url"], user_credentials=daemon.guest, allow_reconnect=False)
     try:
         yield client
     finally:

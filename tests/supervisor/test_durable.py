@@ -216,7 +216,7 @@ def test_what_has_not_begun_waits_for_the_next_life_of_the_fleet(daemon: Daemon)
 
 async def test_a_guest_stores_a_task_in_json_and_hears_that_it_is_stored(daemon: Daemon) -> None:
     at = daemon.where()
-    guest = await nats.connect(at["url"], user=at["guest_user"], password=at["guest_password"])
+    guest = await nats.connect(at["url"], user_credentials=daemon.guest)
     try:
         stored = await guest.request("cb.shop.do.desk", b'{"type": "Job", "number": 9}', timeout=5)
         assert json.loads(stored.data)["stream"] == "cb_shop_desk"

@@ -18,9 +18,10 @@ from .conftest import Daemon
 
 HI = b'{"type": "Question", "text": "hi"}'
 CLIENT = """
-import { connect } from "@nats-io/transport-node";
-const [url, user, pass] = process.argv.slice(2);
-const nc = await connect({ servers: url, user, pass });
+import { readFileSync } from "node:fs";
+import { connect, credsAuthenticator } from "@nats-io/transport-node";
+const [url, file] = process.argv.slice(2);
+const nc = await connect({ servers: url, authenticator: credsAuthenticator(readFileSync(file)) });
 const question = JSON.stringify({ type: "Question", text: "from node" });
 const reply = await nc.request("cb.shop.to.desk", question, { timeout: 5000 });
 console.log(reply.string());
@@ -30,7 +31,7 @@ await nc.close();
 
 async def guest(daemon: Daemon) -> Any:
     at = daemon.where()
-    return await nats.connect(at["url"], user=at["guest_user"], password=at["guest_password"], allow_reconnect=False)
+    return await nats.connect(at["url"], user_credentials=daemon.guest, allow_reconnect=False)
 
 
 async def outcome(daemon: Daemon, body: bytes, *, actor: str = "desk") -> Any:
@@ -97,9 +98,7 @@ async def test_a_guest_may_not_listen_to_the_fleet_nor_speak_inside_it(daemon: D
         refused.append(str(error).lower())
 
     at = daemon.where()
-    client = await nats.connect(
-        at["url"], user=at["guest_user"], password=at["guest_password"], error_cb=note, allow_reconnect=False
-    )
+    client = await nats.connect(at["url"], user_credentials=daemon.guest, error_cb=note, allow_reconnect=False)
     for subject in ("cb.>", "_CB.>", "cb.shop.to.desk.*", ">", "$SYS.>", "$JS.>"):
         await client.subscribe(subject)
     for subject in ("cb.shop.to.desk.daemon", "cb.shop.sys.notice.daemon", "cb.shop.on.news.x", "$JS.API.STREAM.LIST"):
@@ -116,7 +115,7 @@ async def test_broken_headers_from_a_raw_socket_hurt_nobody(daemon: Daemon) -> N
     at = daemon.where()
     host, _, port = at["url"].removeprefix("nats://").partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as raw:
-        login = {"user": at["guest_user"], "pass": at["guest_password"], "headers": True, "verbose": False}
+        login = {"jwt": at["guest"]["jwt"], "headers": True, "verbose": False}
         raw.sendall(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
         for header in (
             b"NATS/1.0 \xff\xfe\r\n\r\n",
@@ -150,9 +149,8 @@ def test_a_node_client_asks_an_open_actor_in_json(daemon: Daemon, tmp_path_facto
     script = Path(folder) / "client.mjs"
     script.write_text(CLIENT, encoding="utf-8")
     at = daemon.where()
-    # The guest login is for guests to know; it may stand in an argument.
     done = subprocess.run(
-        [node, str(script), at["url"], at["guest_user"], at["guest_password"]],
+        [node, str(script), at["url"], daemon.guest],
         cwd=folder, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ import msgspec
 import nats
 import pytest
 
-from callboard.bus import Holder
+from callboard.bus import Credentials, Holder
 
 from .conftest import FLEET, Daemon
 from .test_outside_nats import fleet_on, run_server
@@ -188,10 +188,10 @@ def test_a_daemon_on_anothers_embedded_server_is_refused(daemon: Daemon, tmp_pat
     where = daemon.where()
     folder = tmp_path / "two"
     folder.mkdir()
-    secret = folder / "password"
-    secret.write_text(where["password"], encoding="utf-8")
+    secret = folder / "owner.creds"
+    secret.write_text(Credentials(**where["credentials"]).file(), encoding="utf-8")
     secret.chmod(0o600)
-    bus = f'[bus]\nurl = "{where["url"]}"\nuser = "{where["user"]}"\npassword_file = "password"\n'
+    bus = f'[bus]\nurl = "{where["url"]}"\ncredentials_file = "owner.creds"\n'
     second = Daemon(folder, bus + FLEET)
     assert f"process {daemon.process.pid} on" in refused(second).stderr
     assert json.loads(daemon.run(*HI, "--json").stdout)["text"] == "HI"
