@@ -118,7 +118,8 @@ class MemoryQueue:
         if len(queue.tasks) >= queue.most:
             depth = len(queue.tasks)
             raise QueueFull(f"the queue of {place.actor} is full: {depth} wait", actor=place.actor, depth=depth)
-        feed = Feed(tokens[4], int(tokens[5])) if place.cell else Feed("normal")  # type: ignore[arg-type]  # as built
+        in_lane = place.cell and not place.dead
+        feed = Feed(tokens[4], int(tokens[5])) if in_lane else Feed("normal")  # type: ignore[arg-type]  # as built
         number = next(self._all.numbers)
         queue.tasks[number] = _Task(number, feed, subject, place.cell, bytes(data), self._all.clock.now())
         queue.known[id or str(number)] = number

@@ -82,16 +82,19 @@ class Stage(Speaker):
 
     async def __aexit__(self, *exc: Any) -> None:
         if exc[0] is None:
-            await self._endpoint.flush()
-            for bus in self.buses.values():  # what was said is heard before its address is left
-                await bus.flush()
-            for cell in self.cells.values():
-                await cell.drain()
-                await cell.endpoint.flush()
-            await self._endpoint.flush()  # the last answers are heard too
+            self._stack.push_async_callback(self._settle)  # there, so that all else ends however this does
         swallowed = await self._stack.__aexit__(*exc)
         if swallowed:  # a test whose block is cut short must not count as passed
             raise AssertionError("a task of this stage was cancelled by nobody, and the block with it")
+
+    async def _settle(self) -> None:
+        await self._endpoint.flush()
+        for bus in self.buses.values():  # what was said is heard before its address is left
+            await bus.flush()
+        for cell in self.cells.values():
+            await cell.drain()
+            await cell.endpoint.flush()
+        await self._endpoint.flush()  # the last answers are heard too
 
     async def _open(self, cell: str) -> None:
         endpoint = await self._connect(cell)
