@@ -14,6 +14,7 @@ from .door import task_in as task_in
 from .errors import ActorStopped as ActorStopped
 from .errors import ActUnsettled as ActUnsettled
 from .errors import BadActor as BadActor
+from .errors import BadGrant as BadGrant
 from .errors import DuplicateStep as DuplicateStep
 from .errors import HandlerFailed as HandlerFailed
 from .errors import NotDone as NotDone
@@ -41,6 +42,7 @@ from .host import Row as Row
 from .host import State as State
 from .letter import Letter as Letter
 from .mailbox import Mailbox as Mailbox
+from .message import Json as Json
 from .message import Message as Message
 from .message import Untrusted as Untrusted
 from .message import fingerprint as fingerprint
@@ -49,7 +51,6 @@ from .replica import Crashed as Crashed
 from .replica import Replica as Replica
 from .replies import Replies as Replies
 from .retry import TRIES as TRIES
-from .speaking import Json as Json
 from .speaking import Speaker as Speaker
 from .spec import RESTARTS as RESTARTS
 from .spec import ActorSpec as ActorSpec

@@ -13,7 +13,7 @@ from callboard.clock import Clock
 from callboard.printable import printable
 from callboard.store import WorkingMemory
 
-from .errors import BadActor
+from .errors import BadActor, PermissionDenied
 from .grant import Grant, Verb
 from .hand import InHand, Wait
 from .letter import Letter
@@ -21,6 +21,7 @@ from .message import Message
 from .run import Run
 from .speaking import Cause, Heads, Speaker
 from .target import target_name
+from .terms import Call
 from .work import Work
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Services(Protocol):
 
     async def spawn(self, actor: "type[Actor]", *, name: str, may: Grant | None) -> str:
         """Start a child and return its name."""
+        ...
+
+    def denied(self, error: PermissionDenied) -> None:
+        """Record what an actor tried and may not."""
         ...
 
     def watch(self, name: str) -> None:
@@ -92,8 +97,15 @@ class Context(Speaker):
     def _letter(self) -> Letter | None:
         return None if self._hand is None else self._hand.letter
 
-    def _permit(self, verb: Verb, name: str) -> None:
-        self._services.grant.check(self._name, verb, name)
+    def _permit(self, verb: Verb, name: str, given: object = None) -> None:
+        services = self._services
+        if services.grant.allows(verb, name):
+            return
+        try:
+            services.grant.check(services.name, verb, name, given=given, now=services.clock.now())
+        except PermissionDenied as error:
+            services.denied(error)
+            raise
 
     def _cause(self) -> Cause:
         hand = self._hand
@@ -156,7 +168,11 @@ class Context(Speaker):
 
         """
         self._permit("spawn", actor.name)
-        return await self._services.spawn(actor, name=names.checked(name or actor.name, "actor"), may=may)
+        try:
+            return await self._services.spawn(actor, name=names.checked(name or actor.name, "actor"), may=may)
+        except PermissionDenied as error:
+            self._services.denied(error)
+            raise
 
     def watch(self, target: "type[Actor] | Handler[Message, Message | None] | str") -> None:
         """Ask for a :class:`Down` message when `target` dies, is held or ends; this actor needs a handler for it."""
@@ -203,7 +219,7 @@ class Context(Speaker):
 
         Raises PermissionDenied if the grant does not name `name`, ActUnsettled, and what :meth:`step` does.
         """
-        self._permit("act", names.checked(name, "actor"))
+        self._permit("act", names.checked(name, "actor"), Call(fn, args))
         return await fn(*args)
 
     def _in_hand(self) -> Letter:

@@ -7,6 +7,10 @@ class BadActor(CallerError):
     """An actor class cannot be used: a handler's signature, its name, or its options."""
 
 
+class BadGrant(CallerError):
+    """An entry of a grant that cannot be read."""
+
+
 class PermissionDenied(CallerError):
     """The actor's grant does not name what it tried."""
 

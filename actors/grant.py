@@ -3,23 +3,23 @@
 Policy is code, not prompt: the context checks the grant before anything leaves the actor.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
-from callboard.names import checked
-
 from .errors import PermissionDenied
+from .terms import ANYONE, Term, fields_of, parse_term
 
 Verb = Literal["tell", "ask", "enqueue", "publish", "spawn", "act"]
 VERBS: Final[tuple[Verb, ...]] = ("tell", "ask", "enqueue", "publish", "spawn", "act")
-ANYONE: Final = "*"
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names of the actors, topics, actor classes and acts that an actor may use. ``"*"`` stands for every name.
 
-    To reply is always allowed. What is not named is refused.
+    A name may have terms: ``"refund(amount <= 50)"``, ``"clerk until 2026-12-31"`` (see :mod:`.terms`). To reply is
+    always allowed. What is not named is refused.
     """
 
     tell: tuple[str, ...] = ()
@@ -30,26 +30,54 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     act: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Hold each name to the name gate."""
+        """Read each entry; raises BadGrant, InvalidName."""
         for verb in VERBS:
-            for name in getattr(self, verb):
-                if name != ANYONE:
-                    checked(name, "topic" if verb == "publish" else "actor")
+            for _ in self.terms(verb):
+                pass
+
+    def terms(self, verb: Verb) -> Iterator[Term]:
+        """Yield what is granted for `verb`."""
+        for text in getattr(self, verb):
+            yield parse_term(text, "topic" if verb == "publish" else "actor")
+
+    def names(self, verb: Verb) -> tuple[str, ...]:
+        """Return the names that are granted for `verb`, on whatever terms."""
+        return tuple(dict.fromkeys(term.name for term in self.terms(verb)))
 
     def allows(self, verb: Verb, name: str) -> bool:
-        """Return whether the grant names `name` for `verb`."""
+        """Return whether the grant names `name` for `verb` without any terms."""
         names: tuple[str, ...] = getattr(self, verb)
         return name in names or ANYONE in names
 
-    def check(self, actor: str, verb: Verb, name: str) -> None:
-        """Raise :class:`PermissionDenied` unless the grant of `actor` allows `verb` on `name`."""
-        if not self.allows(verb, name):
-            raise PermissionDenied(
-                f"{actor} may not {verb} {name!r}: its grant names {list(getattr(self, verb))} (add it to may.{verb})",
-                actor=actor,
-                verb=verb,
-                name=name,
-            )
+    def check(self, actor: str, verb: Verb, name: str, *, given: object = None, now: float = 0.0) -> None:
+        """Raise :class:`PermissionDenied` unless the grant of `actor` allows `verb` on `name`.
+
+        Args:
+            actor: whose grant this is.
+            verb: what it is about to do.
+            name: to whom, or what.
+            given: the message, or the :class:`~.terms.Call` of an act: what clauses are about.
+            now: Unix seconds.
+
+        """
+        if self.allows(verb, name):
+            return
+        fields, whys = fields_of(given), list[str]()
+        for text, term in zip(getattr(self, verb), self.terms(verb), strict=True):
+            if term.name in (name, ANYONE):
+                if not (why := term.objection(fields, now=now)):
+                    return
+                whys.append(f"{text!r}: {why}")
+        told = "; ".join(whys) or f"its grant names {list(getattr(self, verb))} (add it to may.{verb})"
+        raise PermissionDenied(f"{actor} may not {verb} {name!r}: {told}", actor=actor, verb=verb, name=name)
+
+    def excess(self, other: "Grant") -> tuple[Verb, str] | None:
+        """Return the first entry that allows what `other` does not; None if there is none."""
+        for verb in VERBS:
+            for text, term in zip(getattr(self, verb), self.terms(verb), strict=True):
+                if not any(term.is_within(wider) for wider in other.terms(verb)):
+                    return verb, text
+        return None
 
 
 EVERYTHING: Final = Grant(tell=("*",), ask=("*",), enqueue=("*",), publish=("*",), spawn=("*",), act=("*",))

@@ -35,7 +35,7 @@ from .actor import Actor
 from .confinement import Confinement
 from .context import Down
 from .door import Door
-from .errors import ActorStopped, BadActor
+from .errors import ActorStopped, BadActor, PermissionDenied
 from .flight import Flight
 from .grant import Grant
 from .hand import InHand
@@ -318,6 +318,11 @@ class Host:
     async def spawn(self, actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of this actor."""
         return await self.cell.spawn(self, actor, name=name, may=may)
+
+    def denied(self, error: PermissionDenied) -> None:
+        """Record what this actor tried and may not."""
+        verb, name = str(error.detail.get("verb", "")), str(error.detail.get("name", ""))
+        self.cell.report("permission-denied", self.name, error.text, code=error.code, verb=verb, name=name)
 
     def watch(self, name: str) -> None:
         """Send Down to this actor when `name` goes down."""

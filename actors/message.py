@@ -21,6 +21,13 @@ _PROSE: Final[dict[str, type]] = {"description": str, "title": str, "examples": 
 """What a schema says to people. A *field* of that name is told apart by its value, which is a schema."""
 
 
+class Json(msgspec.Struct, frozen=True):
+    """A message as JSON text, as people and other languages write it; its type is checked by who receives it."""
+
+    text: bytes
+    type: str
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
     """Makes every message keyword-only, and tells type checkers so, without each one saying it.

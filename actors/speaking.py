@@ -30,7 +30,7 @@ from callboard.ids import new_id
 from .grant import Verb
 from .hand import Wait
 from .handlers import Handler
-from .message import Message
+from .message import Json, Message
 from .reader import reader_of
 from .target import Course, course_to, reply_of, target_name
 
@@ -54,13 +54,6 @@ TELL_WITHIN: Final = 5.0
 ENQUEUE_WITHIN: Final = 10.0
 HOPS_MOST: Final = 64
 """Messages in one chain: agents that only answer each other end here."""
-
-
-class Json(msgspec.Struct, frozen=True):
-    """A message as JSON text, as people and other languages write it; its type is checked by who receives it."""
-
-    text: bytes
-    type: str
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -138,8 +131,8 @@ class Speaker:
     def _speak_over(self, endpoint: Endpoint) -> None:
         self._endpoint, self._heads = endpoint, Heads()
 
-    def _permit(self, verb: Verb, name: str) -> None:
-        """Raise PermissionDenied if this speaker may not."""
+    def _permit(self, verb: Verb, name: str, given: object = None) -> None:
+        """Raise PermissionDenied if this speaker may not, with this message."""
 
     def _cause(self) -> Cause:
         return NO_CAUSE
@@ -194,7 +187,7 @@ class Speaker:
 
         """
         course = course_of(target, message) if type(message) is Json else course_to(target, type(message))  # type: ignore[arg-type]  # see there
-        self._permit("tell", course.name)
+        self._permit("tell", course.name, message)
         head = self._heads.tells.get(course)  # the usual way is short: a call less is a twentieth of a tell
         if head is None:
             head, body = self._prepare(_TELL, course, message)
@@ -249,7 +242,7 @@ class Speaker:
     ) -> tuple[Course, Head, bytes]:
         """Return where a question goes, its head, which says how long it may take, and its body."""
         course = course_of(target, message)
-        self._permit("ask", course.name)
+        self._permit("ask", course.name, message)
         within = self._time_left(timeout)
         head = self._heads.asks.get(course)
         if head is not None and head.within == within:
@@ -317,7 +310,7 @@ class Speaker:
     ) -> tuple[str, Envelope]:  # fmt: skip
         """Return where a task is stored, and the task."""
         course = course_of(target, message)
-        self._permit("enqueue", course.name)
+        self._permit("enqueue", course.name, message)
         _check_task(key, task, priority, delay, deadline)
         head, body = self._prepare(_TASK, course, message, deadline)
         feed = feed_for(key=key, priority=priority, delay=delay)
@@ -333,7 +326,7 @@ class Speaker:
 
         Raises InvalidName, PermissionDenied, MessageTooLarge.
         """
-        self._permit("publish", names.checked(topic, "topic"))
+        self._permit("publish", names.checked(topic, "topic"), message)
         bus = self._endpoint.bus
         body = message.text if isinstance(message, Json) else msgspec.json.encode(message)
         check_size(body, bus.max_payload)

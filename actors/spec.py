@@ -8,9 +8,10 @@ import msgspec
 from callboard.bus import QUEUE_MOST
 
 from .actor import Actor
-from .grant import ANYONE, Grant
+from .grant import Grant
 from .mailbox import MOST
 from .retry import TRIES
+from .terms import ANYONE
 
 Restart = Literal["permanent", "transient", "temporary"]
 RESTARTS: Final[tuple[Restart, ...]] = ("permanent", "transient", "temporary")
@@ -75,9 +76,9 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
         """All topics that it hears, or one whom it may spawn; ``*`` if it may spawn any class."""
         if self.hears is not None:
             return self.hears
-        spawned = [kind for kind in _kinds(Actor) if kind.name in self.may.spawn]
+        spawned = [kind for kind in _kinds(Actor) if kind.name in self.may.names("spawn")]
         topics = {topic for kind in (self.actor, *spawned) for topic in kind.table.topics}
-        return (ANYONE,) if ANYONE in self.may.spawn else tuple(sorted(topics))
+        return (ANYONE,) if ANYONE in self.may.names("spawn") else tuple(sorted(topics))
 
     @property
     def alone(self) -> bool:

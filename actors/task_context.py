@@ -17,8 +17,9 @@ from callboard.store import MemoryLayer, Outgoing
 from .context import Context, Memory, Services
 from .hand import InHand
 from .handlers import Handler
-from .message import Message
-from .speaking import ENQUEUE_WITHIN, TELL_WITHIN, Json, Priority, course_of
+from .message import Json, Message
+from .speaking import ENQUEUE_WITHIN, TELL_WITHIN, Priority, course_of
+from .terms import Call
 from .unit import Unit, returned_by
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TaskContext(Context):
 
     async def act(self, name: str, fn: Callable[..., Awaitable[Any]], *args: Any, returns: Any = None) -> Any:
         """Claim an act, do it, and settle it."""
-        self._permit("act", names.checked(name, "actor"))
+        self._permit("act", names.checked(name, "actor"), Call(fn, args))
         kind = returned_by(fn) if returns is None else returns
         return await self._unit.step(name, fn, args, returns=kind, act=True)
 
@@ -59,7 +60,7 @@ class TaskContext(Context):
     ) -> str:
         """Send `message` when this task is done."""
         course = course_of(target, message)
-        self._permit("tell", course.name)
+        self._permit("tell", course.name, message)
         head, body = self._prepare(int(Kind.TELL), course, message)
         made = new_id()
         data = encode(head.envelope(made, body))
@@ -80,7 +81,7 @@ class TaskContext(Context):
 
     async def publish(self, topic: str, message: "Message | Json") -> None:
         """Publish an event when this task is done."""
-        self._permit("publish", names.checked(topic, "topic"))
+        self._permit("publish", names.checked(topic, "topic"), message)
         body = message.text if isinstance(message, Json) else msgspec.json.encode(message)
         check_size(body, self._endpoint.bus.max_payload)
         subject = subjects.topic(self._endpoint.fleet, topic, sender=self._endpoint.cell)

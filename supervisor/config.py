@@ -227,7 +227,7 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
         if tables[index].may is None:
             continue
         for verb in ("tell", "ask"):
-            unknown = [name for name in getattr(spec.may, verb) if name not in names and name != "*"]
+            unknown = [name for name in spec.may.names(verb) if name not in names and name != "*"]
             if unknown:
                 raise Fault(
                     f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}",

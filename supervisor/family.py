@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from callboard.actors import VERBS, Actor, ActorSpec, BadActor, Grant, Host, PermissionDenied, spec_of
+from callboard.actors import Actor, ActorSpec, BadActor, Grant, Host, PermissionDenied, spec_of
 
 from .reserved import is_reserved
 
@@ -39,10 +39,7 @@ class Family:
 
 
 def _check_subset(parent: Host, name: str, granted: Grant) -> None:
-    for verb in VERBS:
-        for target in getattr(granted, verb):
-            if not parent.grant.allows(verb, target):
-                raise PermissionDenied(
-                    f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself",
-                    actor=parent.name,
-                )
+    if (excess := granted.excess(parent.grant)) is not None:
+        verb, target = excess
+        text = f"{parent.name} cannot let {name} {verb} {target!r}: it may not do so itself"
+        raise PermissionDenied(text, actor=parent.name, verb=verb, name=target)

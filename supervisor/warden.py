@@ -134,9 +134,9 @@ def reach_of(cell: str, specs: Sequence[ActorSpec]) -> Reach:
         open=tuple(spec.name for spec in specs if spec.open),
         kept=tuple(spec.name for spec in specs if spec.kept),
         queues=tuple(spec.name for spec in specs),
-        tell=_union(("supervisor",), *(grant.tell + grant.ask for grant in grants)),
-        enqueue=_union(*(grant.enqueue for grant in grants)),
-        publish=_union(*(grant.publish for grant in grants)),
+        tell=_union(("supervisor",), *(grant.names("tell") + grant.names("ask") for grant in grants)),
+        enqueue=_union(*(grant.names("enqueue") for grant in grants)),
+        publish=_union(*(grant.names("publish") for grant in grants)),
         hear=_union(*(spec.heard for spec in specs)),
     )
 

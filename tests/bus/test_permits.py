@@ -109,7 +109,8 @@ def may_say(cell: str, subject: str) -> bool:
             return True
         case ["_CB", mine, _, *_]:
             return f"_CB.{mine}" == INBOXES[cell]
-    return False
+        case _:
+            return False
 
 
 def may_hear(cell: str, subject: str) -> bool:
@@ -134,7 +135,8 @@ def may_hear(cell: str, subject: str) -> bool:
             return True
         case ["_CB", mine, _, *_]:
             return f"_CB.{mine}" == INBOXES[cell]
-    return False
+        case _:
+            return False
 
 
 def _named(names: Iterable[str], name: str) -> bool:
