@@ -33,6 +33,7 @@ from .flight import Owed as Owed
 from .grant import EVERYTHING as EVERYTHING
 from .grant import VERBS as VERBS
 from .grant import Grant as Grant
+from .grant import Verb as Verb
 from .hand import InHand as InHand
 from .handlers import Handler as Handler
 from .handlers import receive as receive
@@ -46,6 +47,7 @@ from .message import Json as Json
 from .message import Message as Message
 from .message import Untrusted as Untrusted
 from .message import fingerprint as fingerprint
+from .message import is_untrusted as is_untrusted
 from .message import tag_of as tag_of
 from .replica import Crashed as Crashed
 from .replica import Replica as Replica
@@ -65,4 +67,5 @@ from .suspects import Record as Record
 from .suspects import Suspects as Suspects
 from .suspects import digest_of as digest_of
 from .tasks import ack_wait_of as ack_wait_of
+from .terms import ANYONE as ANYONE
 from .work import Work as Work

@@ -71,6 +71,29 @@ def fingerprint(message_type: type[Message]) -> int:
     return int.from_bytes(hashlib.blake2b(shape, digest_size=8).digest(), "big") >> 1
 
 
+@lru_cache(maxsize=4096)
+def is_untrusted(message_type: type[Message]) -> bool:
+    """Return whether a message of this type can carry :data:`Untrusted` text, at any depth."""
+    from msgspec import inspect  # only who asks pays for it
+
+    return _carries(inspect.type_info(message_type), set())
+
+
+def _carries(found: Any, seen: set[Any]) -> bool:
+    if isinstance(found, tuple):
+        return any(_carries(each, seen) for each in cast("tuple[Any, ...]", found))  # type: ignore[redundant-cast]  # as below
+    if not isinstance(found, msgspec.Struct):
+        return False
+    kind = getattr(found, "cls", None)
+    if kind is not None:
+        if kind in seen:
+            return False
+        seen.add(kind)
+    if (getattr(found, "extra", None) or {}).get("trust") == "external":
+        return True
+    return any(_carries(getattr(found, name), seen) for name in found.__struct_fields__ if name != "cls")
+
+
 def _quiet(schema: Any) -> Any:
     """Return a JSON schema without its prose: a changed docstring is no changed shape."""
     if isinstance(schema, dict):

@@ -49,6 +49,8 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     cell: str
     replicas: int = 1
     open: bool = False
+    private: bool = False
+    """Whether it holds what must not leave the fleet: ``callboard check`` warns where that could happen."""
     restart: Restart = "permanent"
     intensity: Intensity = Intensity()
     health: Health = Health()

@@ -60,6 +60,7 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     replicas: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     cell: str = ""
     open: bool = False
+    private: bool = False
     restart: Restart = "permanent"
     mailbox: Annotated[int, msgspec.Meta(ge=1024, le=1_000_000)] = 10_000
     """At least one sender's credit, so that a fast sender waits instead of losing what it tells."""
@@ -200,6 +201,7 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         name=name,
         cell=cell,
         replicas=table.replicas,
+        private=table.private,
         open=table.open,
         restart=table.restart,
         intensity=table.intensity,

@@ -1,9 +1,9 @@
-"""``ps``, ``events``, ``check`` and ``doctor``: what is, what was, and what would be wrong."""
+"""``ps``, ``events`` and ``doctor``: what is, what was, and what would be wrong."""
 
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,8 +11,6 @@ from .exits import plain, run
 from .main import as_json, where
 
 if TYPE_CHECKING:
-    from callboard.actors import ActorSpec
-
     from ..messages import Actors, EventList
 
 _COLOURS = {
@@ -99,39 +97,6 @@ def events(fleet: str, state: Path | None, *, limit: int, kind: str, subject: st
     for event in found.events:
         at = datetime.fromtimestamp(event.at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         click.echo(f"{at}  {event.kind:<16}  {event.subject}: {event.text}")
-
-
-@click.command()
-@click.argument("fleet_file", metavar="FLEET.toml", type=click.Path(path_type=Path))
-@as_json
-def check(fleet_file: Path, *, as_json: bool) -> None:
-    """Check a fleet file whole, without running it."""
-    import msgspec
-
-    from callboard.errors import CallboardError
-
-    from ..config import load_fleet
-    from .exits import fail
-
-    try:
-        config = load_fleet(fleet_file)
-    except CallboardError as error:
-        fail(error)
-    rows = [_check_row(spec) for spec in config.actors]
-    if as_json:
-        click.echo(msgspec.json.encode({"fleet": config.name, "actors": rows}).decode())
-        return
-    click.echo(f"{fleet_file}: fleet {config.name}, {len(rows)} actors in {len(config.cells)} cells")
-    for row in rows:
-        door = "open" if row["open"] else ""
-        click.echo(f"  {row['actor']:<20} cell {row['cell']:<20} {door:<5} may {row['may'] or 'nothing'}")
-
-
-def _check_row(spec: "ActorSpec") -> dict[str, Any]:
-    from callboard.actors import VERBS
-
-    may = {verb: list(names) for verb in VERBS if (names := getattr(spec.may, verb))}
-    return {"actor": spec.name, "cell": spec.cell, "replicas": spec.replicas, "open": spec.open, "may": may}
 
 
 @click.command()
