@@ -244,6 +244,11 @@ class Context(Speaker):
         return self._in_hand().envelope.sender
 
     @property
+    def sender_cell(self) -> str:
+        """The cell that it came from, which the server vouches for; empty at the front door."""
+        return self._in_hand().cell
+
+    @property
     def deadline(self) -> float | None:
         """Unix seconds after which nobody waits for the reply; None if nobody said."""
         self._in_hand()

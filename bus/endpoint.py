@@ -39,6 +39,7 @@ from .errors import (
 from .exchange import Exchange
 from .homeless import Homeless
 from .interface import Bus, Receiver, Subscription
+from .news import may_say
 from .outbox import Outbox
 from .questions import Questions
 from .reckoning import Reckoning, Uncertain
@@ -64,6 +65,8 @@ class Endpoint:
         supervised: bool = False, exchange: Exchange | None = None,
     ) -> None:  # fmt: skip
         self.bus, self.fleet, self.cell, self.clock, self.epoch = bus, fleet, cell, clock, epoch
+        self.homes: Mapping[str, str] = {}
+        """The cell of each actor of the fleet file, as far as it is known here."""
         self.fences = dict(fences or {})
         """For each cell the epoch below which nothing is believed: an older process of it was replaced."""
         self._supervised = supervised
@@ -327,12 +330,16 @@ class Endpoint:
         if account is not None:
             account.give(body.messages, body.bytes)
 
-    def _on_notice(self, _subject: str, data: bytes, _reply: str) -> None:
+    def _on_notice(self, subject: str, data: bytes, _reply: str) -> None:
+        cell = subjects.parse(subject).cell
         for envelope in codec.split(data):
             if isinstance(envelope, MessageRefused):
                 self.lost += 1
                 continue
             notice: NoticeBody = codec.decode_body(_notice, envelope.body)
+            if not may_say(cell, notice, homes=self.homes):
+                self.lost += 1
+                continue
             if notice.what == "fence":
                 self.fences[notice.cell] = max(notice.epoch, self.fences.get(notice.cell, 0))
             if notice.what in ("down", "gap"):

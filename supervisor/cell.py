@@ -92,7 +92,7 @@ class Cell:
     ) -> None:
         self.endpoint, self.clock, self.flight = endpoint, clock, flight
         self.homes: Mapping[str, str] = homes
-        self._homes = homes
+        self._homes = endpoint.homes = homes
         self.hosts: dict[str, Host] = {}
         self.busy: dict[str, Work] = {}
         """Those that have something in hand."""

@@ -90,11 +90,11 @@ class Daemon:
         self.durable = True
         """Whether this NATS keeps queues for us."""
         self.directory = Directory(
-            self.charges, clock=clock, report=lambda kind, subject, text: self._report(kind, subject, text, {})
+            self.charges, clock=clock, report=lambda kind, subject, text: self.report(kind, subject, text, {})
         )
         self._endpoint: Endpoint
         self.voice: Speaker
-        self._reports: Reports
+        self.reports: Reports
         self._guardian: Guardian
         self._tasks: TaskGroup
 
@@ -237,7 +237,7 @@ class Daemon:
             note = await stack.enter_async_context(keep_ledger(ledger))
             guardian = await stack.enter_async_context(open_guardian(records=self.records, clock=self._clock))
             guardian.on_change = note
-            self._reports = Reports(self.records.take, clock=self._clock)
+            self.reports = Reports(self.records.take, clock=self._clock)
             self.gate = await stack.enter_async_context(self._open_gate(guardian, binary))
             self.whereabouts = self._whereabouts()
             bus = await stack.enter_async_context(connect(self.gate.options(f"{self.config.name}/daemon")))
@@ -258,7 +258,7 @@ class Daemon:
     def _open_gate(self, guardian: Guardian, binary: Path | None) -> AbstractAsyncContextManager[Gate]:
         return open_gate(
             self.config, self.state.path, guardian=guardian, binary=binary, records=self.records, clock=self._clock,
-            give_up=self.stop, end=self._end_trespasser, report=self._report,
+            give_up=self.stop, end=self._end_trespasser, report=self.report,
         )  # fmt: skip
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
@@ -301,15 +301,15 @@ class Daemon:
     def _on_gap(self, bus: Connection) -> None:
         self.directory.ask_again()
         text = f"the daemon's connection to the bus is back after {bus.away:.1f} s"
-        self._report("bus-back", "daemon", text, {"seconds": round(bus.away, 3)})
+        self.report("bus-back", "daemon", text, {"seconds": round(bus.away, 3)})
 
     async def _open_office(self, stack: AsyncExitStack, tasks: TaskGroup) -> None:
         """Host the supervisor actor, and answer who asks where an actor is."""
-        tasks.start_soon(self._reports.run)
+        tasks.start_soon(self.reports.run)
         cell = await stack.enter_async_context(
             Cell(
                 self._endpoint, state=self.state.path, epoch=1, homes=self.homes, clock=self._clock,
-                report=self._report,
+                report=self.report,
             ).running()
         )  # fmt: skip
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
@@ -320,8 +320,9 @@ class Daemon:
             if charge.life is not None and charge.life.user == user:
                 charge.life.condemn("trespassing", why)
 
-    def _report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
-        self._reports.put(kind, subject, text, detail)
+    def report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
+        """Record an event without waiting."""
+        self.reports.put(kind, subject, text, detail)
         if kind == "actor-held":
             self.stop(f"the supervisor itself: {kind} {subject}: {text}")
 
@@ -329,7 +330,7 @@ class Daemon:
         self._guardian, self._tasks = guardian, tasks
         for name in self.config.cells:
             await self._engage(name)
-        self.groups = groups_of(self.config, self.charges, clock=self._clock, tasks=tasks, report=self._reports.put)
+        self.groups = groups_of(self.config, self.charges, clock=self._clock, tasks=tasks, report=self.reports.put)
         for group in self.groups:
             group.begin()
         self.state.publish(self.whereabouts)
@@ -348,7 +349,7 @@ class Daemon:
     async def add_cell(self, cell: str) -> None:
         """Start a cell that the fleet file names now."""
         charge = await self._engage(cell)
-        group = Group(None, [charge], clock=self._clock, tasks=self._tasks, report=self._reports.put)
+        group = Group(None, [charge], clock=self._clock, tasks=self._tasks, report=self.reports.put)
         self.groups.append(group)
         group.begin()
 

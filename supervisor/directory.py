@@ -61,11 +61,11 @@ class Directory:
         if self.census.was_contested(movement):
             self.ask_again()
 
-    def _on_beat(self, _subject: str, data: bytes, _reply: str) -> None:
+    def _on_beat(self, subject: str, data: bytes, _reply: str) -> None:
         try:
             beat = beat_in(data)
         except MessageRefused:
             return  # nobody's life hangs on it
-        charge = self._charges.get(beat.cell)
+        charge = self._charges.get(beat.cell) if subjects.parse(subject).cell == beat.cell else None
         if charge is not None and charge.epoch == beat.epoch:
             charge.rows.update({row.actor: row for row in beat.rows if row.actor in charge.understudies})

@@ -2,7 +2,9 @@
 
 from typing import Final
 
-RESERVED: Final = frozenset({"supervisor", "office", "daemon"})
+from callboard.bus import DAEMON
+
+RESERVED: Final = frozenset({"supervisor", "office", DAEMON})
 _KEEPER: Final = "cell-"
 CELL_NAME_MOST: Final = 63 - len(_KEEPER)
 """Characters a cell's name may have, so that its keeper's is a name too."""

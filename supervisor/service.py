@@ -5,7 +5,10 @@ They are ordinary actors; what they act on is given to them as their options.
 
 from typing import TYPE_CHECKING
 
-from callboard.actors import Actor, Context, receive
+import msgspec
+
+from callboard.actors import Actor, Context, PermissionDenied, receive
+from callboard.bus import DAEMON
 from callboard.errors import CallboardError
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
@@ -54,112 +57,150 @@ class Supervisor(Actor):
     options: "Daemon"
 
     @receive
-    async def actors(self, _message: ListActors, _ctx: Context) -> Actors:
+    async def actors(self, _message: ListActors, ctx: Context) -> Actors:
         """List who lives where and how well."""
+        self._hear_owner(ctx)
         return await self.options.list_actors()
 
     @receive
-    async def events(self, message: ListEvents, _ctx: Context) -> EventList:
+    async def events(self, message: ListEvents, ctx: Context) -> EventList:
         """List what was seen and done."""
+        self._hear_owner(ctx)
         return await self.options.records.list(message)
 
     @receive
-    async def order(self, message: Order, _ctx: Context) -> Done:
+    async def order(self, message: Order, ctx: Context) -> Done:
         """Restart, hold or revive an actor."""
+        self._hear_owner(ctx)
         return await self.options.order(message)
 
     @receive
-    async def reload(self, _message: Reloaded, _ctx: Context) -> Done:
+    async def reload(self, _message: Reloaded, ctx: Context) -> Done:
         """Apply the changed fleet file."""
+        self._hear_owner(ctx)
         return Done(text=await self.options.reload.run())
 
     @receive
-    async def stop(self, _message: Stop, _ctx: Context) -> Done:
+    async def stop(self, _message: Stop, ctx: Context) -> Done:
         """Begin to drain and stop."""
+        self._hear_owner(ctx)
         self.options.stop("told to by 'callboard down'")
         return Done(text="draining")
 
     @receive
-    async def recorded(self, message: Recorded, _ctx: Context) -> None:
+    async def recorded(self, message: Recorded, ctx: Context) -> None:
         """Record what a cell saw."""
+        cell = ctx.sender_cell
+        if cell and self.options.homes.get(message.subject, cell) != cell:  # what another says of it is told as that
+            message = msgspec.structs.replace(message, detail={**message.detail, "said by": cell})
         await self.options.records.take(message)
 
     @receive
-    async def cell_up(self, message: CellUp, _ctx: Context) -> Kept:
+    async def cell_up(self, message: CellUp, ctx: Context) -> Kept:
         """Hand over what was kept for an actor."""
+        self._hear_cell(message.cell, ctx)
         return await self.options.hand_over(message)
 
     @receive
-    async def cell_ready(self, message: CellReady, _ctx: Context) -> Done:
+    async def cell_ready(self, message: CellReady, ctx: Context) -> Done:
         """Take note that a cell serves."""
+        self._hear_cell(message.cell, ctx)
         await self.options.cell_ready(message)
         return Done()
 
     @receive
-    async def serves(self, message: Serves, _ctx: Context) -> None:
+    async def serves(self, message: Serves, ctx: Context) -> None:
         """Take note that a cell has handled its first message."""
+        self._hear_cell(message.cell, ctx)
         await self.options.cell_serves(message)
 
     @receive
-    async def left(self, message: Left, _ctx: Context) -> Done:
+    async def left(self, message: Left, ctx: Context) -> Done:
         """Keep what a cell did not come to."""
+        self._hear_cell(message.cell, ctx)
         return self.options.take_back(message)
 
     @receive
-    async def settled(self, message: Settled, _ctx: Context) -> None:
+    async def settled(self, message: Settled, ctx: Context) -> None:
         """Take note that each actor of a cell has started."""
+        self._hear_cell(message.cell, ctx)
         self.options.cell_settled(message)
 
     @receive
-    async def escalated(self, message: Escalated, _ctx: Context) -> Done:
+    async def escalated(self, message: Escalated, ctx: Context) -> Done:
         """Take note why a cell is about to end itself."""
+        self._hear_cell(message.cell, ctx)
         self.options.cell_escalated(message)
         return Done()
 
     @receive
-    async def wedged(self, message: Wedged, _ctx: Context) -> None:
+    async def wedged(self, message: Wedged, ctx: Context) -> None:
         """End a process whose handler cannot be stopped."""
+        self._hear_cell(message.cell, ctx)
         self.options.condemn(message)
 
     @receive
-    async def confine(self, message: Confine, _ctx: Context) -> None:
+    async def confine(self, message: Confine, ctx: Context) -> None:
         """Quarantine a message that failed too often."""
+        self._hear_cell(message.cell, ctx)
         await self.options.confine(message)
 
     @receive
-    async def autopsy(self, message: ShowAutopsy, _ctx: Context) -> AutopsyFound:
+    async def autopsy(self, message: ShowAutopsy, ctx: Context) -> AutopsyFound:
         """Show how a cell died last, and what it held."""
+        self._hear_owner(ctx)
         return AutopsyFound(autopsy=await self.options.autopsy(message.cell))
 
     @receive
-    async def health(self, message: ShowHealth, _ctx: Context) -> ActorHealth:
+    async def health(self, message: ShowHealth, ctx: Context) -> ActorHealth:
         """Show all that is known of how an actor is."""
+        self._hear_owner(ctx)
         return await self.options.health(message.actor)
 
     @receive
-    async def inspect(self, message: Inspect, _ctx: Context) -> Inspected:
+    async def inspect(self, message: Inspect, ctx: Context) -> Inspected:
         """Show what a living actor has in hand, and what its file knows."""
+        self._hear_owner(ctx)
         return await self.options.inspect(message)
 
     @receive
-    async def dead(self, message: ListDead, _ctx: Context) -> Dead:
+    async def dead(self, message: ListDead, ctx: Context) -> Dead:
         """List what is in quarantine."""
+        self._hear_owner(ctx)
         return await self.options.dead.listing(message.limit)
 
     @receive
-    async def show_dead(self, message: ShowDead, _ctx: Context) -> Dead:
+    async def show_dead(self, message: ShowDead, ctx: Context) -> Dead:
         """Show one message in quarantine whole."""
+        self._hear_owner(ctx)
         return await self.options.dead.show(message.which)
 
     @receive
-    async def retry_dead(self, message: RetryDead, _ctx: Context) -> Done:
+    async def retry_dead(self, message: RetryDead, ctx: Context) -> Done:
         """Store messages again where they came from."""
+        self._hear_owner(ctx)
         return Done(text=await self.options.dead.retry(message.which))
 
     @receive
-    async def drop_dead(self, message: DropDead, _ctx: Context) -> Done:
+    async def drop_dead(self, message: DropDead, ctx: Context) -> Done:
         """Forget messages, and let contents through again."""
+        self._hear_owner(ctx)
         return Done(text=await self.options.dead.drop(message.which))
+
+    def _hear_cell(self, cell: str, ctx: Context) -> None:
+        """Refuse what a cell says in another's name."""
+        if ctx.sender_cell != cell:
+            raise self._denied(ctx, f"speak for cell {cell}")
+
+    def _hear_owner(self, ctx: Context) -> None:
+        """Refuse orders and questions of cells: every cell may report here, and none may command."""
+        if ctx.sender_cell in self.options.charges:
+            raise self._denied(ctx, "give orders or look around")
+
+    def _denied(self, ctx: Context, what: str) -> PermissionDenied:
+        text = f"cell {ctx.sender_cell!r} may not {what} at the supervisor"
+        self.options.report("permission-denied", ctx.sender_cell, text, {"code": PermissionDenied.code})
+        return PermissionDenied(text, cell=ctx.sender_cell)
 
 
 class CellKeeper(Actor):
@@ -171,13 +212,15 @@ class CellKeeper(Actor):
     options: "Cell"
 
     @receive
-    async def rows(self, _message: ListRows, _ctx: Context) -> Rows:
+    async def rows(self, _message: ListRows, ctx: Context) -> Rows:
         """Say how it stands with each actor."""
+        _hear_daemon(ctx)
         return Rows(rows=[row for row in self.options.rows() if not is_reserved(row.actor)])
 
     @receive
-    async def order(self, message: Order, _ctx: Context) -> Done:
+    async def order(self, message: Order, ctx: Context) -> Done:
         """Act on an actor of this cell."""
+        _hear_daemon(ctx)
         if message.verb == "restart":
             self.options.restart(message.actor)
         elif message.verb == "hold":
@@ -187,17 +230,26 @@ class CellKeeper(Actor):
         return Done(text=f"{message.actor}: {message.verb}")
 
     @receive
-    async def inspect(self, message: Inspect, _ctx: Context) -> Inspected:
+    async def inspect(self, message: Inspect, ctx: Context) -> Inspected:
         """Show what an actor of this cell has in hand, and what its file knows."""
+        _hear_daemon(ctx)
         return await self.options.inspect(message.actor)
 
     @receive
-    async def homes(self, message: NewHomes, _ctx: Context) -> Done:
+    async def homes(self, message: NewHomes, ctx: Context) -> Done:
         """Take note of who lives where from now on."""
+        _hear_daemon(ctx)
         self.options.learn(message.homes)
         return Done()
 
     @receive
-    async def pardon(self, message: Pardon, _ctx: Context) -> None:
+    async def pardon(self, message: Pardon, ctx: Context) -> None:
         """Let a content through again."""
+        _hear_daemon(ctx)
         self.options.pardon(message.actor, message.digest)
+
+
+def _hear_daemon(ctx: Context) -> None:
+    """Refuse what is not said by the daemon: who may tell anybody may tell this actor too."""
+    if ctx.sender_cell != DAEMON:
+        raise PermissionDenied(f"cell {ctx.sender_cell!r} is not the daemon", cell=ctx.sender_cell)

@@ -171,9 +171,15 @@ async def test_a_process_that_was_replaced_may_say_nothing_any_more() -> None:
             zombie = Speaker(old, "writer")
             await zombie.tell("probe", News(text="before"))
             await probe.expect(News)
-            caller = stage.cells["main"].endpoint
-            caller.notify(NoticeBody("writer", "fence", epoch=2, cell="desk"))
-            await stage.wait_until(lambda: caller.fences == {"desk": 2})
+            fence = NoticeBody("writer", "fence", epoch=2, cell="desk")
+            hearer = stage.cells["main"].endpoint
+            old.notify(fence)  # nobody but the daemon can know it
+            async with (
+                stage.broker.bus() as other,
+                Endpoint(other, fleet="stage", cell="daemon", clock=stage.clock) as daemon,
+            ):
+                daemon.notify(msgspec.structs.replace(fence, epoch=2))
+                await stage.wait_until(lambda: hearer.fences == {"desk": 2})
             await zombie.tell("probe", News(text="after"))
             event = await stage.wait_event("message-refused", "probe")
             assert "process 1 of cell 'desk' was replaced by process 2" in event.text

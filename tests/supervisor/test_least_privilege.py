@@ -25,7 +25,8 @@ import gc
 import json
 import os
 
-from callboard import Actor, Context, Grant, Message, receive
+from callboard import Actor, CallboardError, Context, Grant, Json, Message, receive
+from callboard.actors import Speaker
 from callboard.bus.connection import Connection
 
 
@@ -35,6 +36,14 @@ class Lie(Message):
 
 class Note(Message):
     text: str
+
+
+class Ask(Message):
+    order: str
+
+
+class Answer(Message):
+    code: str
 
 
 class Liar(Actor):
@@ -53,6 +62,18 @@ class Liar(Actor):
         found = {"jwt": options.credentials.jwt, "seed": options.credentials.seed, "public": options.credentials.public}
         with open(os.path.join(os.path.dirname(__file__), "stolen"), "w") as file:
             json.dump(found, file)
+
+
+    @receive
+    async def ask(self, message: Ask, ctx: Context) -> Answer:
+        """Ask the supervisor, past the grant."""
+        speaker = Speaker(ctx._endpoint)
+        kind = json.loads(message.order)["type"]
+        try:
+            await speaker.ask("supervisor", Json(message.order.encode(), kind), timeout=5.0)
+        except CallboardError as error:
+            return Answer(code=error.code)
+        return Answer(code="done")
 
 
 class Clerk(Actor):
@@ -151,6 +172,30 @@ def test_a_process_that_goes_on_lying_is_ended_and_then_held(daemon: Daemon) -> 
     [why, _] = told(daemon, "cell-exited")
     assert "trespassing: the server refused it 50 times" in why
     assert "publish cb.shop.to.clerk.reader" in why
+
+
+ORDERS: dict[str, tuple[str, dict[str, object]]] = {
+    "hold another": ("Order", {"verb": "hold", "actor": "clerk"}),
+    "stop the fleet": ("Stop", {}),
+    "apply a fleet file": ("Reloaded", {}),
+    "read what was seen": ("ListEvents", {}),
+    "take a message out of quarantine": ("RetryDead", {"which": ["x"]}),
+    "look into another": ("Inspect", {"actor": "clerk"}),
+    "say that another is ready": ("CellReady", {"cell": "clerk", "epoch": 1}),
+    "be given what waits for another": ("CellUp", {"cell": "clerk", "epoch": 1, "actor": "clerk", "begin": True}),
+}
+
+
+def test_a_cell_gives_no_orders_though_it_may_report(daemon: Daemon) -> None:
+    """Every cell may speak to the supervisor: what it may say there is decided by who it is."""
+    for kind, fields in ORDERS.values():
+        order = json.dumps({"type": kind, **fields})
+        asked = daemon.run("ask", "liar", json.dumps({"type": "Ask", "order": order}))
+        assert asked.returncode == 0, asked.stderr
+        assert json.loads(asked.stdout)["code"] == "permission-denied", order
+    assert all(text.startswith("cell 'liar' may not") for text in told(daemon, "permission-denied"))
+    assert len(told(daemon, "permission-denied")) == len(ORDERS)
+    assert daemon.row("clerk")["state"] == "running"
 
 
 async def test_who_was_a_process_that_is_dead_is_nobody(daemon: Daemon, stolen: Credentials) -> None:
