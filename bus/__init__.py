@@ -75,6 +75,7 @@ from .interface import is_inbox as is_inbox
 from .keys import MESSAGE_IDS as MESSAGE_IDS
 from .keys import BadKey as BadKey
 from .keys import Key as Key
+from .keys import is_signed as is_signed
 from .lease import Holder as Holder
 from .lease import Lease as Lease
 from .memory import Faults as Faults

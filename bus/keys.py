@@ -6,6 +6,8 @@ import os
 from typing import Final, Literal
 
 import nkeys  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # it has no types
+from nacl.exceptions import BadSignatureError, CryptoError
+from nacl.signing import VerifyKey
 
 from callboard.errors import CallerError
 
@@ -17,6 +19,16 @@ _PREFIXES: Final[dict[Kind, int]] = {
     "account": nkeys.PREFIX_BYTE_ACCOUNT,
     "user": nkeys.PREFIX_BYTE_USER,
 }
+
+
+def is_signed(public: str, data: bytes, signature: bytes) -> bool:
+    """Return whether `signature` is that of `data` by the key whose public half, as text, is `public`."""
+    try:
+        raw = base64.b32decode(public + "=" * (-len(public) % 8))[1:-2]  # a prefix before it, a checksum behind
+        VerifyKey(raw).verify(data, signature)
+    except (BadSignatureError, CryptoError, ValueError, TypeError):
+        return False
+    return True
 
 
 class BadKey(CallerError):

@@ -1,10 +1,11 @@
 """Speaking to a running fleet from any Python program."""
 
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import msgspec
@@ -17,8 +18,14 @@ from callboard.errors import CallboardError
 from callboard.ids import new_id
 
 from .access import Access
+from .persons import Command, find_key, sealed
 from .state import find_daemon
 
+if TYPE_CHECKING:
+    from callboard.actors import Handler
+
+C = TypeVar("C", bound=Command)
+R = TypeVar("R", bound=Message | None)
 FOREVER: Final = sys.maxsize
 """Renewals of a deaf connection: a cell's owner starts another cell, but nobody starts another user's program."""
 
@@ -34,6 +41,16 @@ class Client(Speaker):
     async def flush(self) -> None:
         """Wait until the server has seen everything sent so far."""
         await self._endpoint.flush()
+
+    async def command(self, handler: "Handler[C, R]", command: C, *, timeout: float) -> R:
+        """Give the supervisor an order, signed with the key of who runs this program if there is one.
+
+        Raises what :meth:`ask` does, and NoAuthor, BadPersonKey.
+        """
+        key = find_key()
+        if key is not None:
+            command = sealed(command, key, fleet=self.fleet, now=time.time())
+        return await self.ask(handler, command, timeout=timeout)
 
     async def ask_aloud(
         self, target: str, message: Message | Json, *, timeout: float, say: Callable[[str], None], every: float = 2.0

@@ -20,6 +20,7 @@ from callboard.names import checked
 
 from .errors import BadFleet
 from .formation import CellTable, GroupTable, check_formation
+from .persons import PersonTable
 from .reserved import CELL_NAME_MOST, RESERVED, is_reserved, keeper_of
 from .toml_lines import Fault, explain
 
@@ -80,11 +81,12 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     actor: list[ActorTable]
     cell: list[CellTable] = []
     group: list[GroupTable] = []
+    person: list[PersonTable] = []
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
-    "intensity": Intensity, "may": Grant, "cell": CellTable, "group": GroupTable,
+    "intensity": Intensity, "may": Grant, "cell": CellTable, "group": GroupTable, "person": PersonTable,
 }  # fmt: skip
 
 
@@ -101,6 +103,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     file: Path | None = None
     """The fleet file itself, if there is one."""
     groups: tuple[GroupTable, ...] = ()
+    persons: tuple[PersonTable, ...] = ()
+    """Those who give orders; where there are none, the owner's login does."""
     formations: tuple[CellTable, ...] = ()
     """Of those cells that have a table of their own."""
 
@@ -141,7 +145,7 @@ def load_fleet(path: Path) -> FleetConfig:
         raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
     return FleetConfig(
         name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home, file=path.resolve(),
-        groups=tuple(file.group), formations=tuple(file.cell),
+        groups=tuple(file.group), formations=tuple(file.cell), persons=tuple(file.person),
     )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ from .messages import (
     Settled,
     Wedged,
 )
+from .persons import Persons
 from .plan import Started
 from .process import CellOrder
 from .queues import Undertaker, make_queues
@@ -86,6 +87,7 @@ class Daemon:
         self.code = code_of()
         """Of the agents' own modules, as they were when this fleet was loaded."""
         self.homes = dict(config.homes)
+        self.persons = Persons(lambda: self.config.persons, fleet=config.name, clock=clock)
         self.queue: WorkQueue
         self.durable = True
         """Whether this NATS keeps queues for us."""

@@ -11,6 +11,7 @@ from callboard.errors import CallerError
 from callboard.store import DeadLetter, Quarantined
 
 from .autopsy import shown
+from .persons import Command
 from .queues import Undertaker
 from .records import Records
 
@@ -35,13 +36,13 @@ class ShowDead(Message):
     which: str
 
 
-class RetryDead(Message):
+class RetryDead(Command):
     """``callboard dead retry ID…``."""
 
     which: list[str]
 
 
-class DropDead(Message):
+class DropDead(Command):
     """``callboard dead drop ID…``; of a content that is refused: let it through again."""
 
     which: list[str]

@@ -7,6 +7,14 @@ class BadFleet(CallerError):
     """The fleet file cannot be used; the text names the line, the key and what is legal."""
 
 
+class NoAuthor(CallerError):
+    """An order that no person of the fleet has signed, or not now."""
+
+
+class BadPersonKey(CallerError):
+    """A person's key cannot be used, or made."""
+
+
 class NoSuchDaemon(CallerError):
     """No daemon runs for this fleet here."""
 

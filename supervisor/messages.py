@@ -7,6 +7,7 @@ from callboard.errors import Detail
 from callboard.store import Event
 
 from .autopsy import Autopsy
+from .persons import Command
 from .verdict import Signs
 
 Verb = Literal["restart", "hold", "revive"]
@@ -47,7 +48,7 @@ class EventList(Message):
     events: list[Event]
 
 
-class Order(Message):
+class Order(Command):
     """A person's hand on an actor."""
 
     verb: Verb
@@ -60,11 +61,11 @@ class NewHomes(Message):
     homes: dict[str, str]
 
 
-class Reloaded(Message):
+class Reloaded(Command):
     """``callboard reload``."""
 
 
-class Stop(Message):
+class Stop(Command):
     """``callboard down``."""
 
 

@@ -22,6 +22,7 @@ from .access import Access
 from .config import ActorTable, BusTable, FleetConfig, load_fleet
 from .errors import BadFleet
 from .formation import CellTable, GroupTable
+from .persons import PersonTable
 
 WITHIN: Final = 600.0
 """Seconds: a million messages are read in three minutes."""
@@ -51,6 +52,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     bus: BusTable = BusTable()
     tables: list[ActorTable] = []
     groups: list[GroupTable] = []
+    persons: list[PersonTable] = []
     formations: list[CellTable] = []
     topics: dict[str, tuple[str, ...]] = {}
     """The durable topics of each actor."""
@@ -112,7 +114,8 @@ async def _try(piece: Piece, config: FleetConfig) -> Tried:
     tables = [_whole(table, specs[table.name]) for table in config.tables]
     return Tried(
         faults=faults[:FAULTS_MOST], name=config.name, bus=config.bus, tables=tables,
-        groups=list(config.groups), formations=list(config.formations), code=code_of(), read=read,
+        groups=list(config.groups), persons=list(config.persons), formations=list(config.formations), read=read,
+        code=code_of(),
         topics={spec.name: spec.kept for spec in config.actors},
         heard={spec.name: spec.heard for spec in config.actors},
     )  # fmt: skip

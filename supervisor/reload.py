@@ -59,7 +59,8 @@ def config_of(tried: Tried, old: FleetConfig) -> FleetConfig:
     )
     return FleetConfig(
         name=tried.name, bus=tried.bus, actors=actors, tables=tuple(tried.tables),
-        home=old.home, file=old.file, groups=tuple(tried.groups), formations=tuple(tried.formations),
+        home=old.home, file=old.file, groups=tuple(tried.groups), persons=tuple(tried.persons),
+        formations=tuple(tried.formations),
     )  # fmt: skip
 
 

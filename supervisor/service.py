@@ -3,7 +3,7 @@
 They are ordinary actors; what they act on is given to them as their options.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from callboard.bus import DAEMON
 from callboard.errors import CallboardError
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
+from .errors import NoAuthor
 from .inspection import Inspect, Inspected
 from .messages import (
     ActorHealth,
@@ -41,11 +42,16 @@ from .messages import (
     Stop,
     Wedged,
 )
+from .persons import Command
 from .reserved import is_reserved
 
 if TYPE_CHECKING:
     from .cell import Cell
     from .daemon import Daemon
+
+
+OWNER: Final = "the owner"
+"""Who gives orders where the fleet file names no persons."""
 
 
 class Supervisor(Actor):
@@ -71,20 +77,20 @@ class Supervisor(Actor):
     @receive
     async def order(self, message: Order, ctx: Context) -> Done:
         """Restart, hold or revive an actor."""
-        self._hear_owner(ctx)
+        await self._obey(message, ctx, message.actor, message.verb)
         return await self.options.order(message)
 
     @receive
-    async def reload(self, _message: Reloaded, ctx: Context) -> Done:
+    async def reload(self, message: Reloaded, ctx: Context) -> Done:
         """Apply the changed fleet file."""
-        self._hear_owner(ctx)
+        await self._obey(message, ctx, self.options.config.name, "reload")
         return Done(text=await self.options.reload.run())
 
     @receive
-    async def stop(self, _message: Stop, ctx: Context) -> Done:
+    async def stop(self, message: Stop, ctx: Context) -> Done:
         """Begin to drain and stop."""
-        self._hear_owner(ctx)
-        self.options.stop("told to by 'callboard down'")
+        who = await self._obey(message, ctx, self.options.config.name, "down")
+        self.options.stop(f"told to by 'callboard down' of {who}")
         return Done(text="draining")
 
     @receive
@@ -178,13 +184,13 @@ class Supervisor(Actor):
     @receive
     async def retry_dead(self, message: RetryDead, ctx: Context) -> Done:
         """Store messages again where they came from."""
-        self._hear_owner(ctx)
+        await self._obey(message, ctx, "quarantine", f"retry {', '.join(message.which)}")
         return Done(text=await self.options.dead.retry(message.which))
 
     @receive
     async def drop_dead(self, message: DropDead, ctx: Context) -> Done:
         """Forget messages, and let contents through again."""
-        self._hear_owner(ctx)
+        await self._obey(message, ctx, "quarantine", f"drop {', '.join(message.which)}")
         return Done(text=await self.options.dead.drop(message.which))
 
     def _hear_cell(self, cell: str, ctx: Context) -> None:
@@ -196,6 +202,17 @@ class Supervisor(Actor):
         """Refuse orders and questions of cells: every cell may report here, and none may command."""
         if ctx.sender_cell in self.options.charges:
             raise self._denied(ctx, "give orders or look around")
+
+    async def _obey(self, command: Command, ctx: Context, subject: str, what: str) -> str:
+        """Record who gave an order, and return the name; refuse it if nobody gave it who may."""
+        self._hear_owner(ctx)
+        try:
+            who = self.options.persons.author(command) or OWNER
+        except NoAuthor as error:
+            self.options.report("order-refused", subject, f"{what}: {error.text}", {"code": error.code})
+            raise
+        await self.options.records.add("ordered", subject, f"{what[:300]}, by {who}", {"person": who})
+        return who
 
     def _denied(self, ctx: Context, what: str) -> PermissionDenied:
         text = f"cell {ctx.sender_cell!r} may not {what} at the supervisor"

@@ -108,7 +108,7 @@ async def run_down(fleet: str, *, state: Path | None, timeout: float) -> None:
         raise NoSuchDaemon(f"the daemon (pid {at.pid}) has just ended", pid=at.pid) from error
     try:
         async with Client.connect(at.fleet, state=state) as client:
-            await client.ask(Supervisor.stop, Stop(), timeout=10.0)
+            await client.command(Supervisor.stop, Stop(), timeout=10.0)
         with anyio.fail_after(timeout):
             await anyio.wait_readable(watched)
     except TimeoutError as error:

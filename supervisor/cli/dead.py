@@ -92,10 +92,13 @@ def dead_drop(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
 async def _asked(handler: str, message: str, fleet: str, state: Path | None, **fields: Any) -> Any:
     from .. import dead as messages
     from ..client import Client
+    from ..persons import Command
     from ..service import Supervisor
 
     async with Client.connect(fleet, state=state) as client:
-        return await client.ask(getattr(Supervisor, handler), getattr(messages, message)(**fields), timeout=10.0)
+        made = getattr(messages, message)(**fields)
+        speak = client.command if isinstance(made, Command) else client.ask
+        return await speak(getattr(Supervisor, handler), made, timeout=10.0)
 
 
 def _clock(at: float) -> str:

@@ -27,6 +27,8 @@ _BY_CODE = {
     "no-such-daemon": Exit.NO_DAEMON,
     "bus-unavailable": Exit.NO_DAEMON,
     "permission-denied": Exit.REFUSED,
+    "no-author": Exit.REFUSED,
+    "bad-person-key": Exit.USAGE,
     "held": Exit.REFUSED,
     "not-up": Exit.REFUSED,
     "mailbox-full": Exit.REFUSED,

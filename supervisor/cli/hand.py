@@ -19,7 +19,7 @@ def _order(verb: "Verb", actor: str, fleet: str, state: Path | None) -> None:
         from ..service import Supervisor
 
         async with Client.connect(fleet, state=state) as client:
-            return (await client.ask(Supervisor.order, Order(verb=verb, actor=actor), timeout=10.0)).text
+            return (await client.command(Supervisor.order, Order(verb=verb, actor=actor), timeout=10.0)).text
 
     click.echo(run(work))
 

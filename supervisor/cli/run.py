@@ -74,6 +74,6 @@ def reload(fleet: str, state: Path | None) -> None:
         from ..service import Supervisor
 
         async with Client.connect(fleet, state=state) as client:
-            return (await client.ask(Supervisor.reload, Reloaded(), timeout=RELOADED_WITHIN)).text
+            return (await client.command(Supervisor.reload, Reloaded(), timeout=RELOADED_WITHIN)).text
 
     click.echo(run(work))
