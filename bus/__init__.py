@@ -103,7 +103,7 @@ from .registry import Entry as Entry
 from .registry import Registry as Registry
 from .roll_call import RollCall as RollCall
 from .server import NatsServer as NatsServer
-from .server import tell_accounts as tell_accounts
+from .server import tell_account as tell_account
 from .server_log import Refusal as Refusal
 from .server_log import refusals_in as refusals_in
 from .server_process import find_binary as find_binary

@@ -45,14 +45,6 @@ class UserLimits(msgspec.Struct, frozen=True, kw_only=True):
 NO_LIMITS: Final = UserLimits()
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """A subject at which an account answers another."""
-
-    subject: str
-    many: bool = False
-    """Whether a question has more than one answer."""
-
-
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """Who a client is, and the secret that proves it. Never an argument, never in a log."""
 
@@ -85,12 +77,13 @@ def operator(key: Key, *, system: str) -> str:
 
 
 def account(
-    by: Key, public: str, *, name: str, signers: tuple[str, ...] = (), storage: int = 0, memory: int = 0,
+    by: Key, public: str, *, name: str, signers: tuple[str, ...], storage: int = 0, memory: int = 0,
     connections: int = UNLIMITED, interests: int = UNLIMITED, payload: int = UNLIMITED,
-    offers: tuple[Service, ...] = (), uses: tuple[Service, ...] = (), of: str = "",
     revoked: Mapping[str, int] | None = None,
 ) -> str:  # fmt: skip
-    """Return the token of an account.
+    """Return the token of an account. It offers nothing to others and uses nothing of theirs.
+
+    A token that names services is not pushed without loss: what others have asked and is not answered is forgotten.
 
     Args:
         by: the operator's key.
@@ -99,29 +92,17 @@ def account(
         signers: public keys that may sign for its users.
         storage, memory: bytes that its streams may take; 0: it has no JetStream.
         connections, interests, payload: of all its users together, or of one message.
-        offers: services that others may use.
-        uses: services of the account `of`.
         revoked: users that are nobody any more, and since when (Unix seconds).
 
     """
     limits = {
-        "subs": interests, "conn": connections, "payload": payload, "data": UNLIMITED, "leaf": 0, "imports": UNLIMITED,
-        "exports": UNLIMITED, "wildcards": True,
+        "subs": interests, "conn": connections, "payload": payload, "data": UNLIMITED, "leaf": 0, "imports": 0,
+        "exports": 0, "wildcards": True,
     }  # fmt: skip
     if storage:
         limits |= {"disk_storage": storage, "mem_storage": memory, "streams": UNLIMITED, "consumer": UNLIMITED}
     nats: dict[str, Any] = {"type": "account", "limits": limits, "signing_keys": list(signers)}
-    nats["exports"] = [_service(each) for each in offers]
-    nats["imports"] = [
-        {"name": each.subject, "subject": each.subject, "account": of, "type": "service"} for each in uses
-    ]
-    nats["revocations"] = dict(revoked or {})
-    return _sign(by, public, name, nats)
-
-
-def _service(service: Service) -> dict[str, str]:
-    kind = "Stream" if service.many else "Singleton"
-    return {"name": service.subject, "subject": service.subject, "type": "service", "response_type": kind}
+    return _sign(by, public, name, nats | {"revocations": dict(revoked or {})})
 
 
 def user_of(

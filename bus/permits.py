@@ -14,8 +14,8 @@ ANYONE = "*"
 _VERBS = ("PING", "INFO", "STATS")
 _SAID = ("beat", "movement", "notice", "where")
 _HEARD = ("notice", "census")
-_REPLIES = ("_CB.*.r", "_CB.*.n.*", "_R_.>", "_INBOX.>")
-"""Addresses for replies: unguessable, and none at which anybody takes orders. The last two are of other clients."""
+_REPLIES = ("_CB.*.r", "_CB.*.n.*", "_INBOX.>")
+"""Addresses for replies: unguessable, and none at which anybody takes orders. The last is of other clients."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):

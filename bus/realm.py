@@ -1,4 +1,4 @@
-"""Who may come in at a fleet's own server: three accounts, and the users that are made in them.
+"""Who may come in at a fleet's own server: two accounts, and the users that are made in them.
 
 The operator, and the key that signs for the lives of cells, are made when a realm is, and are in no file: what an
 earlier realm has let in is nobody to this one. What is kept are the accounts' public keys, since the streams lie under
@@ -13,12 +13,11 @@ import msgspec
 from callboard.names import checked
 
 from . import claims
-from .claims import NO_LIMITS, Credentials, Permissions, Service, UserLimits
+from .claims import NO_LIMITS, Credentials, Permissions, UserLimits
 from .keys import MESSAGE_IDS, Key
 
-GUEST_CONNECTIONS: Final = 64
 GUEST_INTERESTS: Final = 256
-"""Connections of all guests together, and what each may listen to. What they say is limited at the doors."""
+"""What one connection of a guest may listen to: its replies. What guests say is limited at the doors."""
 REVOKED_MOST: Final = 1000
 """Users that one key signs for. The next one takes over, and when the last of these has gone they are all forgotten."""
 _VERBS: Final = ("PING", "INFO", "STATS")
@@ -29,34 +28,29 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     fleet: str
     """Public keys of the accounts."""
-    guests: str
     system: str
-    owner_signs: str
-    """Seeds: of the key that signs for the owner, and of the owner; the same of the guests."""
+    signs: str
+    """Seeds: of the key that signs for the two logins that are kept, of the owner, and of the guests."""
     owner: str
-    guest_signs: str
     guest: str
 
     @classmethod
     def new(cls) -> "Kept":
         """Make one; nobody keeps the seeds of the accounts themselves."""
-        fleet, guests, system, owner_signs, guest_signs = (Key.new("account") for _ in range(5))
+        fleet, system, signs = (Key.new("account") for _ in range(3))
         owner, guest = Key.new("user"), Key.new("user")
-        return cls(
-            fleet=fleet.public, guests=guests.public, system=system.public, owner_signs=owner_signs.seed,
-            owner=owner.seed, guest_signs=guest_signs.seed, guest=guest.seed,
-        )  # fmt: skip
+        return cls(fleet=fleet.public, system=system.public, signs=signs.seed, owner=owner.seed, guest=guest.seed)
 
     def __repr__(self) -> str:
         """Never show the seeds."""
-        return f"Kept(fleet={self.fleet}, guests={self.guests}, system={self.system})"
+        return f"Kept(fleet={self.fleet}, system={self.system})"
 
 
-def doors(fleet: str) -> tuple[Service, ...]:
-    """Return all that a guest of `fleet` may say: the front doors, and the service protocol."""
+def guest_permissions(fleet: str) -> Permissions:
+    """Return what an outsider may do: say something at front doors, ask the service protocol, and hear replies."""
     root = f"cb.{checked(fleet, 'fleet')}"
-    asked = [Service(subject=f"$SRV.{verb}{rest}", many=True) for verb in _VERBS for rest in ("", ".>")]
-    return (Service(subject=f"{root}.to.*"), Service(subject=f"{root}.do.*"), *asked)
+    asked = [f"$SRV.{verb}{rest}" for verb in _VERBS for rest in ("", ".>")]
+    return Permissions(publish=(f"{root}.to.*", f"{root}.do.*", *asked), subscribe=("_INBOX.>",))
 
 
 class _Signer:
@@ -76,13 +70,12 @@ class Realm:
         self._operator, self._system_signs = Key.new("operator"), Key.new("account")
         self._signers = [_Signer()]
         self.operator = claims.operator(self._operator, system=kept.system)
-        self.owner = claims.user_of(Key(kept.owner_signs), Key(kept.owner), name=f"{fleet}/owner", account=kept.fleet)
+        signs = Key(kept.signs)
+        self.owner = claims.user_of(signs, Key(kept.owner), name=f"{fleet}/owner", account=kept.fleet)
         """May do everything in the fleet's account."""
-        told = tuple(service.subject for service in doors(fleet))
         self.guest = claims.user_of(
-            Key(kept.guest_signs), Key(kept.guest), name=f"{fleet}/guest", account=kept.guests, bearer=True,
-            permissions=Permissions(publish=told, subscribe=("_INBOX.>",)),
-            limits=UserLimits(interests=GUEST_INTERESTS),
+            signs, Key(kept.guest), name=f"{fleet}/guest", account=kept.fleet, bearer=True,
+            permissions=guest_permissions(fleet), limits=UserLimits(interests=GUEST_INTERESTS),
         )  # fmt: skip
         """For outsiders: front doors, service questions and their own replies."""
         self.warden = claims.user_of(self._system_signs, Key.new("user"), name=f"{fleet}/warden", account=kept.system)
@@ -96,23 +89,18 @@ class Realm:
     @property
     def secret(self) -> str:
         """What all cells of the fleet know and no guest: the same in each life of the daemon."""
-        return Key(self._kept.owner_signs).derive(MESSAGE_IDS)
+        return Key(self._kept.signs).derive(MESSAGE_IDS)
 
     def accounts(self, *, storage: int, memory: int) -> dict[str, str]:
         """Return the tokens of the accounts as they are now, by their public keys."""
         kept, by = self._kept, self._operator
-        offered = doors(self._fleet)
-        signers = (Key(kept.owner_signs).public, *(signer.key.public for signer in self._signers))
+        signers = (Key(kept.signs).public, *(signer.key.public for signer in self._signers))
         revoked = {who: since for signer in self._signers for who, since in signer.revoked.items()}
         return {
             kept.system: claims.account(by, kept.system, name="SYS", signers=(self._system_signs.public,)),
             kept.fleet: claims.account(
-                by, kept.fleet, name=f"{self._fleet}/fleet", signers=signers, storage=storage,
-                memory=memory, offers=offered, revoked=revoked,
-            ),
-            kept.guests: claims.account(
-                by, kept.guests, name=f"{self._fleet}/guests", signers=(Key(kept.guest_signs).public,),
-                connections=GUEST_CONNECTIONS, uses=offered, of=kept.fleet,
+                by, kept.fleet, name=f"{self._fleet}/fleet", signers=signers, storage=storage, memory=memory,
+                revoked=revoked,
             ),
         }  # fmt: skip
 

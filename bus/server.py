@@ -344,15 +344,15 @@ class _Answer(msgspec.Struct):
     data: _Told = _Told()
 
 
-async def tell_accounts(bus: Connection, server: NatsServer) -> None:
-    """Tell a server what has changed in its accounts, over a connection to its system account.
+async def tell_account(bus: Connection, server: NatsServer) -> None:
+    """Tell a server what has changed in the fleet's account, over a connection to its system account.
 
     Raises BusUnavailable: it did not answer, or did not take it; then it may know nothing of it.
     """
-    for token in server.accounts().values():
-        answer = await JetStream(bus).ask("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=_TOLD_WITHIN)
-        if monitor.read(answer, _Answer).data.code != _TAKEN:
-            raise BusUnavailable(f"the server did not take an account's token: {answer[:200]!r}")
+    token = server.accounts()[server.realm.fleet_account]
+    answer = await JetStream(bus).ask("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=_TOLD_WITHIN)
+    if monitor.read(answer, _Answer).data.code != _TAKEN:
+        raise BusUnavailable(f"the server did not take an account's token: {answer[:200]!r}")
 
 
 def room_for(folder: Path) -> int:

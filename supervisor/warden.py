@@ -16,7 +16,7 @@ from callboard.bus import (
     UserLimits,
     new_inbox,
     permissions_of,
-    tell_accounts,
+    tell_account,
 )
 from callboard.clock import Clock
 
@@ -120,7 +120,7 @@ class Own:
 
     async def _tell(self) -> bool:
         try:
-            await tell_accounts(self._bus, self._server)
+            await tell_account(self._bus, self._server)
         except BusUnavailable:
             return False  # it is away: when it starts, it reads who is revoked
         return True

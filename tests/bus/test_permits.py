@@ -103,7 +103,7 @@ def may_say(cell: str, subject: str) -> bool:
             return _is_own_feed(cell, stream, consumer)
         case ["$JS", "ACK", stream, consumer, _, *_]:
             return _is_own_feed(cell, stream, consumer)
-        case ["_R_" | "_INBOX", _, *_]:
+        case ["_INBOX", _, *_]:
             return True
         case ["_CB", _, "r"] | ["_CB", _, "n", _]:
             return True
