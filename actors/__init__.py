@@ -15,6 +15,7 @@ from .errors import ActorStopped as ActorStopped
 from .errors import ActUnsettled as ActUnsettled
 from .errors import BadActor as BadActor
 from .errors import BadGrant as BadGrant
+from .errors import DoorCrowded as DoorCrowded
 from .errors import DuplicateStep as DuplicateStep
 from .errors import HandlerFailed as HandlerFailed
 from .errors import NotDone as NotDone
@@ -68,4 +69,6 @@ from .suspects import Suspects as Suspects
 from .suspects import digest_of as digest_of
 from .tasks import ack_wait_of as ack_wait_of
 from .terms import ANYONE as ANYONE
+from .turnstile import DoorLimits as DoorLimits
+from .turnstile import Turnstile as Turnstile
 from .work import Work as Work

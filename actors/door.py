@@ -36,10 +36,12 @@ from callboard.errors import CallboardError
 from callboard.ids import new_id
 
 from .confinement import Confinement
+from .errors import DoorCrowded
 from .flight import Flight
 from .letter import Letter
 from .mailbox import Mailbox
 from .run import Run
+from .turnstile import Turnstile
 
 BARE_MOST: Final = 256 * 1024
 """Bytes a bare message may have: people and other programs send questions, not archives."""
@@ -56,6 +58,7 @@ class Doorkeeper(Protocol):
     fences: Mapping[str, int]
     confinement: Confinement
     clock: Clock
+    turnstile: Turnstile
 
     @property
     def held(self) -> bool:
@@ -229,7 +232,17 @@ class Door:
 
     def from_outside(self, _subject: str, data: bytes, reply: str) -> None:
         """Take one bare message; arrays, and so envelopes, are refused here."""
-        self._bare(data, reply, "")
+        if wait := self._house.turnstile.admit(self._house.clock.monotonic()):
+            self._turn_away(data, reply, wait)
+        else:
+            self._bare(data, reply, "")
+
+    def _turn_away(self, data: bytes, reply: str, wait: float) -> None:
+        kind = Kind.ASK if reply else Kind.TELL
+        blank = Envelope(VERSION, kind, "", 0, new_id(), "", reply=reply)
+        text = f"too many come to the front door of {self._house.name}: there is room in {wait:.3f} s"
+        error = DoorCrowded(text, actor=self._house.name, wait=round(wait, 6))
+        self._house.refuse(Letter(blank, "", Trust.EXTERNAL, len(data), "", _form_of(data)), error)
 
     def from_topic(self, subject: str, data: bytes, _reply: str) -> None:
         """Take one event of a topic."""
@@ -237,7 +250,7 @@ class Door:
         self._bare(data, "", topic)
 
     def _bare(self, data: bytes, reply: str, topic: str) -> None:
-        form = "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
+        form = _form_of(data)
         kind = Kind.ASK if reply else Kind.TELL
         try:
             tag, body = _open_bare(data, form)
@@ -253,6 +266,11 @@ class Door:
         letter = Letter(envelope, "", Trust.EXTERNAL, len(data), topic, form)
         letter.slot = self._house.flight.letter(self._house.name, letter)
         self.admit(letter)
+
+
+def _form_of(data: bytes) -> str:
+    """Return how a bare message is written; what is neither is answered as msgpack."""
+    return "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
 
 
 def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:
@@ -274,7 +292,7 @@ def _open_task(delivery: Delivery) -> tuple[Envelope, str]:
     """Return the envelope of a task, and its form if it is bare; raises MessageRefused."""
     data = delivery.data
     if not delivery.cell or delivery.feed == TOPICS:
-        form = "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
+        form = _form_of(data)
         tag, body = _open_bare(data, form)
         made = _id_of(delivery)
         written = Format.JSON if form == "json" else Format.MSGPACK

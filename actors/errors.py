@@ -7,6 +7,15 @@ class BadActor(CallerError):
     """An actor class cannot be used: a handler's signature, its name, or its options."""
 
 
+class DoorCrowded(PeerError):
+    """More came to a front door than may; ``wait`` says for how many seconds to rest."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds until there is room again, if nobody else comes."""
+        return float(self.detail.get("wait") or 0.0)
+
+
 class BadGrant(CallerError):
     """An entry of a grant that cannot be read."""
 

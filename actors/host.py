@@ -45,6 +45,7 @@ from .message import fingerprint, tag_of
 from .replies import Replies
 from .spec import ActorSpec
 from .tasks import Tasks
+from .turnstile import Turnstile
 from .verdict import judge_hand
 from .work import Work
 
@@ -126,6 +127,7 @@ class Host:
         self.last_error = ""
         self.id, self.began = new_id(), cell.clock.now()
         self._subscriptions: list[Subscription] = []
+        self.turnstile = Turnstile(spec.door)
         self._door = Door(self)
         self._entry: Entry | None = None
         self.tasks: Tasks | None = None

@@ -12,6 +12,7 @@ from .grant import Grant
 from .mailbox import MOST
 from .retry import TRIES
 from .terms import ANYONE
+from .turnstile import DoorLimits
 
 Restart = Literal["permanent", "transient", "temporary"]
 RESTARTS: Final[tuple[Restart, ...]] = ("permanent", "transient", "temporary")
@@ -49,6 +50,8 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     cell: str
     replicas: int = 1
     open: bool = False
+    door: DoorLimits = DoorLimits()
+    """What outsiders may say at its front door, if it is open."""
     private: bool = False
     """Whether it holds what must not leave the fleet: ``callboard check`` warns where that could happen."""
     restart: Restart = "permanent"

@@ -105,6 +105,11 @@ class Realm:
         }  # fmt: skip
 
     @property
+    def signing_key(self) -> Key:
+        """The key that signs for the users of the fleet's account now."""
+        return self._signers[-1].key
+
+    @property
     def fleet_account(self) -> str:
         """The public key of the fleet's account."""
         return self._kept.fleet

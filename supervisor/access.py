@@ -1,8 +1,10 @@
 """How the fleet's bus is reached, and as whom."""
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -60,6 +62,11 @@ def access_to(server: NatsServer) -> Access:
 def access_outside(config: FleetConfig) -> Access:
     """Return what the fleet file says of an outside server; raises BadFleet if a secret is none, or not private."""
     table, home = config.bus, config.home
+    if not table.plain and not _is_private(table.url):
+        raise BadFleet(
+            f"bus.url {ConnectOptions(url=table.url).shown_url} is not on this machine, and has no TLS: write tls://, "
+            "or plain = true if you trust all on the way",
+        )
     ca = str((home / table.ca).resolve()) if table.ca else ""
     access = Access(url=table.url, user=table.user, password=_read_secret(home, table.password_file), ca=ca)
     if table.signing_key_file:
@@ -69,6 +76,18 @@ def access_outside(config: FleetConfig) -> Access:
         secret = Key(credentials.seed).derive(MESSAGE_IDS)
         return msgspec.structs.replace(access, credentials=credentials, secret=secret)
     return access
+
+
+def _is_private(url: str) -> bool:
+    """Return whether what is said to a server stays on this machine, or is encrypted."""
+    found = urlsplit(url if "://" in url else f"nats://{url}")
+    if found.scheme in ("tls", "wss"):
+        return True
+    host = found.hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def signing_key(config: FleetConfig) -> Key:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from callboard.actors import TRIES, Actor, ActorSpec, Grant, Health, Intensity, Restart
+from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
@@ -49,6 +49,8 @@ class BusTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A file with a seed that may sign for users of the account: then each life of each cell is one of its own."""
     ca: str = ""
     sync: Annotated[str, msgspec.Meta(pattern="^always$")] = "always"
+    plain: bool = False
+    """Whether a server that is not on this machine may be spoken to without TLS: only on a network that is trusted."""
     local: bool = True
     """Whether what actors of one cell say to each other stays in their process."""
 
@@ -62,6 +64,7 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cell: str = ""
     open: bool = False
     private: bool = False
+    door: DoorLimits = DoorLimits()
     restart: Restart = "permanent"
     mailbox: Annotated[int, msgspec.Meta(ge=1024, le=1_000_000)] = 10_000
     """At least one sender's credit, so that a fast sender waits instead of losing what it tells."""
@@ -85,7 +88,7 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
-    "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health,
+    "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health, "door": DoorLimits,
     "intensity": Intensity, "may": Grant, "cell": CellTable, "group": GroupTable, "person": PersonTable,
 }  # fmt: skip
 
@@ -206,6 +209,7 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         cell=cell,
         replicas=table.replicas,
         private=table.private,
+        door=table.door,
         open=table.open,
         restart=table.restart,
         intensity=table.intensity,

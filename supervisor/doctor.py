@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ import msgspec
 
 from callboard.bus import find_binary
 from callboard.errors import CallboardError
+
+from .warden import BY_SERVER, IN_PROCESS
 
 FREE_DISK: Final = 1024**3
 FILES: Final = 1024
@@ -25,9 +28,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def examine(binary: Path | None = None) -> list[Finding]:
-    """Return what was found, in the order of what needs what."""
-    return [_python(), _server(binary), _loopback(), _pidfd(), _disk(), _files()]
+def examine(binary: Path | None = None, *, fleet_file: Path | None = None) -> list[Finding]:
+    """Return what was found, in the order of what needs what; with a fleet file, of what it says too."""
+    found = [_python(), _server(binary), _loopback(), _pidfd(), _disk(), _files()]
+    return [*found, _permissions(fleet_file)] if fleet_file is not None and fleet_file.exists() else found
 
 
 def _python() -> Finding:
@@ -65,6 +69,17 @@ def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 1024**3:.1f} GiB free here (1 GiB is needed for queues and records)"
     return Finding(what="disk", ok=free >= FREE_DISK, text=text)
+
+
+def _permissions(fleet_file: Path) -> Finding:
+    try:
+        bus = tomllib.loads(fleet_file.read_text(encoding="utf-8")).get("bus", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return Finding(what="permissions", ok=False, text=f"{fleet_file} cannot be read: {error}")
+    if not isinstance(bus, dict) or not bus.get("url") or bus.get("signing_key_file"):
+        return Finding(what="permissions", ok=True, text=f"enforced {BY_SERVER}")
+    text = f"{IN_PROCESS}: all cells share one login of {bus['url']}; with a signing_key_file each has its own"
+    return Finding(what="permissions", ok=True, text=text)
 
 
 def _files() -> Finding:

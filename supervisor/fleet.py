@@ -154,7 +154,8 @@ def _table(spec: ActorSpec) -> ActorTable:
         raise BadActor(f"{module}.{name} cannot be imported by another process: put it at the top of a module")
     return ActorTable(
         use=f"{module}:{name}", name=spec.name, cell=spec.cell,
-        replicas=spec.replicas, open=spec.open, private=spec.private, restart=spec.restart, mailbox=spec.mailbox,
+        replicas=spec.replicas, open=spec.open, private=spec.private, door=spec.door,
+        restart=spec.restart, mailbox=spec.mailbox,
         tries=spec.tries, queue=spec.queue, may=spec.may,
         health=spec.health, intensity=spec.intensity,
         options=_plain(spec.options),

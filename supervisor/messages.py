@@ -201,6 +201,8 @@ class ActorHealth(Message):
     """As many are allowed within the window; one more and it is held."""
     events: list[Event]
     """The latest about the actor and its cell, oldest first."""
+    permissions: str = ""
+    """By whom permissions are enforced."""
 
 
 class Pardon(Message):

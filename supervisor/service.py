@@ -161,7 +161,8 @@ class Supervisor(Actor):
     async def health(self, message: ShowHealth, ctx: Context) -> ActorHealth:
         """Show all that is known of how an actor is."""
         self._hear_owner(ctx)
-        return await self.options.health(message.actor)
+        found = await self.options.health(message.actor)
+        return msgspec.structs.replace(found, permissions=self.options.gate.warden.enforced)
 
     @receive
     async def inspect(self, message: Inspect, ctx: Context) -> Inspected:

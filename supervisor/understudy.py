@@ -9,7 +9,18 @@ from typing import Final
 
 import msgspec
 
-from callboard.actors import NO_FLIGHT, ActorSpec, ActorStopped, Confinement, Door, Flight, Letter, Mailbox, Replies
+from callboard.actors import (
+    NO_FLIGHT,
+    ActorSpec,
+    ActorStopped,
+    Confinement,
+    Door,
+    Flight,
+    Letter,
+    Mailbox,
+    Replies,
+    Turnstile,
+)
 from callboard.bus import Endpoint, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
@@ -22,12 +33,13 @@ _names: Final = msgspec.msgpack.Decoder(list[str])
 class Understudy:
     """Stands in for one actor."""
 
-    def __init__(self, endpoint: Endpoint, name: str, *, open_door: bool, homes: Mapping[str, str]) -> None:
-        self.name, self.homes = name, homes
+    def __init__(self, endpoint: Endpoint, spec: ActorSpec, *, homes: Mapping[str, str]) -> None:
+        self.name, self.homes = spec.name, homes
+        self.turnstile = Turnstile(spec.door)
         self.why_held = ""
         """Why it refuses everything, in words for who speaks to it; empty while it keeps."""
         self.flight: Flight = NO_FLIGHT
-        self.confinement = Confinement(name, clock=endpoint.clock, confine=lambda *_: None)
+        self.confinement = Confinement(spec.name, clock=endpoint.clock, confine=lambda *_: None)
         """Empty: what a message is, the next incarnation will judge."""
         self.fences: Mapping[str, int] = endpoint.fences
         self.clock = endpoint.clock
@@ -35,8 +47,8 @@ class Understudy:
         """Tells that came when 1,000 waited already; nobody waits for them, so they are counted and recorded."""
         self.mailbox = Mailbox(most=KEEP, most_bytes=KEEP_BYTES)
         self.mailbox.pause()
-        self._endpoint, self.open_door = endpoint, open_door
-        self._replies = Replies(endpoint, name)
+        self._endpoint, self.open_door = endpoint, spec.open
+        self._replies = Replies(endpoint, spec.name)
         self._subscriptions: list[Subscription] = []
         self._credit: list[tuple[str, int]] = []
         """Of tells that were refused while it was down; bounded by what their senders had."""
@@ -156,7 +168,7 @@ class Understudy:
 def stand_ins(specs: Sequence[ActorSpec], endpoint: Endpoint) -> dict[str, Understudy]:
     """Return an understudy for each actor of one cell."""
     homes = {spec.name: spec.cell for spec in specs}
-    return {spec.name: Understudy(endpoint, spec.name, open_door=spec.open, homes=homes) for spec in specs}
+    return {spec.name: Understudy(endpoint, spec, homes=homes) for spec in specs}
 
 
 async def recast(

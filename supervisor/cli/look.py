@@ -113,7 +113,7 @@ def doctor(fleet_file: Path, binary: Path | None, *, as_unit: bool, as_json: boo
     if as_unit:
         _print_unit(fleet_file, binary)
         return
-    findings = examine(binary)
+    findings = examine(binary, fleet_file=fleet_file)
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
     else:

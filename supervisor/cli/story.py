@@ -51,6 +51,7 @@ def _health_lines(found: "ActorHealth") -> list[str]:
     lines.append(
         f"  budget    {found.crashes} of {found.most} deaths count now; one more than {found.most} and it is held"
     )
+    lines.append(f"  permissions are enforced {found.permissions}")
     return [*lines, "  lately", *(f"    {_clock(e.at)}  {e.kind}: {e.text}" for e in found.events)]
 
 

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from callboard import Actor, ActorSpec, Context, Held, MailboxFull, Message, MessageRefused, Untrusted, receive
-from callboard.actors import Speaker
+from callboard.actors import DoorLimits, Speaker
 from callboard.actors.door import BARE_MOST
 from callboard.bus import VERSION, Endpoint, Envelope, Kind, NoticeBody, Trust, encode, join
 from callboard.ids import new_id
-from callboard.testing import Probe, Stage
+from callboard.testing import ManualClock, Probe, Stage
 
 
 class Question(Message):
@@ -93,6 +93,18 @@ async def test_an_outsider_hears_that_a_mailbox_is_full() -> None:
     async with Stage([spec]) as stage:
         reply = json.loads(await stage.knock("desk", b'{"type": "Question", "text": "a"}'))
         assert (reply["code"], reply["detail"]["depth"]) == (MailboxFull.code, 0)
+
+
+async def test_a_crowd_at_the_door_is_turned_away_with_when_to_come_again_and_a_cell_is_not() -> None:
+    clock = ManualClock()
+    spec = ActorSpec(actor=Desk, name="desk", cell="main", open=True, door=DoorLimits(rate=1.0, burst=2))
+    async with Stage([spec], clock=clock) as stage:
+        told = [json.loads(await stage.knock("desk", b'{"type": "Question", "text": "a"}')) for _ in range(3)]
+        assert [each["type"] for each in told] == ["Answer", "Answer", "Error"]
+        assert (told[2]["code"], told[2]["detail"]["wait"]) == ("door-crowded", 1.0)
+        assert (await stage.ask(Desk.question, Question(text="a"))).text == "A"
+        await clock.advance(1.0)
+        assert json.loads(await stage.knock("desk", b'{"type": "Question", "text": "a"}'))["type"] == "Answer"
 
 
 @pytest.mark.parametrize("address", ["cb.stage.to.desk.main", "_CB.somebody.r", "$SYS.REQ"])
