@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports pytest chaos long bench backlog lock clean
+.PHONY: demo test lint types imports pytest chaos long fuzz bench backlog lock clean
 
 demo: .venv/ready
 	@$(BIN)/python -m examples.review.demo
@@ -34,6 +34,11 @@ chaos: .venv/ready
 long: .venv/ready
 	@$(BIN)/python -m pytest -q -m long
 
+# What takes bytes from others, led by coverage; SECONDS=600 for each of eight targets. Short forms are in 'make test'.
+fuzz: .venv-fuzz/ready
+	@for target in grant name subject decoder task frames server_log credentials; do \
+	  .venv-fuzz/bin/python -m tests.fuzz $$target $(or $(SECONDS),60) || exit 1; done
+
 bench: .venv-bench/ready .venv-autogen/ready
 	@.venv-bench/bin/python -m benchmarks
 
@@ -55,6 +60,13 @@ backlog: .venv-bench/ready
 	@.venv-bench/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+.venv-fuzz/ready: requirements/fuzz.txt pyproject.toml setup.py .venv/ready
+	@echo "setting up .venv-fuzz (once) ..."
+	@$(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@.venv-fuzz/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
 .venv-autogen/ready: requirements/autogen.txt
 	@echo "setting up .venv-autogen (once) ..."
 	@$(PYTHON) -m venv .venv-autogen
@@ -68,8 +80,10 @@ lock:
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt
 	@$(BIN)/uv pip compile -q --upgrade pyproject.toml --group bench \
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
+	@$(BIN)/uv pip compile -q --upgrade pyproject.toml --group fuzz \
+	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/fuzz.txt
 	@$(BIN)/uv pip compile -q --upgrade requirements/autogen.in \
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/autogen.txt
 
 clean:
-	rm -rf .venv .venv-bench .venv-autogen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-fuzz .venv-autogen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
