@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard.clock import SystemClock
+from callboard.clock import Clock, SystemClock
 from callboard.store import ActorFile, Fenced, MemoryConflict, MemoryLayer, Outgoing, Step, TaskDone
+from callboard.testing import ManualClock
 
 CLOCK = SystemClock()
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, epoch: int = 1) -> AsyncGenerator[ActorFile]:
-    async with ActorFile.open(folder, "desk", epoch=epoch, clock=CLOCK, synchronous="NORMAL") as file:
+async def opened(folder: Path, *, epoch: int = 1, clock: Clock = CLOCK) -> AsyncGenerator[ActorFile]:
+    async with ActorFile.open(folder, "desk", epoch=epoch, clock=clock, synchronous="NORMAL") as file:
         yield file
 
 
@@ -68,6 +69,32 @@ async def test_what_another_has_changed_meanwhile_fails_an_update_and_nothing_el
         assert not (await file.tasks.known("t-1")).done
         assert await file.memory.get("count", int, default=0) == 0
         assert await file.memory.get("sum", int) == 10
+
+
+async def test_a_deletion_that_followed_from_an_update_fails_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as file:
+        await file.memory.put("sum", 1)
+        layer = file.layer()
+        if await layer.update("sum", lambda value: value - 1, type=int, default=0) == 0:
+            await layer.delete("sum")
+        await file.memory.put("sum", 10)
+        with pytest.raises(MemoryConflict, match="sum"):
+            await file.tasks.commit("t-1", layer, [])
+        assert await file.memory.get("sum", int) == 10
+
+
+@pytest.mark.parametrize("first", ["incr", "put"])
+async def test_a_counter_keeps_the_time_to_live_that_its_task_gave_it(tmp_path: Path, first: str) -> None:
+    clock = ManualClock()
+    async with opened(tmp_path, clock=clock) as file:
+        layer = file.layer()
+        await (layer.incr("count", ttl=60.0) if first == "incr" else layer.put("count", 1, ttl=60.0))
+        assert await layer.incr("count") == 2
+        await file.tasks.commit("t-1", layer, [])
+        await clock.advance(59.0)
+        assert await file.memory.get("count", int) == 2
+        await clock.advance(2.0)
+        assert await file.memory.get("count", int, default=None) is None
 
 
 async def test_a_file_that_a_later_incarnation_owns_takes_no_late_word(tmp_path: Path) -> None:
