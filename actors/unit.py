@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from callboard.bus import encode
@@ -82,7 +83,7 @@ class Unit:
         if found is not None:
             return self._replayed(name, found, digest, returns=returns, act=act)
         if act:
-            await self._log.step(self.task, name, Step(True, digest, None))
+            await self._claim(name, digest)
         data = await self._run(name, fn, args, act=act)
         await surely(self._log.step(self.task, name, Step(act, digest, data)))
         return _unpacked(name, data, returns)
@@ -95,6 +96,19 @@ class Unit:
         if len(self._used) >= STEPS_MOST:
             raise BadActor(f"task {self.task} takes more than {STEPS_MOST} steps: make several tasks of it")
         self._used.add(name)
+
+    async def _claim(self, name: str, digest: str) -> None:
+        """Note that an act is about to begin. Who is stopped meanwhile has not begun it, and takes that back."""
+        try:
+            await surely(self._log.step(self.task, name, Step(True, digest, None)))
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except (StoreStuck, anyio.get_cancelled_exc_class()):  # stuck, it may be written yet
+            await self._unclaim(name)
+            raise
+
+    async def _unclaim(self, name: str) -> None:
+        await surely(self._log.unclaim(self.task, name))
+        self._used.discard(name)
 
     def _replayed(self, name: str, found: Step, digest: str, *, returns: Any, act: bool) -> Any:
         if found.act != act or found.args != digest:
@@ -111,8 +125,8 @@ class Unit:
             return _packed(name, await fn(*args))
         except BaseException as error:
             if act and isinstance(error, NotDone):
-                await self._log.unclaim(self.task, name)
-            if not act or isinstance(error, NotDone):
+                await self._unclaim(name)
+            elif not act:
                 self._used.discard(name)
             raise
 
