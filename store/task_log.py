@@ -165,12 +165,14 @@ class TaskLog:
     async def sweep(self, before: float, *, limit: int = SWEEP) -> int:
         """Forget up to `limit` tasks that were done before a moment (Unix seconds); return how many.
 
-        And what is left of tasks that were taken away by a process that died before it could forget them.
+        And what is left of tasks that were taken away by a process that died before it could forget them. But no act:
+        its task may still be queued, however old, and would do it a second time.
         """
 
         def change(conn: sqlite3.Connection) -> int:
+            self._check_owner(conn)
             conn.execute("DELETE FROM tries WHERE latest < ?", (before,))
-            conn.execute("DELETE FROM steps WHERE at < ?", (before,))
+            conn.execute("DELETE FROM steps WHERE at < ? AND NOT act", (before,))
             sql = "DELETE FROM inbox WHERE task IN (SELECT task FROM inbox WHERE done < ? ORDER BY done LIMIT ?)"
             return conn.execute(sql, (before, limit)).rowcount
 

@@ -107,6 +107,7 @@ async def test_a_file_that_a_later_incarnation_owns_takes_no_late_word(tmp_path:
             lambda: file.tasks.commit("t-1", file.layer(), []), lambda: file.tasks.failed("t-1", "x"),
             lambda: file.tasks.step("t-1", "a", Step(False, "", b"")), lambda: file.tasks.claim([1]),
             lambda: file.tasks.left([1]), lambda: file.tasks.forget("t-1"),
+            lambda: file.tasks.sweep(0.0),
         )  # fmt: skip
         for call in late:
             with pytest.raises(Fenced, match="epoch 2"):
@@ -132,6 +133,17 @@ async def test_the_inbox_forgets_what_is_old_and_nothing_else(tmp_path: Path) ->
         assert await file.tasks.sweep(CLOCK.now() - 60.0) == 0
         assert await file.tasks.sweep(CLOCK.now() + 60.0, limit=3) == 3
         assert sum([(await file.tasks.known(f"t-{number}")).done for number in range(5)]) == 2
+
+
+async def test_an_act_is_never_forgotten_for_its_age(tmp_path: Path) -> None:
+    """Its task may have been queued for as long as its process was down."""
+    async with opened(tmp_path) as file:
+        begun, done = Step(True, "digest", None), Step(True, "digest", b"\x2a")
+        await file.tasks.step("t-1", "send", begun)
+        await file.tasks.step("t-1", "mail", done)
+        await file.tasks.step("t-1", "pay", Step(False, "digest", b"\x2a"))
+        await file.tasks.sweep(CLOCK.now() + 60.0)
+        assert (await file.tasks.known("t-1")).steps == {"send": begun, "mail": done}
 
 
 VERBS = st.lists(
