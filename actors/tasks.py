@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from callboard.bus import Delivery, MessageRefused, NotStored
 from callboard.errors import CallboardError
-from callboard.store import ActorFile, StoreError, TaskDone
+from callboard.store import ActorFile, StoreError, TaskDone, TaskLog
 
 from .burial import Burial, in_words
 from .errors import TaskExpired
@@ -82,7 +82,7 @@ class Tasks:
             self.intake.paused = self._host.held
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._outflow.run)
-                tasks.start_soon(self._sweep)
+                tasks.start_soon(self._sweep, self._file.tasks)
                 await self.intake.run(tasks, ack_wait=ack_wait_of(self._host.spec.health.silent_after))
 
     async def _opened(self) -> ActorFile:
@@ -93,13 +93,17 @@ class Tasks:
                 self._host.cell.report("tasks-wait", self._host.name, f"its file cannot be opened: {error.text}")
                 await self._host.clock.sleep(1.0)
 
-    async def _sweep(self) -> None:
-        while self._file is not None:
+    async def _sweep(self, log: TaskLog) -> None:
+        """Let the inbox forget what is older than anybody could ask for, until cancelled."""
+        while True:
+            # Not at once: after a long absence a task may be done and its queue not know yet. It comes again first.
+            await self._host.clock.sleep(SWEEP_EVERY)
+            before = self._host.clock.now() - REMEMBERED_FOR
             try:
-                await self._file.tasks.sweep(self._host.clock.now() - REMEMBERED_FOR)
+                while await log.sweep(before):
+                    pass  # a portion at a time: others write in between
             except StoreError as error:
                 self._host.cell.report("sweep-failed", self._host.name, error.text)
-            await self._host.clock.sleep(SWEEP_EVERY)
 
     def pause(self) -> None:
         """Give no more to the handlers."""

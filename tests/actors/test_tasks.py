@@ -9,8 +9,9 @@ import pytest
 
 from callboard import Actor, BadActor, Context, Message, receive
 from callboard.actors import ActorSpec, Grant
+from callboard.actors.tasks import REMEMBERED_FOR, SWEEP_EVERY
 from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
-from callboard.store import DeadLetter
+from callboard.store import ActorFile, DeadLetter
 from callboard.testing import ManualClock, Stage
 
 WITHIN = 5.0
@@ -447,3 +448,29 @@ async def test_a_task_is_nobodys_to_take_back() -> None:
         stage.host("worker").cancel("job-1")
         GATES["gate"].set()
         await settle(stage, done=2)
+
+
+class Back(Stage):
+    """A fleet that was away for longer than its files remember, and had done so much before."""
+
+    done = 2500
+
+    async def _open(self, cell: str) -> None:
+        then = ManualClock(now=self.clock.now() - REMEMBERED_FOR - 1.0)
+        async with ActorFile.open(self.folder, "worker", epoch=1, clock=then) as file:
+            rows = [(f"job-{number}", then.now()) for number in range(self.done)]
+            await file.db.write(lambda conn: conn.executemany("INSERT INTO inbox VALUES (?, ?)", rows).rowcount)
+        await super()._open(cell)
+
+
+async def test_what_was_done_long_ago_is_forgotten_all_of_it_and_not_before_it_may_have_been_delivered_again() -> None:
+    clock = ManualClock()
+    async with Back([Worker, Teller], clock=clock) as stage:
+        await stage.enqueue(Worker.job, Job(), id="job-1")  # done and not settled when the fleet went away
+        await settle(stage, done=1)
+        assert CALLS == []
+        db = (await stage.cell_of("worker").file_of("worker")).db
+        await clock.advance(SWEEP_EVERY)
+        with anyio.fail_after(WITHIN):
+            while await db.read(lambda conn: conn.execute("SELECT * FROM inbox LIMIT 1").fetchall()):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
