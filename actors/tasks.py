@@ -228,13 +228,13 @@ class Tasks:
         """Move a task into the quarantine; it leaves its queue when that has it."""
         dead = await self._burial.move(letter, error, tries, history)
         await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
-        if self._file is not None:  # last: if its process dies before, the task is not tried anew
-            await self._file.tasks.forget(letter.envelope.id)
         self.buried += 1
         self._host.cell.report(
             "task-quarantined", self._host.name, f"{dead.type} {dead.id}: {dead.text}", id=dead.id, type=dead.type,
             tries=tries, code=dead.reason,
         )  # fmt: skip
+        if self._file is not None:  # last: if its process dies before, the task is not tried anew
+            await self._file.tasks.forget(letter.envelope.id)
 
     def copy_refused(self, letter: Letter, error: CallboardError) -> None:
         """Keep a copy of a told or asked message that does not fit its type."""

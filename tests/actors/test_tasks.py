@@ -1,6 +1,8 @@
 """Durable work as an actor sees it: done once, all at once, and never silently gone."""
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,6 +15,8 @@ from callboard.actors.tasks import REMEMBERED_FOR, SWEEP_EVERY
 from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
 from callboard.store import ActorFile, DeadLetter
 from callboard.testing import ManualClock, Stage
+
+from .holdup import Holdup
 
 WITHIN = 5.0
 
@@ -474,3 +478,27 @@ async def test_what_was_done_long_ago_is_forgotten_all_of_it_and_not_before_it_m
         with anyio.fail_after(WITHIN):
             while await db.read(lambda conn: conn.execute("SELECT * FROM inbox LIMIT 1").fetchall()):  # noqa: ASYNC110
                 await anyio.sleep(0.01)
+
+
+def own_anew(path: Path) -> None:
+    """Give an actor's file to a later incarnation, as on a disk whose locks do not hold."""
+    with closing(sqlite3.connect(path)) as successor, successor:
+        successor.execute("UPDATE owner SET epoch = 99")
+
+
+async def test_a_task_that_was_taken_away_is_reported_though_its_file_cannot_forget_it() -> None:
+    async with Stage([Worker, Teller]) as stage, anyio.create_task_group() as tasks:
+        file, dead = await stage.cell_of("worker").file_of("worker"), stage.broker.queues.find("stage", "")
+        holdup = Holdup()
+
+        def hold_up() -> None:
+            if dead.tasks:
+                tasks.start_soon(file.db.read, holdup)
+
+        stage.broker.queues.changed.append(hold_up)
+        await stage.enqueue(Worker.job, Job(what="act"))
+        await holdup.wait_begun()
+        own_anew(file.db.path)
+        holdup.end()
+        event = await stage.wait_event("task-quarantined", "worker", within=WITHIN)
+        assert event.detail["code"] == "act-unsettled"
