@@ -75,12 +75,13 @@ class Intake:
             await anyio.sleep(ack_wait / _EXTENSIONS)
             for letter in list(self.held.values()):
                 if self._receiver.is_well(letter):
-                    self._queue.extend(letter.receipt)
+                    with suppress(CallboardError):  # a wish, as below
+                        self._queue.extend(letter.receipt)
             self.dispatch()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self.closed:
-            self._queue.again(delivery.receipt, 0.0)
+            self.again(delivery.receipt)
             return
         letter = self._receiver.open(delivery)
         if letter is None:
@@ -128,6 +129,10 @@ class Intake:
             while line:
                 letter = line.popleft()
                 self.held.pop(letter.envelope.id, None)
-                with suppress(CallboardError):  # cut off: it comes again by itself
-                    self._queue.again(letter.receipt, 0.0)
+                self.again(letter.receipt)
                 written(letter)
+
+    def again(self, receipt: str, delay: float = 0.0) -> None:
+        """Wish that a task is delivered again in `delay` seconds; from who is cut off its queue takes it by itself."""
+        with suppress(CallboardError):
+            self._queue.again(receipt, delay)

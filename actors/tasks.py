@@ -133,7 +133,7 @@ class Tasks:
             return None
         early = delivery.stored + letter.envelope.delay - self._host.clock.now()
         if letter.envelope.delay and early > 0.0:
-            self._queue.again(letter.receipt, early)
+            self.intake.again(letter.receipt, early)
             return None
         if (error := self._door.objection(letter)) is not None:
             self.refused(letter, error)
@@ -219,7 +219,7 @@ class Tasks:
             if verdict.judgement == "bury":
                 await self._bury(letter, error, tries, history)
             else:
-                self._queue.again(letter.receipt, verdict.delay)
+                self.intake.again(letter.receipt, verdict.delay)
         except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
             self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
         self._settled(letter)
@@ -253,10 +253,7 @@ class Tasks:
         self.failed(letter, TaskExpired(text, actor=self._host.name))
 
     def _hand_back(self, letter: Letter) -> None:
-        try:
-            self._queue.again(letter.receipt, 0.0)
-        except CallboardError as error:  # it comes again by itself
-            self._host.cell.report("task-not-settled", self._host.name, error.text, id=letter.envelope.id)
+        self.intake.again(letter.receipt)
         self._settled(letter)
 
     def _settled(self, letter: Letter) -> None:
