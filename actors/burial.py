@@ -1,8 +1,8 @@
 """Messages on their way into the quarantine, whole, with all that is known of why.
 
 A task is moved: it leaves its queue when the quarantine has it. A told or asked message that was refused is copied, so
-that somebody can see what was sent; of those only the first hundred of a sender, reason and minute, since a peer that
-sends nonsense sends much of it, and each is counted where it was refused anyway.
+that somebody can see what was sent; of those only the first hundred of a cell, reason and minute, since a peer that
+sends nonsense sends much of it, and each is counted where it was refused anyway. What sender it names is its own claim.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STORE_WITHIN: Final = 5.0
 COPIES_MOST: Final = 100
-"""Refused messages that are copied for each sender, reason and minute."""
+"""Refused messages that are copied for each sending cell, reason and minute."""
 _MINUTE: Final = 60.0
 _ROOM: Final = 1024
 
@@ -68,13 +68,13 @@ class Burial:
         await self._store(dead, f"{dead.actor}.{lane}.{dead.number}.{dead.stored:.6f}.{tries}")
         return dead
 
-    def wants(self, letter: Letter, error: CallboardError) -> bool:
-        """Return whether a refused message is still to be copied."""
+    def admit(self, letter: Letter, error: CallboardError) -> bool:
+        """Count a refused message; return whether it is still to be copied."""
         minute = int(self._host.clock.monotonic() / _MINUTE)
         if minute != self._minute:
             self._minute = minute
             self._copied.clear()
-        edge = (letter.envelope.sender or letter.cell, error.code)
+        edge = (letter.cell, error.code)
         self._copied[edge] += 1
         return self._copied[edge] <= COPIES_MOST
 

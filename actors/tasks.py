@@ -238,7 +238,7 @@ class Tasks:
 
     def copy_refused(self, letter: Letter, error: CallboardError) -> None:
         """Keep a copy of a told or asked message that does not fit its type."""
-        if isinstance(error, MessageRefused) and letter.envelope.id and self._burial.wants(letter, error):
+        if isinstance(error, MessageRefused) and letter.envelope.id and self._burial.admit(letter, error):
             self._tasks.start_soon(self._copy, letter, error)
 
     async def _copy(self, letter: Letter, error: CallboardError) -> None:

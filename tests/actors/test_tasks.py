@@ -10,9 +10,19 @@ import msgspec
 import pytest
 
 from callboard import Actor, BadActor, Context, Message, receive
-from callboard.actors import ActorSpec, Grant
+from callboard.actors import ActorSpec, Grant, Letter
+from callboard.actors.burial import COPIES_MOST
 from callboard.actors.tasks import REMEMBERED_FOR, SWEEP_EVERY
-from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
+from callboard.bus import (
+    VERSION,
+    Envelope,
+    Kind,
+    MessageRefused,
+    MessageTooLarge,
+    NoSuchActor,
+    QueueFull,
+    Trust,
+)
 from callboard.store import ActorFile, DeadLetter
 from callboard.testing import ManualClock, Stage
 
@@ -502,3 +512,14 @@ async def test_a_task_that_was_taken_away_is_reported_though_its_file_cannot_for
         holdup.end()
         event = await stage.wait_event("task-quarantined", "worker", within=WITHIN)
         assert event.detail["code"] == "act-unsettled"
+
+
+async def test_a_peer_that_sends_much_nonsense_under_many_names_has_a_hundred_of_it_kept() -> None:
+    async with Stage([Worker, Teller], clock=ManualClock()) as stage:
+        host, error = stage.host("worker"), MessageRefused("nonsense", path="$")
+        for number in range(COPIES_MOST + 10):
+            envelope = Envelope(VERSION, Kind.TELL, "Nonsense", 0, f"m-{number}", f"peer-{number}")
+            host.refuse(Letter(envelope, "elsewhere", Trust.EXTERNAL, 0), error)
+        await anyio.wait_all_tasks_blocked()
+        dead = [each async for each in stage.buses["main"].queue.waiting("stage", "")]
+        assert len(dead) == COPIES_MOST
