@@ -30,6 +30,19 @@ class Step(msgspec.Struct, frozen=True):
     result: bytes | None
 
 
+class TakenStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a task that is not done, without its result."""
+
+    task: str
+    name: str
+    act: bool
+    settled: bool
+    """Whether its result is kept; an act that is not settled may have been done."""
+    bytes: int
+    at: float
+    """Unix seconds."""
+
+
 class Known(msgspec.Struct, frozen=True):
     """What is known of a task before it begins."""
 
@@ -131,11 +144,18 @@ class TaskLog:
 
         await self._db.write(change)
 
-    async def steps(self) -> list[tuple[str, str, Step, float]]:
-        """Return all steps of tasks that are not done: task, name, step and when (Unix seconds)."""
-        sql = "SELECT task, name, act, args, result, at FROM steps ORDER BY at"
+    async def taken(self) -> list[TakenStep]:
+        """Return the steps of all tasks that are not done, the oldest first."""
+        sql = "SELECT task, name, act, result IS NOT NULL, coalesce(length(result), 0), at FROM steps ORDER BY at"
         rows = await self._db.read(lambda conn: conn.execute(sql).fetchall())
-        return [(task, name, Step(bool(act), args, result), at) for task, name, act, args, result, at in rows]
+        return [
+            TakenStep(task=task, name=name, act=bool(act), settled=bool(settled), bytes=size, at=at)
+            for task, name, act, settled, size, at in rows
+        ]
+
+    async def leaving(self) -> int:
+        """Return how many messages have not left."""
+        return int(await self._db.read(lambda conn: conn.execute("SELECT count(*) FROM outbox").fetchone()[0]))
 
     async def outbox(self) -> list[Outgoing]:
         """Return what has not left, in order."""

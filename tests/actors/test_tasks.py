@@ -127,6 +127,12 @@ class Worker(Actor):
         await ctx.memory.put("seen", message.number)
         await GATES["gate"].wait()
 
+    async def paid(self, message: Job, ctx: Context) -> None:
+        """Take a step, and wait."""
+        await ctx.step("pay", paid, "model")
+        ctx.progress("waiting")
+        await GATES["gate"].wait()
+
     async def update(self, message: Job, ctx: Context) -> None:
         memory: Any = await ctx.memory.open()
         await memory.update("sum", lambda value: value + 1, type=int, default=0)
@@ -523,3 +529,17 @@ async def test_a_peer_that_sends_much_nonsense_under_many_names_has_a_hundred_of
         await anyio.wait_all_tasks_blocked()
         dead = [each async for each in stage.buses["main"].queue.waiting("stage", "")]
         assert len(dead) == COPIES_MOST
+
+
+async def test_an_actor_shows_what_it_has_in_hand_and_which_steps_are_taken() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="paid"), id="job-1")
+        await stage.wait_until(lambda: CALLS == ["job 0", "model"], within=WITHIN)
+        await stage.wait_until(lambda: stage.row("worker").doing == "waiting", within=WITHIN)
+        shown = await stage.cell_of("worker").inspect("worker")
+        assert [(each.id, each.tries, each.doing) for each in shown.held] == [("job-1", 1, "waiting")]
+        assert [(each.task, each.name, each.settled, each.bytes) for each in shown.steps] == [("job-1", "pay", True, 7)]
+        assert (shown.leaving, shown.queued) == (0, 1)
+        GATES["gate"].set()
+        await settle(stage, done=1)

@@ -122,8 +122,18 @@ async def test_failures_are_counted_with_their_words_and_forgotten_with_the_task
         known = await file.tasks.known("t-1")
         assert (known.tries, known.steps) == (2, {"pay": Step(False, "digest", b"\x2a")})
         await file.tasks.commit("t-1", file.layer(), [])
-        assert await file.tasks.steps() == []
+        assert await file.tasks.taken() == []
         assert (await file.tasks.known("t-1")).done
+
+
+async def test_what_waits_is_told_by_its_size_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as file:
+        await file.tasks.step("t-1", "pay", Step(False, "digest", b"four"))
+        await file.tasks.step("t-1", "send", Step(True, "digest", None))
+        await file.tasks.commit("t-2", file.layer(), [say("one"), say("two")])
+        taken = [(each.task, each.name, each.act, each.settled, each.bytes) for each in await file.tasks.taken()]
+        assert taken == [("t-1", "pay", False, True, 4), ("t-1", "send", True, False, 0)]
+        assert await file.tasks.leaving() == 2
 
 
 async def test_the_inbox_forgets_what_is_old_and_nothing_else(tmp_path: Path) -> None:
