@@ -5,6 +5,7 @@ whole. Everything else, a death at any moment included, has it delivered again.
 """
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -78,7 +79,6 @@ class Tasks:
             self._outflow = Outflow(
                 self._host.name, self._file.tasks, self._host.endpoint, clock=self._host.clock, reporter=self._host.cell
             )
-            await self._outflow.load()
             self.intake.paused = self._host.held
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._outflow.run)
@@ -116,6 +116,8 @@ class Tasks:
 
     async def close(self) -> None:
         """Take nothing more, hand what was not begun back to the queue, and let what is done leave, for a moment."""
+        if self.intake.closed:
+            return
         self.pause()
         self.intake.give_back(self._written)
         with anyio.move_on_after(LEAVE_WITHIN, shield=True):
@@ -177,11 +179,11 @@ class Tasks:
     async def commit(self, unit: Unit) -> None:
         """Make a task's work durable and let its messages leave; a second delivery of it that was faster is as good."""
         try:
-            outgoing = await unit.commit()
-        except TaskDone:
-            return
-        if self._outflow is not None:
-            self._outflow.add(outgoing)
+            with suppress(TaskDone):
+                await unit.commit()
+        finally:  # also when nobody knows yet whether it was committed: the file does
+            if unit.says_something and self._outflow is not None:
+                self._outflow.wake()
 
     def finished(self, letter: Letter) -> None:
         """Take a task out of its queue that the file has as done."""

@@ -58,12 +58,17 @@ class Unit:
         """Have a message leave after the commit."""
         self._outgoing.append(outgoing)
 
-    async def commit(self) -> list[Outgoing]:
+    @property
+    def says_something(self) -> bool:
+        """Whether messages leave after the commit."""
+        return bool(self._outgoing)
+
+    async def commit(self) -> None:
         """Make it all durable; raises what :meth:`~callboard.store.TaskLog.commit` does, and StepsChanged."""
         if unused := self._known.steps.keys() - self._used:
             names = ", ".join(sorted(unused))
             raise StepsChanged(f"an earlier try of task {self.task} took steps that this one did not: {names}")
-        return await surely(self._log.commit(self.task, self.memory, self._outgoing))
+        await surely(self._log.commit(self.task, self.memory, self._outgoing))
 
     async def step(
         self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, returns: Any, act: bool

@@ -63,6 +63,12 @@ class Outgoing(msgspec.Struct, frozen=True):
     number: int = 0
     """Its place in the outbox, once it is there."""
     claimed: float = 0.0
+    """When it was about to leave (Unix seconds), if it leaves at most once."""
+
+    @property
+    def at_most_once(self) -> bool:
+        """Whether it is never said twice: who hears it could not know it again."""
+        return self.verb != "enqueue"
 
 
 class TaskLog:
@@ -75,8 +81,8 @@ class TaskLog:
         """Return what is known of a task."""
         return await self._db.read(lambda conn: _known(conn, task))
 
-    async def commit(self, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
-        """Make all that a task has done durable, in one transaction; return its messages with their places.
+    async def commit(self, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> None:
+        """Make all that a task has done durable, in one transaction.
 
         Raises:
             TaskDone: it was done before: what it did now must not count.
@@ -86,18 +92,19 @@ class TaskLog:
 
         """
         now = self._clock.now()
+        rows = [(task, each.verb, each.target, each.id, each.data) for each in outgoing]
         await memory.ready()
 
-        def change(conn: sqlite3.Connection) -> list[Outgoing]:
+        def change(conn: sqlite3.Connection) -> None:
             self._check_owner(conn)
             if conn.execute("INSERT OR IGNORE INTO inbox (task, done) VALUES (?, ?)", (task, now)).rowcount == 0:
                 raise TaskDone(f"task {task} is done already", task=task)
             memory.apply(conn)
             conn.execute("DELETE FROM steps WHERE task = ?", (task,))
             conn.execute("DELETE FROM tries WHERE task = ?", (task,))
-            return [_insert(conn, task, each) for each in outgoing]
+            conn.executemany("INSERT INTO outbox (task, verb, target, id, data) VALUES (?, ?, ?, ?, ?)", rows)
 
-        return await self._db.write(change, committed=lambda _: memory.committed())
+        await self._db.write(change, committed=lambda _: memory.committed())
 
     async def failed(self, task: str, why: str) -> tuple[int, list[str]]:
         """Count a failure; return how many there are now, and what was said of the latest."""
@@ -157,10 +164,10 @@ class TaskLog:
         """Return how many messages have not left."""
         return int(await self._db.read(lambda conn: conn.execute("SELECT count(*) FROM outbox").fetchone()[0]))
 
-    async def outbox(self) -> list[Outgoing]:
-        """Return what has not left, in order."""
-        sql = "SELECT verb, target, id, data, task, number, coalesce(claimed, 0.0) FROM outbox ORDER BY number"
-        rows = await self._db.read(lambda conn: conn.execute(sql).fetchall())
+    async def outbox(self, *, limit: int) -> list[Outgoing]:
+        """Return the first messages that have not left, in order."""
+        sql = "SELECT verb, target, id, data, task, number, coalesce(claimed, 0.0) FROM outbox ORDER BY number LIMIT ?"
+        rows = await self._db.read(lambda conn: conn.execute(sql, (limit,)).fetchall())
         return [Outgoing(*row) for row in rows]
 
     async def claim(self, numbers: Sequence[int]) -> None:
@@ -214,9 +221,3 @@ def _known(conn: sqlite3.Connection, task: str) -> Known:
     rows = conn.execute("SELECT name, act, args, result FROM steps WHERE task = ?", (task,)).fetchall()
     steps = {name: Step(bool(act), args, result) for name, act, args, result in rows}
     return Known(tries=tries[0] if tries else 0, steps=steps)
-
-
-def _insert(conn: sqlite3.Connection, task: str, each: Outgoing) -> Outgoing:
-    values = (task, each.verb, each.target, each.id, each.data)
-    number = conn.execute("INSERT INTO outbox (task, verb, target, id, data) VALUES (?, ?, ?, ?, ?)", values).lastrowid
-    return msgspec.structs.replace(each, task=task, number=number or 0)

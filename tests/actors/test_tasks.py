@@ -236,7 +236,7 @@ async def test_what_a_task_says_leaves_in_order_when_it_is_done() -> None:
         assert NOTES[3] == "task 7"
         file = await stage.cell_of("worker").file_of("worker")
         with anyio.fail_after(WITHIN):
-            while await file.tasks.outbox():  # noqa: ASYNC110 - the file tells nobody
+            while await file.tasks.leaving():  # noqa: ASYNC110 - the file tells nobody
                 await anyio.sleep(0.01)
 
 
