@@ -10,35 +10,27 @@ if the process dies in between, nobody can know whether it left, and the next li
 
 from collections.abc import Awaitable, Callable
 from itertools import groupby
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Envelope, encode, subjects
+from callboard.bus import BusClosed, Endpoint, Envelope, encode, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError, CallerError
-from callboard.store import Outgoing, StoreError, TaskLog
+from callboard.store import Outgoing, TaskLog
 
 from .burial import letter_of
 from .letter import Letter
+from .patience import Patience
+from .work import Reporter
 
 T = TypeVar("T")
 
 BATCH: Final = 64
 STORE_WITHIN: Final = 10.0
 TELL_WITHIN: Final = 5.0
-PAUSE: Final = 1.0
-"""Seconds after which what could not leave is tried again."""
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
-
-
-class Reporter(Protocol):
-    """Records events."""
-
-    def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
-        """Record an event, without waiting."""
-        ...
 
 
 class Outflow:
@@ -46,6 +38,8 @@ class Outflow:
 
     def __init__(self, actor: str, log: TaskLog, endpoint: Endpoint, *, clock: Clock, reporter: Reporter) -> None:
         self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
+        self._file = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
+        self._queues = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
         self._changed = anyio.Event()
         self._emptied = anyio.Event()
 
@@ -60,7 +54,7 @@ class Outflow:
         await self._emptied.wait()
 
     async def run(self) -> None:
-        """Send what is to leave, until cancelled."""
+        """Send what is to leave, until cancelled; raises what lasts: then the next life sends the rest."""
         await self._say_doubtful()
         while True:
             self._changed, emptied = anyio.Event(), self._emptied
@@ -95,48 +89,36 @@ class Outflow:
         await self._again(lambda: self._log.left([each.number for each in batch]))
 
     async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until the file can be written: what is to leave must not be lost to a disk that is full for a while."""
-        while True:
-            try:
-                return await call()
-            except StoreError as error:
-                self._reporter.report("outbox-waits", self._actor, f"what is to leave waits: {error.text}")
-                await self._clock.sleep(PAUSE)
+        return await self._file.until_done("what is to leave", call)
 
     async def _send(self, each: Outgoing) -> None:
         try:
-            if each.verb == "enqueue":
-                await self._enqueue(each)
-            elif each.verb == "tell":
-                envelope = _envelope.decode(each.data)
-                endpoint = self._endpoint
-                envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
-                await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
-            else:
-                self._endpoint.bus.publish(each.target, each.data)
+            await (self._say if each.at_most_once else self._enqueue)(each)
+        except BusClosed:
+            raise
         except CallboardError as error:
             text = f"{_named(each)} did not leave: {error.text}"
             self._reporter.report("message-not-sent", self._actor, text, id=each.id, task=each.task, code=error.code)
 
+    async def _say(self, each: Outgoing) -> None:
+        endpoint = self._endpoint
+        if each.verb == "publish":
+            endpoint.bus.publish(each.target, each.data)
+            return
+        envelope = _envelope.decode(each.data)
+        envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
+        await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
+
     async def _enqueue(self, each: Outgoing) -> None:
         """Store a task, however long that takes; one that can never be stored goes to the quarantine."""
-        target, data, name, said = each.target, each.data, each.id, False
-        while True:
-            try:
-                await self._endpoint.bus.queue.store(target, data, id=name, timeout=STORE_WITHIN)
-            except CallerError as error:
-                if target != each.target:
-                    raise  # not even there: an event names it
-                target, data, name = *self._dead(each, error), f"dead.{each.id}"
-            except CallboardError as error:
-                if not said:
-                    self._reporter.report(
-                        "outbox-waits", self._actor, f"task {each.id} waits: {error.text}", id=each.id
-                    )
-                said = True
-                await self._clock.sleep(PAUSE)
-            else:
-                return
+        try:
+            await self._store(each, each.target, each.data, each.id)
+        except CallerError as error:
+            await self._store(each, *self._dead(each, error), f"dead.{each.id}")
+
+    async def _store(self, each: Outgoing, subject: str, data: bytes, name: str) -> None:
+        store = self._endpoint.bus.queue.store
+        await self._queues.until_done(f"task {each.id}", lambda: store(subject, data, id=name, timeout=STORE_WITHIN))
 
     def _dead(self, each: Outgoing, error: CallerError) -> tuple[str, bytes]:
         """Return where a task goes that nobody takes, and as what."""

@@ -5,7 +5,9 @@ whole. Everything else, a death at any moment included, has it delivered again.
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -14,13 +16,14 @@ from anyio.abc import TaskGroup
 
 from callboard.bus import Delivery, MessageRefused, NotStored
 from callboard.errors import CallboardError
-from callboard.store import ActorFile, StoreError, TaskDone, TaskLog
+from callboard.store import ActorFile, TaskDone, TaskLog
 
 from .burial import Burial, in_words
 from .errors import TaskExpired
 from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
+from .patience import FILE_LOST, Patience
 from .retry import is_counted, judge_failure
 from .unit import Unit
 from .verdict import judge_hand
@@ -75,35 +78,44 @@ class Tasks:
 
     async def _run(self) -> None:
         with self._scope:
-            self._file = await self._opened()
-            self._outflow = Outflow(
-                self._host.name, self._file.tasks, self._host.endpoint, clock=self._host.clock, reporter=self._host.cell
-            )
-            self.intake.paused = self._host.held
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._outflow.run)
-                tasks.start_soon(self._sweep, self._file.tasks)
-                await self.intake.run(tasks, ack_wait=ack_wait_of(self._host.spec.health.silent_after))
+            await self._until_lost(self._live)
 
-    async def _opened(self) -> ActorFile:
-        while True:
-            try:
-                return await self._host.cell.file_of(self._host.name)
-            except StoreError as error:
-                self._host.cell.report("tasks-wait", self._host.name, f"its file cannot be opened: {error.text}")
-                await self._host.clock.sleep(1.0)
+    async def _live(self) -> None:
+        host, opening = self._host, self._patience("tasks-wait")
+        self._file = await opening.until_done("durable work", lambda: host.cell.file_of(host.name))
+        self._outflow = Outflow(host.name, self._file.tasks, host.endpoint, clock=host.clock, reporter=host.cell)
+        self.intake.paused = host.held
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._until_lost, self._outflow.run)
+            tasks.start_soon(self._until_lost, partial(self._sweep, self._file.tasks))
+            await self.intake.run(tasks, ack_wait=ack_wait_of(host.spec.health.silent_after))
+
+    async def _until_lost(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except FILE_LOST as error:
+            self._end(error)
+
+    def _end(self, error: CallboardError) -> None:
+        """Take nothing more: the file is damaged, or a later life owns it, and no waiting helps."""
+        if not self.intake.closed:
+            text = f"no task is taken until the process has started anew: {error.text}"
+            self._host.cell.report("tasks-ended", self._host.name, text, code=error.code)
+            self.intake.give_back(self._written)
+            self._scope.cancel()
+
+    def _patience(self, kind: str) -> Patience:
+        return Patience(kind, self._host.name, clock=self._host.clock, reporter=self._host.cell)
 
     async def _sweep(self, log: TaskLog) -> None:
         """Let the inbox forget what is older than anybody could ask for, until cancelled."""
+        patience = self._patience("sweep-waits")
         while True:
             # Not at once: after a long absence a task may be done and its queue not know yet. It comes again first.
             await self._host.clock.sleep(SWEEP_EVERY)
             before = self._host.clock.now() - REMEMBERED_FOR
-            try:
-                while await log.sweep(before):
-                    pass  # a portion at a time: others write in between
-            except StoreError as error:
-                self._host.cell.report("sweep-failed", self._host.name, error.text)
+            while await patience.until_done("the sweep of its file", partial(log.sweep, before)):
+                pass  # a portion at a time: others write in between
 
     def pause(self) -> None:
         """Give no more to the handlers."""
@@ -224,6 +236,9 @@ class Tasks:
                 self.intake.again(letter.receipt, verdict.delay)
         except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
             self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
+            error = fault
+        if isinstance(error, FILE_LOST):
+            self._end(error)
         self._settled(letter)
 
     async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:

@@ -23,7 +23,7 @@ from callboard.bus import (
     QueueFull,
     Trust,
 )
-from callboard.store import ActorFile, DeadLetter
+from callboard.store import ActorFile, DeadLetter, Outgoing
 from callboard.testing import ManualClock, Stage
 
 from .holdup import Holdup
@@ -543,3 +543,48 @@ async def test_an_actor_shows_what_it_has_in_hand_and_which_steps_are_taken() ->
         assert (shown.leaving, shown.queued) == (0, 1)
         GATES["gate"].set()
         await settle(stage, done=1)
+
+
+async def test_an_actor_whose_file_a_later_life_owns_ends_its_tasks_and_hands_them_back() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        own_anew((await stage.cell_of("worker").file_of("worker")).db.path)
+        for number in range(5):
+            await stage.enqueue(Worker.job, Job(number=number))
+        event = await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert event.detail["code"] == "fenced"
+        await stage.wait_until(lambda: not tasks_of(stage).intake.held, within=WITHIN)
+        assert await waiting(stage) == 5
+        assert len(stage.events_of("tasks-ended")) == 1
+
+
+async def test_what_is_to_leave_a_file_that_a_later_life_owns_is_left_to_that() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        file = await stage.cell_of("worker").file_of("worker")
+        GATES["gate"] = anyio.Event()
+        await stage.enqueue(Worker.job, Job(what="gate"))
+        await stage.wait_until(lambda: CALLS == ["job 0"], within=WITHIN)
+        await file.tasks.commit("another", file.layer(), [Outgoing("publish", "cb.stage.on.news.main", "e-1", b"{}")])
+        own_anew(file.db.path)
+        tasks_of(stage)._outflow.wake()
+        await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert await file.tasks.leaving() == 1
+        GATES["gate"].set()
+
+
+class Damaged(Stage):
+    """A fleet in which the file of an actor is none."""
+
+    async def _open(self, cell: str) -> None:
+        path = self.folder / "actors" / "worker.db"
+        path.parent.mkdir()
+        path.write_bytes(b"no database at all" * 1000)
+        await super()._open(cell)
+
+
+async def test_an_actor_whose_file_is_damaged_says_once_that_it_takes_no_tasks_and_why() -> None:
+    async with Damaged([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job())
+        event = await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert event.detail["code"] == "database-corrupt"
+        assert not stage.events_of("tasks-wait")
+        assert await waiting(stage) == 1
