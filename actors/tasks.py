@@ -14,7 +14,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.bus import Delivery, MessageRefused, NotStored
+from callboard.bus import Delivery, NotStored
 from callboard.errors import CallboardError
 from callboard.store import ActorFile, TaskDone, TaskLog
 
@@ -56,8 +56,8 @@ def ack_wait_of(silent_after: float) -> float:
 class Tasks:
     """For one actor of a fleet file."""
 
-    def __init__(self, host: "Host", door: "Door", tasks: TaskGroup) -> None:
-        self._host, self._door, self._tasks = host, door, tasks
+    def __init__(self, host: "Host", door: "Door", burial: Burial, tasks: TaskGroup) -> None:
+        self._host, self._door, self._burial, self._tasks = host, door, burial, tasks
         self._queue = host.endpoint.bus.queue
         self._random = random.Random()  # noqa: S311 - it spreads delays, nothing secret
         self._scope = anyio.CancelScope()
@@ -67,7 +67,6 @@ class Tasks:
         events = bool(host.table.kept)
         fleet = host.endpoint.fleet
         self.intake = Intake(self._queue, self, fleet=fleet, actor=host.name, at_once=at_once, events=events)
-        self._burial = Burial(host)
         self.done = self.buried = 0
 
     # --- life
@@ -143,14 +142,14 @@ class Tasks:
         """Return the letter of a delivery; None if it is too early, or was refused."""
         letter, wrong = self._door.from_queue(delivery)
         if wrong is not None:
-            self.refused(letter, wrong)
+            self.failed(letter, wrong)
             return None
         early = delivery.stored + letter.envelope.delay - self._host.clock.now()
         if letter.envelope.delay and early > 0.0:
             self.intake.again(letter.receipt, early)
             return None
         if (error := self._door.objection(letter)) is not None:
-            self.refused(letter, error)
+            self.failed(letter, error)
             return None
         return letter
 
@@ -210,11 +209,7 @@ class Tasks:
         self._settled(letter)
 
     def failed(self, letter: Letter, error: BaseException) -> None:
-        """Have a task tried again, or taken away."""
-        self._tasks.start_soon(self._fail, letter, error)
-
-    def refused(self, letter: Letter, error: CallboardError) -> None:
-        """Take a task away that does not come in."""
+        """Have a task tried again, or taken away, also one that does not come in."""
         self._tasks.start_soon(self._fail, letter, error)
 
     def stopped(self, letter: Letter) -> None:
@@ -252,17 +247,6 @@ class Tasks:
         )  # fmt: skip
         if self._file is not None:  # last: if its process dies before, the task is not tried anew
             await self._file.tasks.forget(letter.envelope.id)
-
-    def copy_refused(self, letter: Letter, error: CallboardError) -> None:
-        """Keep a copy of a told or asked message that does not fit its type."""
-        if isinstance(error, MessageRefused) and letter.envelope.id and self._burial.admit(letter, error):
-            self._tasks.start_soon(self._copy, letter, error)
-
-    async def _copy(self, letter: Letter, error: CallboardError) -> None:
-        try:
-            await self._burial.copy(letter, error)
-        except CallboardError as fault:
-            self._host.cell.report("copy-not-kept", self._host.name, fault.text, id=letter.envelope.id)
 
     def expired(self, letter: Letter) -> None:
         """Take a task away that nobody wants any more."""
