@@ -14,7 +14,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.bus import Delivery, NotStored
+from callboard.bus import Delivery
 from callboard.errors import CallboardError
 from callboard.store import ActorFile, TaskDone, TaskLog
 
@@ -61,8 +61,10 @@ class Tasks:
         self._queue = host.endpoint.bus.queue
         self._random = random.Random()  # noqa: S311 - it spreads delays, nothing secret
         self._scope = anyio.CancelScope()
-        self._file: ActorFile | None = None
-        self._outflow: Outflow | None = None
+        self._file: ActorFile
+        self._outflow: Outflow
+        """Both from when the file is open; no task comes in before."""
+        self._is_open = False
         at_once = host.spec.replicas * host.spec.actor.concurrency
         events = bool(host.table.kept)
         fleet = host.endpoint.fleet
@@ -83,7 +85,7 @@ class Tasks:
         host, opening = self._host, self._patience("tasks-wait")
         self._file = await opening.until_done("durable work", lambda: host.cell.file_of(host.name))
         self._outflow = Outflow(host.name, self._file.tasks, host.endpoint, clock=host.clock, reporter=host.cell)
-        self.intake.paused = host.held
+        self._is_open, self.intake.paused = True, host.held
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._until_lost, self._outflow.run)
             tasks.start_soon(self._until_lost, partial(self._sweep, self._file.tasks))
@@ -122,7 +124,7 @@ class Tasks:
 
     def resume(self) -> None:
         """End a pause."""
-        self.intake.paused = self._file is None
+        self.intake.paused = False
         self.intake.dispatch()
 
     async def close(self) -> None:
@@ -132,7 +134,7 @@ class Tasks:
         self.pause()
         self.intake.give_back(self._written)
         with anyio.move_on_after(LEAVE_WITHIN, shield=True):
-            if self._outflow is not None:
+            if self._is_open:
                 await self._outflow.empty()
         self._scope.cancel()
 
@@ -180,12 +182,10 @@ class Tasks:
 
     async def begin(self, letter: Letter) -> Unit | None:
         """Return the unit of work of a task; None if it is done already. Raises StoreError."""
-        file = self._file
-        if file is None:
-            raise NotStored(f"the file of {self._host.name} is not open")
-        known = await file.tasks.known(letter.envelope.id)
+        file, task = self._file, letter.envelope.id
+        known = await file.tasks.known(task)
         letter.tries = max(letter.tries, known.tries + 1)
-        return None if known.done else Unit(letter.envelope.id, file.tasks, file.layer(), known)
+        return None if known.done else Unit(task, file.tasks, file.layer(), known)
 
     async def commit(self, unit: Unit) -> None:
         """Make a task's work durable and let its messages leave; a second delivery of it that was faster is as good."""
@@ -193,7 +193,7 @@ class Tasks:
             with suppress(TaskDone):
                 await unit.commit()
         finally:  # also when nobody knows yet whether it was committed: the file does
-            if unit.says_something and self._outflow is not None:
+            if unit.says_something:
                 self._outflow.wake()
 
     def finished(self, letter: Letter) -> None:
@@ -219,10 +219,10 @@ class Tasks:
     async def _fail(self, letter: Letter, error: BaseException) -> None:
         tries, history = letter.tries, [in_words(error)]
         try:
-            if self._file is not None and (await self._file.tasks.known(letter.envelope.id)).done:
+            if (await self._file.tasks.known(letter.envelope.id)).done:
                 await self._finish(letter)  # it was done before, and its queue has not heard so
                 return
-            if is_counted(error) and self._file is not None:
+            if is_counted(error):
                 tries, history = await self._file.tasks.failed(letter.envelope.id, in_words(error))
             verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())
             if verdict.judgement == "bury":
@@ -245,8 +245,7 @@ class Tasks:
             "task-quarantined", self._host.name, f"{dead.type} {dead.id}: {dead.text}", id=dead.id, type=dead.type,
             tries=tries, code=dead.reason,
         )  # fmt: skip
-        if self._file is not None:  # last: if its process dies before, the task is not tried anew
-            await self._file.tasks.forget(letter.envelope.id)
+        await self._file.tasks.forget(dead.id)  # last: if its process dies before, the task is not tried anew
 
     def expired(self, letter: Letter) -> None:
         """Take a task away that nobody wants any more."""
