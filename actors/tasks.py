@@ -24,7 +24,7 @@ from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
 from .patience import FILE_LOST, Patience
-from .retry import is_counted, judge_failure
+from .retry import judge_failure
 from .unit import Unit
 from .verdict import judge_hand
 
@@ -217,24 +217,28 @@ class Tasks:
         self._hand_back(letter)
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
-        tries, history = letter.tries, [in_words(error)]
         try:
-            if (await self._file.tasks.known(letter.envelope.id)).done:
-                await self._finish(letter)  # it was done before, and its queue has not heard so
-                return
-            if is_counted(error):
-                tries, history = await self._file.tasks.failed(letter.envelope.id, in_words(error))
-            verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())
-            if verdict.judgement == "bury":
-                await self._bury(letter, error, tries, history)
-            else:
-                self.intake.again(letter.receipt, verdict.delay)
+            await self._judge(letter, error)
         except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
             self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
             error = fault
         if isinstance(error, FILE_LOST):
             self._end(error)
         self._settled(letter)
+
+    async def _judge(self, letter: Letter, error: BaseException) -> None:
+        log, task, words = self._file.tasks, letter.envelope.id, in_words(error)
+        known = await log.known(task)
+        if known.done:  # it was done before, and its queue has not heard so
+            await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
+            return
+        most, chance = self._host.spec.tries, self._random.random()
+        verdict = judge_failure(error, tries=known.tries + 1, most=most, chance=chance)
+        tries, history = await log.failed(task, words) if verdict.counted else (known.tries, [words])
+        if verdict.judgement == "bury":
+            await self._bury(letter, error, tries, history)
+        else:
+            self.intake.again(letter.receipt, verdict.delay)
 
     async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:
         """Move a task into the quarantine; it leaves its queue when that has it."""
