@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 PAUSE: Final = 1.0
 """Seconds between two calls."""
-FILE_LOST: Final = (Fenced, DatabaseCorrupt, DatabaseNewer, WrongDatabase, StoreClosed)
-"""Errors of a file that is not this life's to use, however long it waits."""
-_LASTING: Final = (*FILE_LOST, BusClosed, CallerError)
+LOST: Final = (Fenced, DatabaseCorrupt, DatabaseNewer, WrongDatabase, StoreClosed, BusClosed)
+"""Errors of a file, or a bus, that this life will not have again, however long it waits."""
+_LASTING: Final = (*LOST, CallerError)
 
 
 class Patience:

@@ -5,8 +5,8 @@ whole. Everything else, a death at any moment included, has it delivered again.
 """
 
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ from .errors import TaskExpired
 from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
-from .patience import FILE_LOST, Patience
+from .patience import LOST, Patience
 from .retry import judge_failure
 from .unit import Unit
 from .verdict import judge_hand
@@ -92,13 +92,20 @@ class Tasks:
             await self.intake.run(tasks, ack_wait=ack_wait_of(host.spec.health.silent_after))
 
     async def _until_lost(self, part: Callable[[], Awaitable[None]]) -> None:
-        try:
+        with suppress(*LOST), self._ending():
             await part()
-        except FILE_LOST as error:
+
+    @contextmanager
+    def _ending(self) -> Generator[None]:
+        """End all if the block finds that our file or bus is lost; what a handler raises may be of somebody else's."""
+        try:
+            yield
+        except LOST as error:
             self._end(error)
+            raise
 
     def _end(self, error: CallboardError) -> None:
-        """Take nothing more: the file is damaged, or a later life owns it, and no waiting helps."""
+        """Take nothing more: the file is damaged, a later life owns it, or the bus is gone, and no waiting helps."""
         if not self.intake.closed:
             text = f"no task is taken until the process has started anew: {error.text}"
             self._host.cell.report("tasks-ended", self._host.name, text, code=error.code)
@@ -183,14 +190,15 @@ class Tasks:
     async def begin(self, letter: Letter) -> Unit | None:
         """Return the unit of work of a task; None if it is done already. Raises StoreError."""
         file, task = self._file, letter.envelope.id
-        known = await file.tasks.known(task)
+        with self._ending():
+            known = await file.tasks.known(task)
         letter.tries = max(letter.tries, known.tries + 1)
         return None if known.done else Unit(task, file.tasks, file.layer(), known)
 
     async def commit(self, unit: Unit) -> None:
         """Make a task's work durable and let its messages leave; a second delivery of it that was faster is as good."""
         try:
-            with suppress(TaskDone):
+            with suppress(TaskDone), self._ending():
                 await unit.commit()
         finally:  # also when nobody knows yet whether it was committed: the file does
             if unit.says_something:
@@ -218,12 +226,10 @@ class Tasks:
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
         try:
-            await self._judge(letter, error)
+            with self._ending():
+                await self._judge(letter, error)
         except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
             self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
-            error = fault
-        if isinstance(error, FILE_LOST):
-            self._end(error)
         self._settled(letter)
 
     async def _judge(self, letter: Letter, error: BaseException) -> None:

@@ -78,8 +78,13 @@ class TaskLog:
         self._db, self._epoch, self._clock = db, epoch, clock
 
     async def known(self, task: str) -> Known:
-        """Return what is known of a task."""
-        return await self._db.read(lambda conn: _known(conn, task))
+        """Return what is known of a task; raises Fenced: who is replaced shall not even begin it."""
+
+        def look(conn: sqlite3.Connection) -> Known:
+            self._check_owner(conn)
+            return _known(conn, task)
+
+        return await self._db.read(look)
 
     async def commit(self, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> None:
         """Make all that a task has done durable, in one transaction.

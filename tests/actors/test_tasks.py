@@ -23,7 +23,7 @@ from callboard.bus import (
     QueueFull,
     Trust,
 )
-from callboard.store import ActorFile, DeadLetter, Outgoing
+from callboard.store import ActorFile, DeadLetter, Fenced, Outgoing
 from callboard.testing import ManualClock, Stage
 
 from .holdup import Holdup
@@ -126,6 +126,11 @@ class Worker(Actor):
     async def gate(self, message: Job, ctx: Context) -> None:
         await ctx.memory.put("seen", message.number)
         await GATES["gate"].wait()
+
+    async def foreign(self, message: Job, ctx: Context) -> None:
+        """Be told, the first time, that a file is lost which is not this actor's."""
+        if CALLS.count(f"job {message.number}") == 1:
+            raise Fenced("the file of somebody else")
 
     async def paid(self, message: Job, ctx: Context) -> None:
         """Take a step, and wait."""
@@ -555,6 +560,19 @@ async def test_an_actor_whose_file_a_later_life_owns_ends_its_tasks_and_hands_th
         await stage.wait_until(lambda: not tasks_of(stage).intake.held, within=WITHIN)
         assert await waiting(stage) == 5
         assert len(stage.events_of("tasks-ended")) == 1
+        assert CALLS == [], "none was begun"
+
+
+async def test_a_lost_file_of_somebody_else_is_not_the_end_of_an_actor_s_tasks() -> None:
+    clock = ManualClock()
+    async with Stage([Worker, Teller], clock=clock) as stage:
+        stage.broker.queues.clock = clock
+        await stage.enqueue(Worker.job, Job(what="foreign"))
+        await stage.wait_event("task-waits", "worker", within=WITHIN)
+        await stage.wait_until(lambda: not tasks_of(stage).intake.held, within=WITHIN)
+        await clock.advance(10.0)
+        await settle(stage, done=1)
+        assert not stage.events_of("tasks-ended")
 
 
 async def test_what_is_to_leave_a_file_that_a_later_life_owns_is_left_to_that() -> None:

@@ -108,7 +108,7 @@ async def test_a_file_that_a_later_incarnation_owns_takes_no_late_word(tmp_path:
             lambda: file.tasks.commit("t-1", file.layer(), []), lambda: file.tasks.failed("t-1", "x"),
             lambda: file.tasks.step("t-1", "a", Step(False, "", b"")), lambda: file.tasks.claim([1]),
             lambda: file.tasks.left([1]), lambda: file.tasks.forget("t-1"),
-            lambda: file.tasks.sweep(0.0),
+            lambda: file.tasks.sweep(0.0), lambda: file.tasks.known("t-1"),
         )  # fmt: skip
         for call in late:
             with pytest.raises(Fenced, match="epoch 2"):
