@@ -16,7 +16,7 @@ import msgspec
 from callboard.errors import CallboardError
 
 from . import subjects
-from .jetstream import header_of, status_of
+from .jetstream import header_of, nanoseconds, status_of
 from .queue import Delivery, Feed, Take
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Pull:
         missing = self._wanted - self._asked
         if missing <= 0 or self._asked > self._wanted // 2:
             return  # a request for each message costs the server as much as the message
-        body = _Next(missing, round(EXPIRES * 1e9), round(BEAT * 1e9))
+        body = _Next(missing, nanoseconds(EXPIRES), nanoseconds(BEAT))
         try:
             self._bus.publish(self._subject, msgspec.json.encode(body), reply=self._address)
         except CallboardError:  # cut off: it is asked after the gap, or when nothing was heard

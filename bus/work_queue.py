@@ -16,7 +16,7 @@ from callboard.clock import Clock, SystemClock
 
 from . import subjects
 from .errors import BusUnavailable, NoSuchActor
-from .jetstream import JetStream, JetStreamError, check, settings, status_of
+from .jetstream import JetStream, JetStreamError, check, nanoseconds, status_of
 from .pull import Pull
 from .queue import (
     FEEDS,
@@ -103,11 +103,11 @@ class NatsQueue:
     async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
-        config = settings(
-            name=stream, subjects=[*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
-            retention="workqueue", storage="file", discard="new", max_msgs=most, max_bytes=-1, max_age=0,
-            num_replicas=1, allow_direct=True, duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
+        config = {
+            "name": stream, "subjects": [*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
+            "retention": "workqueue", "storage": "file", "discard": "new", "max_msgs": most, "max_bytes": -1,
+            "max_age": 0, "num_replicas": 1, "allow_direct": True, "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+        }  # fmt: skip
         try:
             await self._make(stream, config)
         except JetStreamError as error:
@@ -137,11 +137,11 @@ class NatsQueue:
     ) -> None:
         pending = {"key": 1, "later": _UNLIMITED_PENDING}.get(feed.lane, 1000)
         where = subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition)
-        config = settings(
-            name=feed.name, durable_name=feed.name, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
-            max_deliver=-1, max_ack_pending=pending, max_waiting=16,
+        config = {
+            "name": feed.name, "durable_name": feed.name, "ack_policy": "explicit", "deliver_policy": "all",
+            "ack_wait": nanoseconds(ack_wait), "max_deliver": -1, "max_ack_pending": pending, "max_waiting": 16,
             **({"filter_subjects": [where, *front]} if front else {"filter_subject": where}),
-        )  # fmt: skip
+        }  # fmt: skip
         body = {"stream_name": stream, "config": config}
         await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{feed.name}", body)
 
@@ -167,11 +167,11 @@ class NatsQueue:
             with suppress(JetStreamError):  # as a rule there never was one
                 await self._jetstream.api(f"STREAM.DELETE.{stream}")
             return
-        config = settings(
-            name=stream, subjects=[subjects.topic(fleet, topic) for topic in topics], retention="interest",
-            storage="file", discard="new", max_msgs=-1, max_bytes=-1, max_age=0, num_replicas=1,
-            duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
+        config = {
+            "name": stream, "subjects": [subjects.topic(fleet, topic) for topic in topics], "retention": "interest",
+            "storage": "file", "discard": "new", "max_msgs": -1, "max_bytes": -1, "max_age": 0, "num_replicas": 1,
+            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+        }  # fmt: skip
         try:
             await self._make(stream, config)
             for actor, wanted in takers.items():
@@ -183,11 +183,11 @@ class NatsQueue:
             raise QueueDamaged(f"the queue of events cannot be made: {error.text}") from error
 
     async def _make_taker(self, stream: str, fleet: str, actor: str, topics: Sequence[str], ack_wait: float) -> None:
-        config = settings(
-            name=actor, durable_name=actor, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
-            max_deliver=-1, max_ack_pending=1000, max_waiting=16,
-            filter_subjects=[subjects.topic(fleet, topic) for topic in topics],
-        )  # fmt: skip
+        config = {
+            "name": actor, "durable_name": actor, "ack_policy": "explicit", "deliver_policy": "all",
+            "ack_wait": nanoseconds(ack_wait), "max_deliver": -1, "max_ack_pending": 1000, "max_waiting": 16,
+            "filter_subjects": [subjects.topic(fleet, topic) for topic in topics],
+        }  # fmt: skip
         await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{actor}", {"stream_name": stream, "config": config})
 
     async def _drop_taker(self, stream: str, actor: str) -> None:
@@ -198,16 +198,17 @@ class NatsQueue:
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
         stream = _dead_of(fleet)
-        config = settings(
-            name=stream, subjects=[subjects.dead(fleet, "*")], retention="workqueue", storage="file", discard="new",
-            max_msgs=-1, max_bytes=most_bytes, max_age=0, num_replicas=1, duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
+        config = {
+            "name": stream, "subjects": [subjects.dead(fleet, "*")], "retention": "workqueue", "storage": "file",
+            "discard": "new", "max_msgs": -1, "max_bytes": most_bytes, "max_age": 0, "num_replicas": 1,
+            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+        }  # fmt: skip
         try:
             await self._make(stream, config)
-            consumer = settings(
-                name="normal", durable_name="normal", ack_policy="explicit", deliver_policy="all", ack_wait=30.0,
-                max_deliver=-1, filter_subject=subjects.dead(fleet, "*"),
-            )  # fmt: skip
+            consumer = {
+                "name": "normal", "durable_name": "normal", "ack_policy": "explicit", "deliver_policy": "all",
+                "ack_wait": nanoseconds(30.0), "max_deliver": -1, "filter_subject": subjects.dead(fleet, "*"),
+            }  # fmt: skip
             body = {"stream_name": stream, "config": consumer}
             await self._jetstream.api(f"CONSUMER.CREATE.{stream}.normal", body)
         except JetStreamError as error:
@@ -276,7 +277,7 @@ class NatsQueue:
 
     async def _judge(self, subject: str, answer: bytes, task: str) -> bool:
         place = subjects.parse_work(subject)
-        if not answer or status_of(answer):
+        if status_of(answer):
             raise await self._nobody(place, task)
         try:
             check(answer, f"task {task}")
@@ -323,7 +324,7 @@ class NatsQueue:
 
     def again(self, receipt: str, delay: float) -> None:
         """Have a task delivered again in `delay` seconds."""
-        self._bus.publish(receipt, b"-NAK " + msgspec.json.encode({"delay": round(max(0.0, delay) * 1e9)}))
+        self._bus.publish(receipt, b"-NAK " + msgspec.json.encode({"delay": nanoseconds(max(0.0, delay))}))
 
     def extend(self, receipt: str) -> None:
         """Have a task for another ``ack_wait`` seconds."""

@@ -5,10 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
-from callboard.bus import TOPICS, ConnectOptions, Delivery, Feed, NatsServer, Source, connect, feed_for, subjects
+from callboard.bus import (
+    TOPICS,
+    ConnectOptions,
+    Delivery,
+    Feed,
+    NatsServer,
+    NotStored,
+    Source,
+    connect,
+    feed_for,
+    subjects,
+)
 from callboard.bus.connection import Connection
+from callboard.bus.jetstream import JetStream
 from callboard.bus.queue import Take
 
 WITHIN = 5.0
@@ -104,3 +117,24 @@ async def test_what_was_settled_comes_back_to_nobody_as_an_event_or_a_dead_lette
         assert await bus.queue.mend("shop", []) == 1, "the letter; of events the server sees it by itself"
         assert [await bus.queue.events("shop", actor) for actor in takers] == [1, 1]
         assert await bus.queue.mend("shop", []) == 0
+
+
+async def test_a_task_is_left_for_whole_seconds_too_to_who_has_it(tmp_path: Path) -> None:
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.open("shop", "desk", open_door=True, ack_wait=30)
+        feed = msgspec.json.decode(await JetStream(bus).api("CONSUMER.INFO.cb_shop_desk.normal"))
+        assert feed["config"]["ack_wait"] == 30_000_000_000
+
+
+async def test_a_task_can_be_settled_twice_and_not_where_its_queue_is_gone(tmp_path: Path) -> None:
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.open("shop", "desk", open_door=True, ack_wait=20.0)
+        await _store(bus, "task", feed_for())
+        receipt = (await _take(bus, feed_for())).receipt
+        assert await JetStream(bus).ask(receipt, b"+ACK", timeout=WITHIN) == b""
+        await bus.queue.done(receipt, timeout=WITHIN)
+        await bus.queue.remove("shop", "desk")
+        with pytest.raises(NotStored, match="nobody answers for the queue"):
+            await bus.queue.done(receipt, timeout=WITHIN)
