@@ -63,13 +63,14 @@ class Consumer(msgspec.Struct):
         return self.num_pending + self.num_ack_pending
 
 
-class _Consumers(msgspec.Struct):
+class _Page(msgspec.Struct):
+    total: int
     consumers: list[Consumer] | None = None
 
 
 _found: Final = msgspec.json.Decoder(_Found)
 _consumer: Final = msgspec.json.Decoder(Consumer)
-_consumers: Final = msgspec.json.Decoder(_Consumers)
+_page: Final = msgspec.json.Decoder(_Page)
 
 
 async def read(jetstream: JetStream, stream: str, where: str = ">", *, after: int = 0) -> AsyncIterator[Stored]:
@@ -95,11 +96,20 @@ async def consumer_of(jetstream: JetStream, stream: str, name: str) -> Consumer 
         return None
 
 
+async def consumers_of(jetstream: JetStream, stream: str) -> list[Consumer]:
+    """Return all who take from a stream; raises JetStreamError."""
+    found: list[Consumer] = []
+    while True:  # the server names at most 256 at once
+        page = _page.decode(await jetstream.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)}))
+        found += page.consumers or ()
+        if not page.consumers or len(found) >= page.total:
+            return found
+
+
 async def mend(jetstream: JetStream, stream: str) -> int:
     """Take out what all who take it have settled and is still there, and return how much; raises JetStreamError."""
     floors: dict[str, int] = {}
-    found = _consumers.decode(await jetstream.api(f"CONSUMER.LIST.{stream}"))
-    for consumer in found.consumers or ():
+    for consumer in await consumers_of(jetstream, stream):
         for where in consumer.subjects:
             floors[where] = min(consumer.floor, floors.get(where, consumer.floor))
     return sum([await _clear(jetstream, stream, where, floor) for where, floor in floors.items()])

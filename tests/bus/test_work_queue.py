@@ -138,3 +138,23 @@ async def test_a_task_can_be_settled_twice_and_not_where_its_queue_is_gone(tmp_p
         await bus.queue.remove("shop", "desk")
         with pytest.raises(NotStored, match="nobody answers for the queue"):
             await bus.queue.done(receipt, timeout=WITHIN)
+
+
+async def test_what_one_of_very_many_has_not_done_is_not_taken_out(tmp_path: Path) -> None:
+    """The server names at most 256 takers at once, by their names: the last is one of those it names later."""
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare_topics("shop", {"zoe": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic("shop", "news", sender="front"), b"0")
+        await bus.flush()
+        for number in range(256):  # who came later, so that it is done for them
+            await _take_from_now_on(bus, f"clerk-{number}")
+        assert await bus.queue.mend("shop", []) == 0
+        assert await bus.queue.events("shop", "zoe") == 1
+
+
+async def _take_from_now_on(bus: Connection, actor: str) -> None:
+    config = {
+        "name": actor, "durable_name": actor, "ack_policy": "explicit", "deliver_policy": "new", "mem_storage": True,
+        "filter_subject": subjects.topic("shop", "news"),
+    }  # fmt: skip
+    await JetStream(bus).api(f"CONSUMER.CREATE.cbon_shop.{actor}", {"stream_name": "cbon_shop", "config": config})
