@@ -152,7 +152,7 @@ class MemoryQueue:
 
     async def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
         """Yield all that is stored for an actor and not done."""
-        for task in list(self._all.find(fleet, actor).tasks.values()):
+        for task in sorted(self._all.find(fleet, actor).tasks.values(), key=lambda task: task.feed == TOPICS):
             await anyio.lowlevel.checkpoint()
             yield Delivery(actor, task.feed, task.subject, task.cell, task.data, "", task.number, 0, task.stored)
 

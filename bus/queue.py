@@ -198,7 +198,10 @@ class WorkQueue(Protocol):
         ...
 
     async def remove(self, fleet: str, actor: str) -> bool:
-        """Remove the queue of an actor if nothing waits in it; return whether it is gone."""
+        """Remove the queue of an actor if nothing waits in it, and no event for it; return whether it is gone.
+
+        What is stored while it is looked at is refused by NotStored, or it is there and the queue stays.
+        """
         ...
 
     async def state(self, fleet: str, actor: str) -> QueueState:

@@ -14,6 +14,8 @@ from .jetstream import JetStream, JetStreamError
 
 NO_MESSAGE: Final = 10037
 NO_STREAM: Final = 10059
+CLOSED: Final = 10054
+"""JetStream's number for a message that is larger than its stream takes: each is, at one that was closed."""
 _GONE: Final = frozenset((NO_MESSAGE, 10043, 10057))
 
 
@@ -28,6 +30,21 @@ class Stored(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     message: Stored
+
+
+class State(msgspec.Struct):
+    """How it stands with a stream."""
+
+    messages: int
+    bytes: int
+    lost: dict[str, object] | None = None
+
+
+class Info(msgspec.Struct):
+    """What the server says of a stream."""
+
+    config: dict[str, object]
+    state: State
 
 
 class _Floor(msgspec.Struct):
@@ -68,9 +85,26 @@ class _Page(msgspec.Struct):
     consumers: list[Consumer] | None = None
 
 
+_info: Final = msgspec.json.Decoder(Info)
 _found: Final = msgspec.json.Decoder(_Found)
 _consumer: Final = msgspec.json.Decoder(Consumer)
 _page: Final = msgspec.json.Decoder(_Page)
+
+
+async def info_of(jetstream: JetStream, stream: str) -> Info:
+    """Return what the server says of a stream; raises JetStreamError."""
+    return _info.decode(await jetstream.api(f"STREAM.INFO.{stream}"))
+
+
+async def close(jetstream: JetStream, stream: str) -> dict[str, object]:
+    """Let a stream take nothing more, and return its settings until now, with which it takes again.
+
+    A size is asked of each message at the moment when it would be stored. Without subjects a stream would still store
+    what stands in its line already. Raises JetStreamError.
+    """
+    config = (await info_of(jetstream, stream)).config
+    await jetstream.api(f"STREAM.UPDATE.{stream}", {**config, "max_msg_size": 1})
+    return config
 
 
 async def read(jetstream: JetStream, stream: str, where: str = ">", *, after: int = 0) -> AsyncIterator[Stored]:

@@ -31,7 +31,7 @@ from .queue import (
     QueueState,
     Take,
 )
-from .streams import NO_STREAM, Stored, consumer_of, mend, read
+from .streams import CLOSED, NO_STREAM, Stored, close, consumer_of, info_of, mend, read
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 ATTEMPT: Final = 2.5
 """Seconds for one attempt to store: then the answer was lost with a connection, and the same id is offered again."""
 DUPLICATES_KNOWN: Final = 120.0
-_FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
-"""JetStream's numbers for: too many messages, too many bytes, no room in the store, or in the account."""
+_FULL: Final = frozenset((10077, 10023, 10047, 10122))
+"""JetStream's numbers for: too many messages or bytes, no room in the store, or in the account."""
 _EXISTS: Final = 10058
 _UNLIMITED_PENDING: Final = -1
 
@@ -49,18 +49,7 @@ class _Ack(msgspec.Struct):
     duplicate: bool = False
 
 
-class _State(msgspec.Struct):
-    messages: int
-    bytes: int
-    lost: dict[str, object] | None = None
-
-
-class _Info(msgspec.Struct):
-    state: _State
-
-
 _ack: Final = msgspec.json.Decoder(_Ack)
-_info: Final = msgspec.json.Decoder(_Info)
 
 
 def stream_of(fleet: str, actor: str) -> str:
@@ -106,7 +95,8 @@ class NatsQueue:
         config = {
             "name": stream, "subjects": [*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
             "retention": "workqueue", "storage": "file", "discard": "new", "max_msgs": most, "max_bytes": -1,
-            "max_age": 0, "num_replicas": 1, "allow_direct": True, "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+            "max_msg_size": -1, "max_age": 0, "num_replicas": 1, "allow_direct": True,
+            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
         }  # fmt: skip
         try:
             await self._make(stream, config)
@@ -148,16 +138,13 @@ class NatsQueue:
     async def state(self, fleet: str, actor: str) -> QueueState:
         """Return how it stands with a queue."""
         try:
-            found = await self._state(stream_of(fleet, actor))
+            found = (await info_of(self._jetstream, stream_of(fleet, actor))).state
         except JetStreamError as error:
             if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
             raise
         lost = (found.lost or {}).get("msgs")
         return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
-
-    async def _state(self, stream: str) -> _State:
-        return _info.decode(await self._jetstream.api(f"STREAM.INFO.{stream}")).state
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
@@ -237,7 +224,7 @@ class NatsQueue:
         count = 0
         for name in (*(stream_of(fleet, actor) for actor in actors), _events_of(fleet), _dead_of(fleet)):
             with suppress(JetStreamError):  # there is none: removed, or no topic is durable
-                if (await self._state(name)).messages:
+                if (await info_of(self._jetstream, name)).state.messages:
                     count += await mend(self._jetstream, name)
         return count
 
@@ -247,14 +234,23 @@ class NatsQueue:
         return taker.waiting if taker else 0
 
     async def remove(self, fleet: str, actor: str) -> bool:
-        """Remove the queue of an actor if nothing waits in it."""
+        """Remove the queue of an actor if nothing waits in it, and no event for it.
+
+        It is closed before that is looked at: what is stored meanwhile is refused, and can be stored again. If this is
+        cut short it stays closed until it is declared again.
+        """
+        stream = stream_of(fleet, actor)
         try:
-            if (await self.state(fleet, actor)).waiting:
-                return False
-            await self._jetstream.api(f"STREAM.DELETE.{stream_of(fleet, actor)}")
-            await self._drop_taker(_events_of(fleet), actor)
-        except NoSuchActor:
-            return True
+            config = await close(self._jetstream, stream)
+        except JetStreamError as error:
+            if error.number == NO_STREAM:
+                return True
+            raise
+        if (await info_of(self._jetstream, stream)).state.messages or await self.events(fleet, actor):
+            await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
+            return False
+        await self._jetstream.api(f"STREAM.DELETE.{stream}")
+        await self._drop_taker(_events_of(fleet), actor)
         return True
 
     # --- storing
@@ -284,6 +280,8 @@ class NatsQueue:
         except JetStreamError as error:
             if error.number in _FULL:
                 raise await self._full(place) from error
+            if error.number == CLOSED:
+                raise await self._nobody(place, task) from error
             raise NotStored(f"task {task} was not stored: {error.text}", id=task) from error
         return not _ack.decode(answer).duplicate
 

@@ -143,7 +143,7 @@ class Reload:
         for actor in gone if daemon.durable else ():
             if not await daemon.queue.remove(new.name, actor):
                 await daemon.records.add(
-                    "tasks-left", actor, "tasks were stored for it while it was removed: they wait"
+                    "tasks-left", actor, "tasks or events came for it while it was removed: they wait"
                 )
 
     async def _tell_homes(self, homes: dict[str, str]) -> None:

@@ -1,7 +1,8 @@
 """The queues of JetStream, where only a real server and its files show it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -10,10 +11,12 @@ import pytest
 
 from callboard.bus import (
     TOPICS,
+    BusUnavailable,
     ConnectOptions,
     Delivery,
     Feed,
     NatsServer,
+    NoSuchActor,
     NotStored,
     Source,
     connect,
@@ -23,6 +26,7 @@ from callboard.bus import (
 from callboard.bus.connection import Connection
 from callboard.bus.jetstream import JetStream
 from callboard.bus.queue import Take
+from callboard.bus.work_queue import NatsQueue
 
 WITHIN = 5.0
 
@@ -158,3 +162,56 @@ async def _take_from_now_on(bus: Connection, actor: str) -> None:
         "filter_subject": subjects.topic("shop", "news"),
     }  # fmt: skip
     await JetStream(bus).api(f"CONSUMER.CREATE.cbon_shop.{actor}", {"stream_name": "cbon_shop", "config": config})
+
+
+class Interrupted(JetStream):
+    """Has something happen before a call."""
+
+    def __init__(self, bus: Connection, call: str, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(bus)
+        self._call, self._happens = call, happens
+
+    async def api(self, what: str, body: object = None, *, timeout: float = 5.0) -> bytes:
+        """Call it, when the other thing has happened."""
+        if what.startswith(self._call):
+            await self._happens()
+        return await super().api(what, body, timeout=timeout)
+
+
+@pytest.mark.parametrize("call", ["STREAM.UPDATE", "STREAM.INFO", "STREAM.DELETE"])
+async def test_what_is_stored_while_its_queue_is_removed_is_refused_or_kept(tmp_path: Path, call: str) -> None:
+    kept: list[bytes] = []
+
+    async def store() -> None:
+        with suppress(NotStored):
+            await _store(bus, f"task-{len(kept)}", feed_for())
+            kept.append(b"task-%d" % len(kept))
+
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        queue = NatsQueue(bus)
+        queue._jetstream = Interrupted(bus, call, store)
+        assert await queue.remove("shop", "desk") == (kept == [])
+        if kept:
+            assert await _waiting(bus) == kept
+            await _store(bus, "later", feed_for())  # and it takes again
+        else:
+            with pytest.raises(NoSuchActor):
+                await _store(bus, "later", feed_for())
+
+
+async def test_a_queue_whose_removal_was_cut_short_takes_again_when_it_is_declared(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise BusUnavailable("cut off")
+
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        queue = NatsQueue(bus)
+        queue._jetstream = Interrupted(bus, "STREAM.DELETE", fail)
+        with pytest.raises(BusUnavailable):
+            await queue.remove("shop", "desk")
+        with pytest.raises(NotStored, match="takes nothing now"):
+            await _store(bus, "task", feed_for())
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await _store(bus, "task", feed_for())
+        assert await _waiting(bus) == [b"task"]

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from callboard.bus import (
+    TOPICS,
     Bus,
     Delivery,
     Feed,
@@ -223,3 +224,14 @@ async def test_what_stands_in_a_queue_and_is_no_task_blocks_nobody(open_bus: Ope
         with anyio.fail_after(WITHIN):
             while (await bus.queue.state(fleet, "desk")).waiting:  # noqa: ASYNC110 - a queue tells nobody
                 await anyio.sleep(0.02)
+
+
+async def test_a_queue_is_not_removed_while_an_event_waits_for_its_actor(open_bus: OpenBus, fleet: str) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS, want=1) as (taker, _):
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"event")
+        [event] = await taker.wait(1)
+        assert not await bus.queue.remove(fleet, "desk")
+        await store(bus, fleet, b"task")
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"task", b"event"]
+        await bus.queue.done(event.receipt, timeout=WITHIN)
