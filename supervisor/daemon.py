@@ -53,7 +53,7 @@ from .messages import (
 )
 from .plan import Started
 from .process import CellOrder
-from .queues import Undertaker, make_queues
+from .queues import make_queues
 from .records import Records, open_records
 from .rehearsal import code_of
 from .reload import Reload
@@ -63,6 +63,7 @@ from .reserved import keeper_of
 from .roster import health_of, rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
+from .undertaker import Undertaker
 from .upkeep import open_guardian, open_server
 
 RENEWALS: Final = 5

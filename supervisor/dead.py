@@ -11,8 +11,8 @@ from callboard.errors import CallerError
 from callboard.store import DeadLetter, Quarantined
 
 from .autopsy import shown
-from .queues import Undertaker
 from .records import Records
+from .undertaker import Undertaker
 
 LISTED: Final = 200
 SHOWN_MOST: Final = 256 * 1024

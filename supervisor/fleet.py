@@ -22,10 +22,11 @@ from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .loop_watch import watching
-from .queues import Undertaker, make_queues
+from .queues import make_queues
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
+from .undertaker import Undertaker
 from .upkeep import open_guardian, open_server
 
 Isolation = Literal["task", "process"]

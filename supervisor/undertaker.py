@@ -1,0 +1,63 @@
+"""Files what was taken away from the queues.
+
+A cell that takes a task away stores it in the queue of dead letters first; from there it is filed here, and only then
+it leaves that queue too.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from callboard.bus import Delivery, MessageRefused, WorkQueue, decode_body, subjects
+from callboard.errors import CallboardError
+from callboard.store import DeadLetter, DeadLetters
+
+AT_ONCE: Final = 64
+RETRY_WITHIN: Final = 10.0
+_letter: Final = msgspec.msgpack.Decoder(DeadLetter)
+
+
+class Undertaker:
+    """Files dead letters, and sends them again when a person says so."""
+
+    def __init__(self, queue: WorkQueue, fleet: str, letters: DeadLetters) -> None:
+        self._queue, self._letters = queue, letters
+        self._source = queue.dead_source(fleet, self._take)
+        self._tasks: TaskGroup
+        self.unread = 0
+        """What came and was no dead letter of ours."""
+
+    async def run(self) -> None:
+        """File what comes, until cancelled."""
+        self._source.want(AT_ONCE)
+        async with anyio.create_task_group() as self._tasks:
+            await self._source.run()
+
+    def _take(self, delivery: Delivery) -> None:
+        self._tasks.start_soon(self._file, delivery)
+
+    async def _file(self, delivery: Delivery) -> None:
+        try:
+            letter: DeadLetter = decode_body(_letter, delivery.data)
+            await self._letters.put(letter)
+        except MessageRefused:
+            self.unread += 1
+        except CallboardError:  # a full disk: it stays where it is, and comes again
+            self._source.want(1)
+            return
+        with suppress(CallboardError):  # it comes again, and is filed in its own place
+            await self._queue.done(delivery.receipt, timeout=RETRY_WITHIN)
+        self._source.want(1)
+
+    async def retry(self, letters: Sequence[DeadLetter]) -> None:
+        """Store messages again where they came from, and forget them; raises what ``enqueue`` does."""
+        if events := [letter.id for letter in letters if subjects.parse_work(letter.subject).topic]:
+            raise MessageRefused(f"an event is not stored again, which others would see too: publish it ({events[0]})")
+        for letter in letters:
+            again = f"again.{letter.id[:90]}.{letter.died:.3f}"
+            await self._queue.store(letter.subject, letter.data, id=again, timeout=RETRY_WITHIN)
+            await self._letters.drop([letter])
