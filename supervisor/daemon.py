@@ -273,7 +273,7 @@ class Daemon:
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
         """Make the queues, and file what is taken away from them."""
         self.queue = bus.queue
-        undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
+        undertaker = Undertaker(bus.queue, self.config.name, self.records)
         self.dead = DeadDesk(self.records, undertaker, self.release)
         why_not = await make_queues(
             bus.queue, self.config.name, self.config.actors, undertaker, tasks=tasks, clock=self._clock

@@ -14,22 +14,24 @@ from anyio.abc import TaskGroup
 
 from callboard.bus import Delivery, MessageRefused, WorkQueue, decode_body, subjects
 from callboard.errors import CallboardError
-from callboard.store import DeadLetter, DeadLetters
+from callboard.store import DeadLetter
+
+from .records import Records
 
 AT_ONCE: Final = 64
 RETRY_WITHIN: Final = 10.0
+SHOWN_MOST: Final = 80
+"""Bytes that are recorded of what cannot be read."""
 _letter: Final = msgspec.msgpack.Decoder(DeadLetter)
 
 
 class Undertaker:
     """Files dead letters, and sends them again when a person says so."""
 
-    def __init__(self, queue: WorkQueue, fleet: str, letters: DeadLetters) -> None:
-        self._queue, self._letters = queue, letters
+    def __init__(self, queue: WorkQueue, fleet: str, records: Records) -> None:
+        self._queue, self._records = queue, records
         self._source = queue.dead_source(fleet, self._take)
         self._tasks: TaskGroup
-        self.unread = 0
-        """What came and was no dead letter of ours."""
 
     async def run(self) -> None:
         """File what comes, until cancelled."""
@@ -42,16 +44,22 @@ class Undertaker:
 
     async def _file(self, delivery: Delivery) -> None:
         try:
-            letter: DeadLetter = decode_body(_letter, delivery.data)
-            await self._letters.put(letter)
-        except MessageRefused:
-            self.unread += 1
+            await self._records.dead.put(decode_body(_letter, delivery.data))
+        except MessageRefused as error:
+            await self._say_unread(delivery, error)
         except CallboardError:  # a full disk: it stays where it is, and comes again
             self._source.want(1)
             return
         with suppress(CallboardError):  # it comes again, and is filed in its own place
             await self._queue.done(delivery.receipt, timeout=RETRY_WITHIN)
         self._source.want(1)
+
+    async def _say_unread(self, delivery: Delivery, error: MessageRefused) -> None:
+        """Record all that can be said of what is no letter of ours, before it is gone: kept, it would come for ever."""
+        size, beginning = len(delivery.data), delivery.data[:SHOWN_MOST]
+        text = f"{error.text}; {size} bytes at {delivery.subject}, taken away, that begin {beginning!r}"
+        actor = subjects.parse_work(delivery.subject).actor
+        await self._records.add("dead-letter-unread", actor, text, {"subject": delivery.subject, "bytes": size})
 
     async def retry(self, letters: Sequence[DeadLetter]) -> None:
         """Store messages again where they came from, and forget them; raises what ``enqueue`` does."""
@@ -60,4 +68,4 @@ class Undertaker:
         for letter in letters:
             again = f"again.{letter.id[:90]}.{letter.died:.3f}"
             await self._queue.store(letter.subject, letter.data, id=again, timeout=RETRY_WITHIN)
-            await self._letters.drop([letter])
+            await self._records.dead.drop([letter])
