@@ -137,8 +137,6 @@ class DeadDesk:
         """Store messages again where they came from; raises NotInQuarantine, and what ``enqueue`` does."""
         letters = [await self._find(each) for each in which]
         await self._undertaker.retry(letters)
-        for letter in letters:
-            await self._records.add("task-retried", letter.actor, f"{letter.type} {letter.id}: by hand")
         return f"{len(letters)} stored again"
 
     async def drop(self, which: list[str]) -> str:

@@ -62,10 +62,14 @@ class Undertaker:
         await self._records.add("dead-letter-unread", actor, text, {"subject": delivery.subject, "bytes": size})
 
     async def retry(self, letters: Sequence[DeadLetter]) -> None:
-        """Store messages again where they came from, and forget them; raises what ``enqueue`` does."""
+        """Store messages again where they came from, and forget them; raises what ``enqueue`` does.
+
+        Each is recorded when it is stored: the next one may fail.
+        """
         if events := [letter.id for letter in letters if subjects.parse_work(letter.subject).topic]:
             raise MessageRefused(f"an event is not stored again, which others would see too: publish it ({events[0]})")
         for letter in letters:
             again = f"again.{letter.id[:90]}.{letter.died:.3f}"
             await self._queue.store(letter.subject, letter.data, id=again, timeout=RETRY_WITHIN)
+            await self._records.add("task-retried", letter.actor, f"{letter.type} {letter.id}: by hand")
             await self._records.dead.drop([letter])

@@ -1,4 +1,4 @@
-"""What is filed of what was taken away, and what is said of what cannot be filed."""
+"""What is filed of what was taken away, what is said of what cannot be filed, and what a person does with it."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from callboard.background import background
-from callboard.bus import MemoryBroker, WorkQueue, encode, subjects
+from callboard.bus import MemoryBroker, NoSuchActor, WorkQueue, encode, subjects
 from callboard.store import DeadLetter, Event
+from callboard.supervisor.dead import DeadDesk
 from callboard.supervisor.records import Records, open_records
 from callboard.supervisor.undertaker import Undertaker
 from callboard.testing import ManualClock
@@ -39,6 +40,10 @@ def letter_for(actor: str) -> DeadLetter:
     )  # fmt: skip
 
 
+async def refuse(digest: str) -> str:
+    raise AssertionError(f"nothing is let through here, not {digest!r} either")
+
+
 async def test_what_is_no_letter_is_recorded_while_it_is_still_there(
     queue: WorkQueue, records: Records, memory_broker: MemoryBroker
 ) -> None:
@@ -60,3 +65,18 @@ async def test_what_is_no_letter_is_recorded_while_it_is_still_there(
     assert r"11 bytes at cb.shop.dead.desk, taken away, that begin b'\x00\xffno letter'" in event.text
     assert there[0] > 0
     assert [letter.id for letter in await records.dead.latest(9)] == ["desk-1"]
+
+
+async def test_each_message_that_is_stored_again_is_recorded_though_the_next_cannot_be(
+    queue: WorkQueue, records: Records
+) -> None:
+    events = list[Event]()
+    records.listeners.append(events.append)
+    for actor in ("desk", "nobody"):
+        await records.dead.put(letter_for(actor))
+    desk = DeadDesk(records, Undertaker(queue, "shop", records), refuse)
+    with pytest.raises(NoSuchActor, match="nobody"):
+        await desk.retry(["desk-1", "nobody-1"])
+    assert [(event.kind, event.subject) for event in events] == [("task-retried", "desk")]
+    assert [letter.id for letter in await records.dead.latest(9)] == ["nobody-1"]
+    assert (await queue.state("shop", "desk")).waiting == 1
