@@ -143,7 +143,7 @@ class DeadDesk:
         """Forget messages, and let contents through again; raises NotInQuarantine."""
         lines: list[str] = []
         for each in which:
-            if any(row.digest.startswith(each) for row in await self._records.quarantine.all()):
+            if each and any(row.digest.startswith(each) for row in await self._records.quarantine.all()):
                 lines.append(await self._release(each))
                 continue
             letter = await self._find(each)

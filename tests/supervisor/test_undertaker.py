@@ -7,8 +7,8 @@ import pytest
 
 from callboard.background import background
 from callboard.bus import MemoryBroker, NoSuchActor, WorkQueue, encode, subjects
-from callboard.store import DeadLetter, Event
-from callboard.supervisor.dead import DeadDesk
+from callboard.store import DeadLetter, Event, Quarantined
+from callboard.supervisor.dead import DeadDesk, NotInQuarantine
 from callboard.supervisor.records import Records, open_records
 from callboard.supervisor.undertaker import Undertaker
 from callboard.testing import ManualClock
@@ -80,3 +80,16 @@ async def test_each_message_that_is_stored_again_is_recorded_though_the_next_can
     assert [(event.kind, event.subject) for event in events] == [("task-retried", "desk")]
     assert [letter.id for letter in await records.dead.latest(9)] == ["nobody-1"]
     assert (await queue.state("shop", "desk")).waiting == 1
+
+
+async def test_no_id_is_the_id_of_nothing_also_when_there_is_one_content_alone(
+    queue: WorkQueue, records: Records
+) -> None:
+    row = Quarantined(
+        digest="abc", actor="desk", type="Job", sender="", body=b"", reason="", history=[], at=1.0, until=1e12
+    )
+    await records.quarantine.put(row)
+    desk = DeadDesk(records, Undertaker(queue, "shop", records), refuse)
+    with pytest.raises(NotInQuarantine):
+        await desk.drop([""])
+    assert [each.digest for each in await records.quarantine.all()] == ["abc"]
