@@ -276,8 +276,9 @@ class Daemon:
         undertaker = Undertaker(bus.queue, self.config.name, self.records)
         self.dead = DeadDesk(self.records, undertaker, self.release)
         why_not = await make_queues(
-            bus.queue, self.config.name, self.config.actors, undertaker, tasks=tasks, clock=self._clock
-        )
+            bus.queue, self.config.name, self.config.actors, undertaker,
+            records=self.records, tasks=tasks, clock=self._clock,
+        )  # fmt: skip
         if why_not:
             self.durable = False
             await self.records.add("no-queues", self.config.name, f"nothing can be enqueued: {why_not}")

@@ -129,7 +129,9 @@ class Fleet(Speaker):
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:
         """Make the queues, and file what is taken away from them; return whether there are any."""
         undertaker = Undertaker(bus.queue, self.name, self.records)
-        why_not = await make_queues(bus.queue, self.name, self.specs, undertaker, tasks=tasks, clock=SystemClock())
+        why_not = await make_queues(
+            bus.queue, self.name, self.specs, undertaker, records=self.records, tasks=tasks, clock=SystemClock()
+        )
         if why_not:
             await self.records.add("no-queues", self.name, f"nothing can be enqueued: {why_not}")
         return not why_not

@@ -8,10 +8,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, ack_wait_of
-from callboard.bus import BusUnavailable, NoQueues, QueueDamaged, WorkQueue
+from callboard.bus import NoQueues, QueueDamaged, WorkQueue
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 
+from .records import Records
 from .undertaker import Undertaker
 
 WAITING_MOST: Final = 512 * 1024 * 1024
@@ -34,7 +35,7 @@ async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec
 
 
 async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
-    """Let what is stored be given out; raises QueueDamaged, BusUnavailable. Beside the start: it takes a while."""
+    """Let what is stored be given out; raises what declare_queues does. Beside the start: it takes a while."""
     for spec in specs:
         ack_wait = ack_wait_of(spec.health.silent_after)
         await queue.open(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait)
@@ -48,6 +49,7 @@ async def make_queues(
     specs: Sequence[ActorSpec],
     undertaker: Undertaker,
     *,
+    records: Records,
     tasks: TaskGroup,
     clock: Clock,
 ) -> str:
@@ -60,16 +62,22 @@ async def make_queues(
     except NoQueues as error:
         return error.text
     tasks.start_soon(undertaker.run)
-    tasks.start_soon(_open_surely, queue, fleet, specs, clock)
+    tasks.start_soon(_open_surely, queue, fleet, specs, records, clock)
     tasks.start_soon(_mend, queue, fleet, specs, clock)
     return ""
 
 
-async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+async def _open_surely(
+    queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], records: Records, clock: Clock
+) -> None:
+    told = ""
     while True:
         try:
             await open_queues(queue, fleet, specs)
-        except (BusUnavailable, QueueDamaged):
+        except CallboardError as error:  # the server is away, or it starts or stops and says that it has no queues
+            if isinstance(error, QueueDamaged) and error.text != told:
+                told = error.text
+                await records.add("queue-damaged", str(error.detail.get("actor", fleet)), told)
             await clock.sleep(AGAIN_AFTER)
         else:
             return
@@ -78,7 +86,7 @@ async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec],
 async def _mend(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
     while True:
         await clock.sleep(MEND_EVERY)
-        with suppress(CallboardError):  # the server is away: the next time
+        with suppress(CallboardError):  # the same: the next time
             await queue.mend(fleet, [spec.name for spec in specs])
 
 
