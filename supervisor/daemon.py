@@ -276,7 +276,7 @@ class Daemon:
         undertaker = Undertaker(bus.queue, self.config.name, self.records)
         self.dead = DeadDesk(self.records, undertaker, self.release)
         why_not = await make_queues(
-            bus.queue, self.config.name, self.config.actors, undertaker,
+            bus.queue, self.config.name, lambda: self.config.actors, undertaker,
             records=self.records, tasks=tasks, clock=self._clock,
         )  # fmt: skip
         if why_not:

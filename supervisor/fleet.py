@@ -130,7 +130,7 @@ class Fleet(Speaker):
         """Make the queues, and file what is taken away from them; return whether there are any."""
         undertaker = Undertaker(bus.queue, self.name, self.records)
         why_not = await make_queues(
-            bus.queue, self.name, self.specs, undertaker, records=self.records, tasks=tasks, clock=SystemClock()
+            bus.queue, self.name, lambda: self.specs, undertaker, records=self.records, tasks=tasks, clock=SystemClock()
         )
         if why_not:
             await self.records.add("no-queues", self.name, f"nothing can be enqueued: {why_not}")

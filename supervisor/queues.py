@@ -1,6 +1,6 @@
 """The daemon's part in durable work: it makes the queues, and looks after them. No task passes through it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,6 +21,9 @@ AGAIN_AFTER: Final = 1.0
 """Seconds after which queues that could not be opened are tried again."""
 MEND_EVERY: Final = 30.0
 """Seconds between two looks at what a killed server has left in the queues."""
+
+Specs = Callable[[], Sequence[ActorSpec]]
+"""Returns the actors as they are now: a reload changes them."""
 
 
 async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
@@ -46,7 +49,7 @@ async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) 
 async def make_queues(
     queue: WorkQueue,
     fleet: str,
-    specs: Sequence[ActorSpec],
+    specs: Specs,
     undertaker: Undertaker,
     *,
     records: Records,
@@ -58,7 +61,7 @@ async def make_queues(
     They are opened beside what comes next, again and again while the server is away. Raises QueueDamaged.
     """
     try:
-        await declare_queues(queue, fleet, specs)
+        await declare_queues(queue, fleet, specs())
     except NoQueues as error:
         return error.text
     tasks.start_soon(undertaker.run)
@@ -67,13 +70,11 @@ async def make_queues(
     return ""
 
 
-async def _open_surely(
-    queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], records: Records, clock: Clock
-) -> None:
+async def _open_surely(queue: WorkQueue, fleet: str, specs: Specs, records: Records, clock: Clock) -> None:
     told = ""
     while True:
         try:
-            await open_queues(queue, fleet, specs)
+            await open_queues(queue, fleet, specs())
         except CallboardError as error:  # the server is away, or it starts or stops and says that it has no queues
             if isinstance(error, QueueDamaged) and error.text != told:
                 told = error.text
@@ -83,11 +84,11 @@ async def _open_surely(
             return
 
 
-async def _mend(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+async def _mend(queue: WorkQueue, fleet: str, specs: Specs, clock: Clock) -> None:
     while True:
         await clock.sleep(MEND_EVERY)
         with suppress(CallboardError):  # the same: the next time
-            await queue.mend(fleet, [spec.name for spec in specs])
+            await queue.mend(fleet, [spec.name for spec in specs()])
 
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:

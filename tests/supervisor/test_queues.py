@@ -1,5 +1,6 @@
 """The queues of a fleet are opened and mended for as long as it runs, whatever the server says meanwhile."""
 
+import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
@@ -9,18 +10,24 @@ import anyio
 import pytest
 
 from callboard import Actor, ActorSpec, Context, Message, receive
+from callboard.background import background
 from callboard.bus import (
     BusUnavailable,
     ConnectOptions,
+    Delivery,
+    NatsServer,
     NoQueues,
     connect,
+    feed_for,
     find_binary,
+    subjects,
 )
 from callboard.bus.connection import Connection
 from callboard.bus.jetstream import JetStream
 from callboard.store import Event
-from callboard.supervisor.queues import AGAIN_AFTER, _open_surely, declare_queues
+from callboard.supervisor.queues import AGAIN_AFTER, MEND_EVERY, _open_surely, declare_queues, make_queues
 from callboard.supervisor.records import Records, open_records
+from callboard.supervisor.undertaker import Undertaker
 from callboard.testing import ManualClock
 
 from .test_outside_nats import free_port, listens
@@ -108,7 +115,7 @@ async def test_queues_are_opened_also_by_a_server_that_has_none_for_a_while(
         await declare_queues(bus.queue, "shop", [DESK])
         await server.start_anew(bus, queues=False)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_open_surely, bus.queue, "shop", [DESK], records, clock)
+            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], records, clock)
             await wait_until(lambda: clock.sleepers == 1)
             await server.start_anew(bus, queues=True)
             await clock.advance(AGAIN_AFTER)
@@ -123,7 +130,7 @@ async def test_a_queue_that_cannot_be_opened_is_said_once_and_tried_until_it_can
     await wait_until(server.listens)
     async with connect(ConnectOptions(url=server.url)) as bus:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_open_surely, bus.queue, "shop", [DESK], records, clock)
+            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], records, clock)
             for _ in range(3):
                 await wait_until(lambda: clock.sleepers == 1)
                 await clock.advance(AGAIN_AFTER)
@@ -134,3 +141,56 @@ async def test_a_queue_that_cannot_be_opened_is_said_once_and_tried_until_it_can
     [event] = events
     assert (event.kind, event.subject) == ("queue-damaged", "desk")
     assert event.text == "the queue of desk cannot be opened: CONSUMER.CREATE.cb_shop_desk.normal: stream not found"
+
+
+async def test_the_queue_of_an_actor_that_came_later_is_mended_too(
+    tmp_path: Path, records: Records, clock: ManualClock
+) -> None:
+    actors = list[ActorSpec]()
+    await _leave_behind(tmp_path)
+    async with (
+        NatsServer.open(tmp_path, fleet="shop") as server,
+        connect(_options(server)) as bus,
+        background() as tasks,
+    ):
+        undertaker = Undertaker(bus.queue, "shop", records)
+        why_not = await make_queues(
+            bus.queue, "shop", lambda: actors, undertaker, records=records, tasks=tasks, clock=clock
+        )
+        assert not why_not
+        await wait_until(lambda: clock.sleepers == 1)
+        actors.append(DESK)
+        assert (await bus.queue.state("shop", "desk")).waiting == 1
+        await clock.advance(MEND_EVERY)
+        with anyio.fail_after(WITHIN):
+            while (await bus.queue.state("shop", "desk")).waiting:
+                await anyio.lowlevel.checkpoint()
+
+
+def _options(server: NatsServer) -> ConnectOptions:
+    return ConnectOptions(url=server.url, user=server.fleet_login.user, password=server.fleet_login.password)
+
+
+async def _leave_behind(folder: Path) -> None:
+    """Leave a settled task in the desk's queue, as a server does that is killed before its deletion is written."""
+    async with NatsServer.open(folder, fleet="shop") as server, connect(_options(server)) as bus:
+        await declare_queues(bus.queue, "shop", [DESK])
+        await bus.queue.open("shop", "desk", open_door=False, ack_wait=20.0)
+        work = subjects.work("shop", "desk", lane="normal", sender="front")
+        await bus.queue.store(work, b"job", id="job", timeout=WITHIN)
+    [messages] = folder.rglob("cb_shop_desk/msgs")  # noqa: ASYNC240 - nobody else runs here
+    shutil.copytree(messages, folder / "before")
+    async with NatsServer.open(folder, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.done((await _take(bus)).receipt, timeout=WITHIN)
+    shutil.rmtree(messages)
+    shutil.copytree(folder / "before", messages)
+
+
+async def _take(bus: Connection) -> Delivery:
+    send, receive = anyio.create_memory_object_stream[Delivery](1)
+    source = bus.queue.source("shop", "desk", feed_for(), send.send_nowait)
+    source.want(1)
+    with send, receive, anyio.fail_after(WITHIN):
+        async with background() as tasks:
+            tasks.start_soon(source.run)
+            return await receive.receive()
