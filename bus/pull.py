@@ -55,7 +55,7 @@ class Pull:
     @property
     def wanted(self) -> int:
         """How many are wanted and have not come."""
-        return self._wanted
+        return max(0, self._wanted)
 
     def want(self, count: int) -> None:
         """Have `count` more delivered when they come."""
@@ -111,7 +111,7 @@ class Pull:
             self._bus.publish(reply, b"+TERM")
             self._wake()
         else:
-            self._wanted = max(0, self._wanted - 1)
+            self._wanted -= 1  # below zero: what came beyond it is settled before more is wanted
             self._take(delivery)
 
     def _on_status(self, data: bytes) -> None:
