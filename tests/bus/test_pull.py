@@ -4,12 +4,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 
 from callboard.background import background
-from callboard.bus import ConnectOptions, Feed, NatsServer, Source, connect, subjects
+from callboard.bus import ConnectOptions, Feed, NatsServer, Source, connect, pull, subjects
 from callboard.bus.connection import Connection
+from callboard.bus.work_queue import stream_of
 from callboard.ids import new_id
 
+from ..contracts.ear import Ear
 from ..contracts.test_queue import Taker
 
 WITHIN = 5.0
@@ -20,7 +23,7 @@ class Desk:
     """A desk that pulls, and another connection that stores for it."""
 
     def __init__(self, bus: Connection, other: Connection, fleet: str) -> None:
-        self.bus, self._other, self._fleet = bus, other, fleet
+        self.bus, self.other, self.fleet = bus, other, fleet
         self.taker = Taker()
         self.source: Source = bus.queue.source(fleet, "desk", NORMAL, self.taker.take)
         self._back = anyio.Event()
@@ -36,9 +39,9 @@ class Desk:
 
     async def store(self, count: int) -> None:
         """Store tasks for it."""
-        place = subjects.work(self._fleet, "desk", lane="normal", sender="front")
+        place = subjects.work(self.fleet, "desk", lane="normal", sender="front")
         for _ in range(count):
-            await self._other.queue.store(place, b"task", id=new_id(), timeout=WITHIN)
+            await self.other.queue.store(place, b"task", id=new_id(), timeout=WITHIN)
 
     async def settle(self) -> None:
         """Have all done that came, and want as many again."""
@@ -75,3 +78,20 @@ async def test_what_came_beyond_what_was_wanted_is_not_wanted_again_when_it_is_s
         await desk.taker.wait(9)
         await desk.bus.flush()
         assert len(desk.taker.got) == 9
+
+
+async def test_what_was_asked_before_a_cut_is_not_asked_again_when_it_runs_out(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "EXPIRES", 1.0)
+    monkeypatch.setattr(pull, "BEAT", 0.4)
+    async with pulling(nats_server, 3) as desk:
+        asked = Ear()
+        await desk.other.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{stream_of(desk.fleet, 'desk')}.normal", asked.hear)
+        await desk.other.flush()
+        await desk.cut()
+        await asked.wait(2)  # after the cut, and when that has run out as well as what was asked before it
+        await desk.store(12)
+        await desk.taker.wait(3)
+        await desk.bus.flush()
+        assert len(desk.taker.got) == 3
