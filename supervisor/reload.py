@@ -172,10 +172,14 @@ class Reload:
 
     async def _remove(self, charge: Charge) -> None:
         """Stop a cell that the file does not name any more, and leave its addresses."""
-        self._daemon.group_of(charge).keeper.tell(Held(charge.name, "it was removed from the fleet file"))
+        group = self._daemon.group_of(charge)
+        group.keeper.tell(Held(charge.name, "it was removed from the fleet file"))
         patience = charge.limits.drain_for + SERVES_WITHIN
         with anyio.move_on_after(patience):
             while charge.life is not None:  # noqa: ASYNC110 - as above
                 await anyio.sleep(0.02)
         await charge.leave()
+        group.remove(charge)
+        if not group.charges:
+            self._daemon.groups.remove(group)
         del self._daemon.charges[charge.name]
