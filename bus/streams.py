@@ -4,18 +4,23 @@ A server that is killed between noting that a message is settled and deleting it
 it for ever: below the floor of each consumer that takes from its subject, up to which all is settled.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from . import subjects
 from .jetstream import JetStream, JetStreamError
+from .queue import Delivery, Feed
 
 NO_MESSAGE: Final = 10037
 NO_STREAM: Final = 10059
 CLOSED: Final = 10054
 """JetStream's number for a message that is larger than its stream takes: each is, at one that was closed."""
+_EXISTS: Final = 10058
+DUPLICATES_KNOWN: Final = 120.0
+"""Seconds for which a stream knows the id of a message again."""
 _GONE: Final = frozenset((NO_MESSAGE, 10043, 10057))
 
 
@@ -89,6 +94,22 @@ _info: Final = msgspec.json.Decoder(Info)
 _found: Final = msgspec.json.Decoder(_Found)
 _consumer: Final = msgspec.json.Decoder(Consumer)
 _page: Final = msgspec.json.Decoder(_Page)
+
+
+def delivery_of(actor: str, feed: Feed, message: Stored) -> Delivery:
+    """Return what is stored as if it were delivered; it cannot be settled."""
+    cell, at = subjects.parse_work(message.subject).cell, message.time.timestamp()
+    return Delivery(actor, feed, message.subject, cell, message.data, "", message.seq, 0, at)
+
+
+async def make(jetstream: JetStream, stream: str, config: Mapping[str, object]) -> None:
+    """Make a stream, or bring it up to date; raises JetStreamError."""
+    try:
+        await jetstream.api(f"STREAM.CREATE.{stream}", config)
+    except JetStreamError as error:
+        if error.number != _EXISTS:
+            raise
+        await jetstream.api(f"STREAM.UPDATE.{stream}", config)
 
 
 async def info_of(jetstream: JetStream, stream: str) -> Info:

@@ -16,6 +16,7 @@ from callboard.clock import Clock, SystemClock
 
 from . import subjects
 from .errors import BusUnavailable, NoSuchActor
+from .event_queue import EventQueue, events_stream
 from .jetstream import JetStream, JetStreamError, check, nanoseconds, status_of
 from .pull import Pull
 from .queue import (
@@ -31,17 +32,15 @@ from .queue import (
     QueueState,
     Take,
 )
-from .streams import CLOSED, NO_STREAM, Stored, close, consumer_of, info_of, mend, read
+from .streams import CLOSED, DUPLICATES_KNOWN, NO_STREAM, close, delivery_of, info_of, make, mend, read
 
 if TYPE_CHECKING:
     from .connection import Connection
 
 ATTEMPT: Final = 2.5
 """Seconds for one attempt to store: then the answer was lost with a connection, and the same id is offered again."""
-DUPLICATES_KNOWN: Final = 120.0
 _FULL: Final = frozenset((10077, 10023, 10047, 10122))
 """JetStream's numbers for: too many messages or bytes, no room in the store, or in the account."""
-_EXISTS: Final = 10058
 _UNLIMITED_PENDING: Final = -1
 
 
@@ -66,18 +65,8 @@ def _lanes(fleet: str, actor: str) -> list[str]:
     return [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
 
 
-def _events_of(fleet: str) -> str:
-    return f"cbon_{fleet}"
-
-
 def _dead_of(fleet: str) -> str:
     return f"cbdead_{fleet}"
-
-
-def _delivery(actor: str, feed: Feed, message: Stored) -> Delivery:
-    cell = subjects.parse_work(message.subject).cell
-    at = message.time.timestamp()
-    return Delivery(actor, feed, message.subject, cell, message.data, "", message.seq, 0, at)
 
 
 class NatsQueue:
@@ -85,6 +74,7 @@ class NatsQueue:
 
     def __init__(self, bus: "Connection", *, clock: Clock | None = None) -> None:
         self._bus, self._jetstream = bus, JetStream(bus)
+        self._events = EventQueue(self._jetstream)
         self._clock = clock or SystemClock()
 
     # --- making
@@ -99,7 +89,7 @@ class NatsQueue:
             "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
         }  # fmt: skip
         try:
-            await self._make(stream, config)
+            await make(self._jetstream, stream, config)
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be made: {error.text}", actor=actor) from error
         if lost := (await self.state(fleet, actor)).lost:
@@ -113,14 +103,6 @@ class NatsQueue:
                 await self._make_feed(stream, fleet, actor, feed, front if feed.name == "normal" else [], ack_wait)
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be opened: {error.text}", actor=actor) from error
-
-    async def _make(self, stream: str, config: dict[str, object]) -> None:
-        try:
-            await self._jetstream.api(f"STREAM.CREATE.{stream}", config)
-        except JetStreamError as error:
-            if error.number != _EXISTS:
-                raise
-            await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
 
     async def _make_feed(
         self, stream: str, fleet: str, actor: str, feed: Feed, front: list[str], ack_wait: float
@@ -148,39 +130,7 @@ class NatsQueue:
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
-        stream = _events_of(fleet)
-        topics = sorted({topic for wanted in takers.values() for topic in wanted})
-        if not topics:
-            with suppress(JetStreamError):  # as a rule there never was one
-                await self._jetstream.api(f"STREAM.DELETE.{stream}")
-            return
-        config = {
-            "name": stream, "subjects": [subjects.topic(fleet, topic) for topic in topics], "retention": "interest",
-            "storage": "file", "discard": "new", "max_msgs": -1, "max_bytes": -1, "max_age": 0, "num_replicas": 1,
-            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
-        }  # fmt: skip
-        try:
-            await self._make(stream, config)
-            for actor, wanted in takers.items():
-                if wanted:
-                    await self._make_taker(stream, fleet, actor, wanted, ack_wait)
-                else:
-                    await self._drop_taker(stream, actor)
-        except JetStreamError as error:
-            raise QueueDamaged(f"the queue of events cannot be made: {error.text}") from error
-
-    async def _make_taker(self, stream: str, fleet: str, actor: str, topics: Sequence[str], ack_wait: float) -> None:
-        config = {
-            "name": actor, "durable_name": actor, "ack_policy": "explicit", "deliver_policy": "all",
-            "ack_wait": nanoseconds(ack_wait), "max_deliver": -1, "max_ack_pending": 1000, "max_waiting": 16,
-            "filter_subjects": [subjects.topic(fleet, topic) for topic in topics],
-        }  # fmt: skip
-        await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{actor}", {"stream_name": stream, "config": config})
-
-    async def _drop_taker(self, stream: str, actor: str) -> None:
-        """Keep no events for an actor any more; it may never have wanted any."""
-        with suppress(JetStreamError):
-            await self._jetstream.api(f"CONSUMER.DELETE.{stream}.{actor}")
+        await self._events.declare(fleet, takers, ack_wait=ack_wait)
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
@@ -191,7 +141,7 @@ class NatsQueue:
             "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
         }  # fmt: skip
         try:
-            await self._make(stream, config)
+            await make(self._jetstream, stream, config)
             consumer = {
                 "name": "normal", "durable_name": "normal", "ack_policy": "explicit", "deliver_policy": "all",
                 "ack_wait": nanoseconds(30.0), "max_deliver": -1, "filter_subject": subjects.dead(fleet, "*"),
@@ -209,20 +159,18 @@ class NatsQueue:
         """Yield all that is stored for an actor and not done, its events last."""
         try:
             async for message in read(self._jetstream, stream_of(fleet, actor)):
-                yield _delivery(actor, Feed("normal"), message)
+                yield delivery_of(actor, Feed("normal"), message)
         except JetStreamError as error:
             if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
             raise
-        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
-        for where in taker.subjects if taker else ():
-            async for message in read(self._jetstream, _events_of(fleet), where, after=taker.floor if taker else 0):
-                yield _delivery(actor, TOPICS, message)
+        async for event in self._events.waiting(fleet, actor):
+            yield event
 
     async def mend(self, fleet: str, actors: Sequence[str]) -> int:
         """Take out what was settled and is still there."""
         count = 0
-        for name in (*(stream_of(fleet, actor) for actor in actors), _events_of(fleet), _dead_of(fleet)):
+        for name in (*(stream_of(fleet, actor) for actor in actors), events_stream(fleet), _dead_of(fleet)):
             with suppress(JetStreamError):  # there is none: removed, or no topic is durable
                 if (await info_of(self._jetstream, name)).state.messages:
                     count += await mend(self._jetstream, name)
@@ -230,8 +178,7 @@ class NatsQueue:
 
     async def events(self, fleet: str, actor: str) -> int:
         """Return how many events wait for an actor."""
-        taker = await consumer_of(self._jetstream, _events_of(fleet), actor)
-        return taker.waiting if taker else 0
+        return await self._events.count(fleet, actor)
 
     async def remove(self, fleet: str, actor: str) -> bool:
         """Remove the queue of an actor if nothing waits in it, and no event for it.
@@ -250,7 +197,7 @@ class NatsQueue:
             await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
             return False
         await self._jetstream.api(f"STREAM.DELETE.{stream}")
-        await self._drop_taker(_events_of(fleet), actor)
+        await self._events.forget(fleet, actor)
         return True
 
     # --- storing
@@ -308,7 +255,7 @@ class NatsQueue:
     def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
         """Return a way to pull from one feed."""
         if feed == TOPICS:
-            return Pull(self._bus, _events_of(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
+            return Pull(self._bus, events_stream(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
         return Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=f"{actor}-{feed.name}")
 
     async def done(self, receipt: str, *, timeout: float) -> None:

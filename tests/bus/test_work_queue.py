@@ -164,18 +164,22 @@ async def _take_from_now_on(bus: Connection, actor: str) -> None:
     await JetStream(bus).api(f"CONSUMER.CREATE.cbon_shop.{actor}", {"stream_name": "cbon_shop", "config": config})
 
 
-class Interrupted(JetStream):
-    """Has something happen before a call."""
+def _interrupt(bus: Connection, call: str, happens: Callable[[], Awaitable[object]]) -> NatsQueue:
+    """Return the queue of a connection, for which something happens before each call that begins so."""
+    queue = bus.queue
+    assert isinstance(queue, NatsQueue)
+    api, happening = queue._jetstream.api, False
 
-    def __init__(self, bus: Connection, call: str, happens: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(bus)
-        self._call, self._happens = call, happens
+    async def interrupted(what: str, body: object = None, *, timeout: float = 5.0) -> bytes:
+        nonlocal happening
+        if what.startswith(call) and not happening:
+            happening = True
+            await happens()
+            happening = False
+        return await api(what, body, timeout=timeout)
 
-    async def api(self, what: str, body: object = None, *, timeout: float = 5.0) -> bytes:
-        """Call it, when the other thing has happened."""
-        if what.startswith(self._call):
-            await self._happens()
-        return await super().api(what, body, timeout=timeout)
+    queue._jetstream.api = interrupted  # type: ignore[method-assign]
+    return queue
 
 
 @pytest.mark.parametrize("call", ["STREAM.UPDATE", "STREAM.INFO", "STREAM.DELETE"])
@@ -189,8 +193,7 @@ async def test_what_is_stored_while_its_queue_is_removed_is_refused_or_kept(tmp_
 
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
         await bus.queue.declare("shop", "desk", open_door=True)
-        queue = NatsQueue(bus)
-        queue._jetstream = Interrupted(bus, call, store)
+        queue = _interrupt(bus, call, store)
         assert await queue.remove("shop", "desk") == (kept == [])
         if kept:
             assert await _waiting(bus) == kept
@@ -206,8 +209,7 @@ async def test_a_queue_whose_removal_was_cut_short_takes_again_when_it_is_declar
 
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
         await bus.queue.declare("shop", "desk", open_door=True)
-        queue = NatsQueue(bus)
-        queue._jetstream = Interrupted(bus, "STREAM.DELETE", fail)
+        queue = _interrupt(bus, "STREAM.DELETE", fail)
         with pytest.raises(BusUnavailable):
             await queue.remove("shop", "desk")
         with pytest.raises(NotStored, match="takes nothing now"):
