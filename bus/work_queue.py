@@ -132,6 +132,12 @@ class NatsQueue:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
         await self._events.declare(fleet, takers, ack_wait=ack_wait)
 
+    async def unwanted(self, fleet: str, takers: Mapping[str, Sequence[str]]) -> AsyncIterator[Delivery]:
+        """Yield what `declare_topics` with these takers would drop."""
+        for actor, topics in takers.items():
+            async for event in self._events.waiting(fleet, actor, but=topics):
+                yield event
+
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
         stream = _dead_of(fleet)

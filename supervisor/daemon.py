@@ -84,6 +84,7 @@ class Daemon:
         self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
+        self.undertaker: Undertaker
         self.dead: DeadDesk
         self.reload = Reload(self)
         self.code = code_of()
@@ -273,10 +274,10 @@ class Daemon:
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
         """Make the queues, and file what is taken away from them."""
         self.queue = bus.queue
-        undertaker = Undertaker(bus.queue, self.config.name, self.records)
-        self.dead = DeadDesk(self.records, undertaker, self.release)
+        self.undertaker = Undertaker(bus.queue, self.config.name, records=self.records, clock=self._clock)
+        self.dead = DeadDesk(self.records, self.undertaker, self.release)
         why_not = await make_queues(
-            bus.queue, self.config.name, lambda: self.config.actors, undertaker,
+            bus.queue, self.config.name, lambda: self.config.actors, self.undertaker,
             records=self.records, tasks=tasks, clock=self._clock,
         )  # fmt: skip
         if why_not:

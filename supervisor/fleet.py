@@ -128,9 +128,10 @@ class Fleet(Speaker):
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:
         """Make the queues, and file what is taken away from them; return whether there are any."""
-        undertaker = Undertaker(bus.queue, self.name, self.records)
+        clock = SystemClock()
+        undertaker = Undertaker(bus.queue, self.name, records=self.records, clock=clock)
         why_not = await make_queues(
-            bus.queue, self.name, lambda: self.specs, undertaker, records=self.records, tasks=tasks, clock=SystemClock()
+            bus.queue, self.name, lambda: self.specs, undertaker, records=self.records, tasks=tasks, clock=clock
         )
         if why_not:
             await self.records.add("no-queues", self.name, f"nothing can be enqueued: {why_not}")

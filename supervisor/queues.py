@@ -65,15 +65,18 @@ async def make_queues(
     except NoQueues as error:
         return error.text
     tasks.start_soon(undertaker.run)
-    tasks.start_soon(_open_surely, queue, fleet, specs, records, clock)
+    tasks.start_soon(_open_surely, queue, fleet, specs, undertaker, records, clock)
     tasks.start_soon(_mend, queue, fleet, specs, clock)
     return ""
 
 
-async def _open_surely(queue: WorkQueue, fleet: str, specs: Specs, records: Records, clock: Clock) -> None:
+async def _open_surely(
+    queue: WorkQueue, fleet: str, specs: Specs, undertaker: Undertaker, records: Records, clock: Clock
+) -> None:
     told = ""
     while True:
         try:
+            await undertaker.take_unwanted(specs())
             await open_queues(queue, fleet, specs())
         except CallboardError as error:  # the server is away, or it starts or stops and says that it has no queues
             if isinstance(error, QueueDamaged) and error.text != told:

@@ -131,6 +131,7 @@ class Reload:
         gone = [spec.name for spec in daemon.config.actors if spec.name not in new.homes]
         if daemon.durable:
             await declare_queues(daemon.queue, new.name, new.actors)
+            await daemon.undertaker.take_unwanted(new.actors)
             await open_queues(daemon.queue, new.name, new.actors)
         daemon.config = new
         await self._tell_homes(new.homes)

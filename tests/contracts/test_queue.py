@@ -235,3 +235,34 @@ async def test_a_queue_is_not_removed_while_an_event_waits_for_its_actor(open_bu
         await store(bus, fleet, b"task")
         assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"task", b"event"]
         await bus.queue.done(event.receipt, timeout=WITHIN)
+
+
+async def test_events_of_a_topic_that_is_taken_no_more_can_be_read_and_are_gone_then(
+    open_bus: OpenBus, fleet: str
+) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS):
+        await bus.queue.declare_topics(fleet, {"desk": ["news", "sports"]}, ack_wait=20.0)
+        for topic in ("news", "sports"):
+            bus.publish(subjects.topic(fleet, topic, sender="front"), topic.encode())
+        await bus.flush()
+        for topics, left in ((["news", "sports"], []), (["sports"], [b"news"]), ([], [b"news", b"sports"])):
+            assert [each.data async for each in bus.queue.unwanted(fleet, {"desk": topics})] == left
+        await bus.queue.declare_topics(fleet, {"desk": ["sports"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"more news")
+        await bus.flush()
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"sports"]
+        await bus.queue.declare_topics(fleet, {"desk": []}, ack_wait=20.0)
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == []
+
+
+async def test_events_wait_for_an_actor_that_is_away_though_nobody_else_takes_any(
+    open_bus: OpenBus, fleet: str
+) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS, want=1) as (taker, _):
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"event")
+        await bus.flush()
+        await bus.queue.declare_topics(fleet, {}, ack_wait=20.0)
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        [event] = await taker.wait(1)
+        assert event.data == b"event"

@@ -112,10 +112,11 @@ async def test_queues_are_opened_also_by_a_server_that_has_none_for_a_while(
 ) -> None:
     await wait_until(server.listens)
     async with connect(ConnectOptions(url=server.url)) as bus:
+        undertaker = Undertaker(bus.queue, "shop", records=records, clock=clock)
         await declare_queues(bus.queue, "shop", [DESK])
         await server.start_anew(bus, queues=False)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], records, clock)
+            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], undertaker, records, clock)
             await wait_until(lambda: clock.sleepers == 1)
             await server.start_anew(bus, queues=True)
             await clock.advance(AGAIN_AFTER)
@@ -129,8 +130,9 @@ async def test_a_queue_that_cannot_be_opened_is_said_once_and_tried_until_it_can
     records.listeners.append(events.append)
     await wait_until(server.listens)
     async with connect(ConnectOptions(url=server.url)) as bus:
+        undertaker = Undertaker(bus.queue, "shop", records=records, clock=clock)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], records, clock)
+            tasks.start_soon(_open_surely, bus.queue, "shop", lambda: [DESK], undertaker, records, clock)
             for _ in range(3):
                 await wait_until(lambda: clock.sleepers == 1)
                 await clock.advance(AGAIN_AFTER)
@@ -153,7 +155,7 @@ async def test_the_queue_of_an_actor_that_came_later_is_mended_too(
         connect(_options(server)) as bus,
         background() as tasks,
     ):
-        undertaker = Undertaker(bus.queue, "shop", records)
+        undertaker = Undertaker(bus.queue, "shop", records=records, clock=clock)
         why_not = await make_queues(
             bus.queue, "shop", lambda: actors, undertaker, records=records, tasks=tasks, clock=clock
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from callboard import Actor, ActorSpec
 from callboard.background import background
 from callboard.bus import MemoryBroker, NoSuchActor, WorkQueue, encode, subjects
 from callboard.store import DeadLetter, Event, Quarantined
@@ -16,6 +17,7 @@ from callboard.testing import ManualClock
 from .waiting import wait_until
 
 WITHIN = 5.0
+CLOCK = ManualClock()
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ async def test_what_is_no_letter_is_recorded_while_it_is_still_there(
     await queue.store(subjects.dead("shop", "desk"), b"\x00\xffno letter", id="odd", timeout=WITHIN)
     await queue.store(subjects.dead("shop", "desk"), encode(letter_for("desk")), id="good", timeout=WITHIN)
     async with background() as tasks:
-        tasks.start_soon(Undertaker(queue, "shop", records).run)
+        tasks.start_soon(Undertaker(queue, "shop", records=records, clock=CLOCK).run)
         await wait_until(lambda: not waiting)
     [event] = events
     assert (event.kind, event.subject) == ("dead-letter-unread", "desk")
@@ -74,7 +76,7 @@ async def test_each_message_that_is_stored_again_is_recorded_though_the_next_can
     records.listeners.append(events.append)
     for actor in ("desk", "nobody"):
         await records.dead.put(letter_for(actor))
-    desk = DeadDesk(records, Undertaker(queue, "shop", records), refuse)
+    desk = DeadDesk(records, Undertaker(queue, "shop", records=records, clock=CLOCK), refuse)
     with pytest.raises(NoSuchActor, match="nobody"):
         await desk.retry(["desk-1", "nobody-1"])
     assert [(event.kind, event.subject) for event in events] == [("task-retried", "desk")]
@@ -89,7 +91,26 @@ async def test_no_id_is_the_id_of_nothing_also_when_there_is_one_content_alone(
         digest="abc", actor="desk", type="Job", sender="", body=b"", reason="", history=[], at=1.0, until=1e12
     )
     await records.quarantine.put(row)
-    desk = DeadDesk(records, Undertaker(queue, "shop", records), refuse)
+    desk = DeadDesk(records, Undertaker(queue, "shop", records=records, clock=CLOCK), refuse)
     with pytest.raises(NotInQuarantine):
         await desk.drop([""])
     assert [each.digest for each in await records.quarantine.all()] == ["abc"]
+
+
+async def test_an_event_whose_topic_is_not_taken_any_more_is_filed_whole_before_it_is_dropped(
+    queue: WorkQueue, records: Records, memory_broker: MemoryBroker
+) -> None:
+    events = list[Event]()
+    records.listeners.append(events.append)
+    await queue.declare_topics("shop", {"desk": ["news", "sports"]}, ack_wait=20.0)
+    async with memory_broker.bus() as bus:
+        for topic, data in (("news", b'{"type": "Note"}'), ("news", b"no message"), ("sports", b'{"type": "Note"}')):
+            bus.publish(subjects.topic("shop", topic, sender="front"), data)
+        await bus.flush()
+    desk = ActorSpec(actor=Actor, name="desk", cell="desk", topics=("sports",))
+    await Undertaker(queue, "shop", records=records, clock=CLOCK).take_unwanted([desk])
+    odd, note = await records.dead.latest(9)
+    assert (note.type, note.sender, note.reason, note.data) == ("Note", "front", "topic-left", b'{"type": "Note"}')
+    assert (odd.type, odd.data) == ("", b"no message")
+    [event] = events
+    assert (event.kind, event.subject, event.detail["count"]) == ("events-unwanted", "desk", 2)
