@@ -19,7 +19,6 @@ from callboard.ids import new_id
 from .access import Access
 from .state import find_daemon
 
-
 FOREVER: Final = sys.maxsize
 """Renewals of a deaf connection: a cell's owner starts another cell, but nobody starts another user's program."""
 
