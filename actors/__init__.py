@@ -68,7 +68,6 @@ from .suspects import Record as Record
 from .suspects import Suspects as Suspects
 from .suspects import digest_of as digest_of
 from .tasks import ack_wait_of as ack_wait_of
-from .terms import ANYONE as ANYONE
 from .turnstile import DoorLimits as DoorLimits
 from .turnstile import Turnstile as Turnstile
 from .work import Work as Work

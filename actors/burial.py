@@ -1,16 +1,17 @@
 """Messages on their way into the quarantine, whole, with all that is known of why.
 
 A task is moved: it leaves its queue when the quarantine has it. A told or asked message that was refused is copied, so
-that somebody can see what was sent; of those only the first hundred of a sender, reason and minute, since a peer that
-sends nonsense sends much of it, and each is counted where it was refused anyway.
+that somebody can see what was sent; of those only the first hundred of a cell, reason and minute, since a peer that
+sends nonsense sends much of it, and each is counted where it was refused anyway. What sender it names is its own claim.
 """
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from anyio.abc import TaskGroup
 
-from callboard.bus import Kind, encode, subjects
+from callboard.bus import Kind, MessageRefused, encode, subjects
 from callboard.errors import CallboardError
 from callboard.printable import printable
 from callboard.store import DeadLetter
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 STORE_WITHIN: Final = 5.0
 COPIES_MOST: Final = 100
-"""Refused messages that are copied for each sender, reason and minute."""
+"""Refused messages that are copied for each sending cell, reason and minute."""
 _MINUTE: Final = 60.0
 _ROOM: Final = 1024
 
@@ -49,8 +50,8 @@ def letter_of(actor: str, letter: Letter, error: BaseException, *, died: float) 
 class Burial:
     """For one actor."""
 
-    def __init__(self, host: "Host") -> None:
-        self._host, self._queue = host, host.endpoint.bus.queue
+    def __init__(self, host: "Host", tasks: TaskGroup) -> None:
+        self._host, self._queue, self._tasks = host, host.endpoint.bus.queue, tasks
         self._copied: Counter[tuple[str, str]] = Counter()
         self._minute = 0
 
@@ -68,24 +69,34 @@ class Burial:
         await self._store(dead, f"{dead.actor}.{lane}.{dead.number}.{dead.stored:.6f}.{tries}")
         return dead
 
-    def wants(self, letter: Letter, error: CallboardError) -> bool:
-        """Return whether a refused message is still to be copied."""
+    def keep_copy(self, letter: Letter, error: CallboardError) -> None:
+        """Have a told or asked message copied that was refused because it does not fit its type."""
+        if isinstance(error, MessageRefused) and letter.envelope.id and self._admit(letter, error):
+            self._tasks.start_soon(self._copy, letter, error)
+
+    def _admit(self, letter: Letter, error: CallboardError) -> bool:
+        """Count a refused message; return whether it is still to be copied."""
         minute = int(self._host.clock.monotonic() / _MINUTE)
         if minute != self._minute:
             self._minute = minute
             self._copied.clear()
-        edge = (letter.envelope.sender or letter.cell, error.code)
+        edge = (letter.cell, error.code)
         self._copied[edge] += 1
         return self._copied[edge] <= COPIES_MOST
 
-    async def copy(self, letter: Letter, error: CallboardError) -> None:
-        """Put a copy of a refused message into the quarantine; on ``retry`` it is stored as a task."""
-        envelope, fleet = letter.envelope, self._host.endpoint.fleet
-        data = encode(msgspec.structs.replace(envelope, kind=Kind.TASK, reply="", within=0.0))
-        cell = letter.cell or self._host.endpoint.cell
-        subject = subjects.work(fleet, self._host.name, lane="normal", sender=cell)
-        dead = msgspec.structs.replace(self._made(letter, error), subject=subject, data=data)
-        await self._store(dead, f"{dead.actor}.{dead.id}.copy")
+    async def _copy(self, letter: Letter, error: CallboardError) -> None:
+        try:
+            dead = self._copy_of(letter, error)
+            await self._store(dead, f"{dead.actor}.{dead.id}.copy")
+        except CallboardError as fault:
+            self._host.cell.report("copy-not-kept", self._host.name, fault.text, id=letter.envelope.id)
+
+    def _copy_of(self, letter: Letter, error: CallboardError) -> DeadLetter:
+        """Return a copy of a refused message; on ``retry`` it is stored as a task."""
+        data = encode(msgspec.structs.replace(letter.envelope, kind=Kind.TASK, reply="", within=0.0))
+        endpoint = self._host.endpoint
+        subject = subjects.work(endpoint.fleet, self._host.name, lane="normal", sender=letter.cell or endpoint.cell)
+        return msgspec.structs.replace(self._made(letter, error), subject=subject, data=data)
 
     def _made(self, letter: Letter, error: BaseException) -> DeadLetter:
         return letter_of(self._host.name, letter, error, died=self._host.clock.now())

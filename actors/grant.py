@@ -8,8 +8,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from callboard.bus import ANYONE
+
 from .errors import PermissionDenied
-from .terms import ANYONE, Term, fields_of, parse_term
+from .terms import Term, fields_of, parse_term
 
 Verb = Literal["tell", "ask", "enqueue", "publish", "spawn", "act"]
 VERBS: Final[tuple[Verb, ...]] = ("tell", "ask", "enqueue", "publish", "spawn", "act")

@@ -32,6 +32,7 @@ from callboard.ids import new_id
 from callboard.store import ActorFile, WorkingMemory
 
 from .actor import Actor
+from .burial import Burial
 from .confinement import Confinement
 from .context import Down
 from .door import Door
@@ -132,6 +133,7 @@ class Host:
         self._entry: Entry | None = None
         self.tasks: Tasks | None = None
         """Its durable work; only actors of a fleet file have such."""
+        self._burial: Burial | None = None
         self._holds_waiting: list[Letter] = []
         self._handed_over = True
 
@@ -240,7 +242,8 @@ class Host:
 
     def take_tasks(self, tasks: TaskGroup) -> None:
         """Take durable work from the actor's queue, in `tasks`."""
-        self.tasks = Tasks(self, self._door, tasks)
+        self._burial = Burial(self, tasks)
+        self.tasks = Tasks(self, self._door, self._burial, tasks)
         self.tasks.start()
 
     # --- at the door
@@ -258,13 +261,13 @@ class Host:
         """Answer and record a message that does not come in, or does not fit its type."""
         self.refused += 1
         if letter.receipt and self.tasks is not None:
-            self.tasks.refused(letter, error)
+            self.tasks.failed(letter, error)
         else:
             self.settle_credit(letter)
             self.replies.fail(letter, error)
             self.flight.done(letter.slot)
-            if self.tasks is not None:
-                self.tasks.copy_refused(letter, error)
+            if self._burial is not None:
+                self._burial.keep_copy(letter, error)
         envelope = letter.envelope
         self.cell.report(
             "message-refused", self.name, error.text, code=error.code,

@@ -19,7 +19,9 @@ from callboard.errors import CallboardError
 from .letter import Letter
 
 AHEAD: Final = 2
-"""Tasks in the mailbox for each that can be in hand: the next one is there when a handler ends."""
+"""Tasks in the mailbox or in hand for each that can be in hand: the next one is there when a handler ends."""
+LEAST: Final = 3
+"""So many at least: what is done counts until its queue knows, which costs who does one at a time a quarter of them."""
 _RANKS: Final = {"high": 0, "key": 1, "normal": 1, "later": 1, "topics": 1, "low": 2}
 _EXTENSIONS: Final = 3
 """Extensions in the time after which a task is taken away."""
@@ -52,9 +54,9 @@ class Intake:
         self, queue: WorkQueue, receiver: Receiver, *, fleet: str, actor: str, at_once: int, events: bool = False
     ) -> None:
         self._queue, self._receiver = queue, receiver
-        self._most = at_once + AHEAD if at_once == 1 else at_once * AHEAD
-        self._sources: dict[str, Source] = {
-            feed.name: queue.source(fleet, actor, feed, self._on_delivery)
+        self._most = max(LEAST, at_once * AHEAD)
+        self._sources: dict[Feed, Source] = {
+            feed: queue.source(fleet, actor, feed, self._on_delivery)
             for feed in ((*FEEDS, TOPICS) if events else FEEDS)
         }
         self._waiting: tuple[deque[Letter], ...] = (deque(), deque(), deque())
@@ -68,29 +70,30 @@ class Intake:
 
     async def run(self, tasks: TaskGroup, *, ack_wait: float) -> None:
         """Take and extend until cancelled."""
-        for name, source in self._sources.items():
-            source.want(1 if name.startswith("key") else self._most)
+        for feed, source in self._sources.items():
+            source.want(1 if feed.lane == "key" else self._most)
             tasks.start_soon(source.run)
         while True:
             await anyio.sleep(ack_wait / _EXTENSIONS)
             for letter in list(self.held.values()):
                 if self._receiver.is_well(letter):
-                    self._queue.extend(letter.receipt)
+                    with suppress(CallboardError):  # a wish, as below
+                        self._queue.extend(letter.receipt)
             self.dispatch()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self.closed:
-            self._queue.again(delivery.receipt, 0.0)
+            self.again(delivery.receipt)
             return
         letter = self._receiver.open(delivery)
         if letter is None:
-            self._sources[delivery.feed.name].want(1)
+            self._sources[delivery.feed].want(1)
             return
         task = letter.envelope.id
         known = self.held.get(task)
         if known is not None:  # it came again: the server had given up on us, or it was stored twice
             known.receipt = letter.receipt
-            self._sources[delivery.feed.name].want(1)
+            self._sources[delivery.feed].want(1)
             return
         self._receiver.accept(letter)
         self.held[task], self._feeds[task] = letter, delivery.feed
@@ -118,7 +121,7 @@ class Intake:
         task = letter.envelope.id
         if self.held.pop(task, None) is not None:
             self._out -= 1
-            self._sources[self._feeds.pop(task).name].want(1)
+            self._sources[self._feeds.pop(task)].want(1)
             self.dispatch()
 
     def give_back(self, written: Callable[[Letter], None]) -> None:
@@ -128,6 +131,10 @@ class Intake:
             while line:
                 letter = line.popleft()
                 self.held.pop(letter.envelope.id, None)
-                with suppress(CallboardError):  # cut off: it comes again by itself
-                    self._queue.again(letter.receipt, 0.0)
+                self.again(letter.receipt)
                 written(letter)
+
+    def again(self, receipt: str, delay: float = 0.0) -> None:
+        """Wish that a task is delivered again in `delay` seconds; from who is cut off its queue takes it by itself."""
+        with suppress(CallboardError):
+            self._queue.again(receipt, delay)

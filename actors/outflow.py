@@ -1,42 +1,36 @@
 """What done tasks have said, on its way out: in order, after the commit, and again after a crash until it has left.
 
+The actor's file is the queue, and the only one: what was committed leaves, also if whoever committed it never heard so,
+and however much waits for one that takes nothing, no more than a batch of it is in memory.
+
 A task for another actor is stored under an id of its own, so to offer it twice is harmless: that is done until the
 queue has it. What leaves at most once by its nature, ``tell`` and ``publish``, is claimed in the file before it leaves;
 if the process dies in between, nobody can know whether it left, and the next life says so instead of saying it twice.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import takewhile
-from typing import Final, Protocol, TypeVar
+from itertools import groupby
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Envelope, encode, subjects
+from callboard.bus import BusClosed, Endpoint, Envelope, encode, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError, CallerError
-from callboard.store import Outgoing, StoreError, TaskLog
+from callboard.store import Outgoing, TaskLog
 
 from .burial import letter_of
 from .letter import Letter
+from .patience import Patience
+from .work import Reporter
 
 T = TypeVar("T")
 
 BATCH: Final = 64
 STORE_WITHIN: Final = 10.0
 TELL_WITHIN: Final = 5.0
-PAUSE: Final = 1.0
-"""Seconds after which what could not leave is tried again."""
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
-
-
-class Reporter(Protocol):
-    """Records events."""
-
-    def report(self, kind: str, subject: str, text: str, **detail: str | int | float | bool | None) -> None:
-        """Record an event, without waiting."""
-        ...
 
 
 class Outflow:
@@ -44,104 +38,87 @@ class Outflow:
 
     def __init__(self, actor: str, log: TaskLog, endpoint: Endpoint, *, clock: Clock, reporter: Reporter) -> None:
         self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
-        self._waiting: deque[Outgoing] = deque()
+        self._file = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
+        self._queues = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
         self._changed = anyio.Event()
-        self._left = anyio.Event()
+        self._emptied = anyio.Event()
 
-    def add(self, outgoing: list[Outgoing]) -> None:
-        """Let messages leave that were just committed."""
-        if outgoing:
-            self._waiting.extend(outgoing)
-            self._changed.set()
-
-    @property
-    def waiting(self) -> int:
-        """How many have not left."""
-        return len(self._waiting)
+    def wake(self) -> None:
+        """Look into the file: something may have been committed that is to leave."""
+        self._changed.set()
 
     async def empty(self) -> None:
-        """Wait until nothing is left to leave."""
-        while self._waiting:
-            self._left = anyio.Event()
-            await self._left.wait()
-
-    async def load(self) -> None:
-        """Take up what an earlier life has left, before anything new is said."""
-        left = await self._again(self._log.outbox)
-        doubtful = [each for each in left if each.claimed]
-        for each in doubtful:
-            text = f"the {each.verb} {each.id} of task {each.task} to {each.target} was leaving when its process died"
-            self._reporter.report("message-uncertain", self._actor, text, id=each.id, task=each.task)
-        await self._forget([each.number for each in doubtful])
-        self._waiting.extend(each for each in left if not each.claimed)
+        """Wait until the file, looked at from now on, has nothing that is to leave."""
+        self._emptied = anyio.Event()
+        self.wake()
+        await self._emptied.wait()
 
     async def run(self) -> None:
-        """Send what is to leave, until cancelled."""
+        """Send what is to leave, until cancelled; raises what lasts: then the next life sends the rest."""
+        await self._say_doubtful()
         while True:
-            while not self._waiting:
-                self._changed = anyio.Event()
+            self._changed, emptied = anyio.Event(), self._emptied
+            found = await self._look()
+            for at_most_once, alike in groupby(found, lambda each: each.at_most_once):
+                await self._send_all(list(alike), at_most_once=at_most_once)
+            if not found:
+                emptied.set()
+            if len(found) < BATCH:
                 await self._changed.wait()
-            await self._send_some()
 
-    async def _send_some(self) -> None:
-        """Send the messages at the head that leave alike, and forget them."""
-        first = self._waiting[0]
-        batch = list(takewhile(lambda each: each.verb == first.verb, list(self._waiting)[:BATCH]))
-        if first.verb != "enqueue":
+    async def _look(self) -> list[Outgoing]:
+        return await self._again(lambda: self._log.outbox(limit=BATCH))
+
+    async def _say_doubtful(self) -> None:
+        """Report what an earlier life was about to send when it ended, and send it never: it is all at the head."""
+        while doubtful := [each for each in await self._look() if each.claimed]:
+            for each in doubtful:
+                text = f"{_named(each)} was leaving when its process died"
+                self._reporter.report("message-uncertain", self._actor, text, id=each.id, task=each.task)
+            await self._forget(doubtful)
+
+    async def _send_all(self, batch: list[Outgoing], *, at_most_once: bool) -> None:
+        """Send messages, and forget them."""
+        if at_most_once:
             await self._again(lambda: self._log.claim([each.number for each in batch]))
         for each in batch:
             await self._send(each)
-            self._waiting.popleft()
-        await self._forget([each.number for each in batch])
-        self._left.set()
+        await self._forget(batch)
 
-    async def _forget(self, numbers: list[int]) -> None:
-        if numbers:
-            await self._again(lambda: self._log.left(numbers))
+    async def _forget(self, batch: list[Outgoing]) -> None:
+        await self._again(lambda: self._log.left([each.number for each in batch]))
 
     async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until the file can be written: what is to leave must not be lost to a disk that is full for a while."""
-        while True:
-            try:
-                return await call()
-            except StoreError as error:
-                self._reporter.report("outbox-waits", self._actor, f"what is to leave waits: {error.text}")
-                await self._clock.sleep(PAUSE)
+        return await self._file.until_done("what is to leave", call)
 
     async def _send(self, each: Outgoing) -> None:
         try:
-            if each.verb == "enqueue":
-                await self._enqueue(each)
-            elif each.verb == "tell":
-                envelope = _envelope.decode(each.data)
-                endpoint = self._endpoint
-                envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
-                await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
-            else:
-                self._endpoint.bus.publish(each.target, each.data)
+            await (self._say if each.at_most_once else self._enqueue)(each)
+        except BusClosed:
+            raise
         except CallboardError as error:
-            text = f"the {each.verb} {each.id} of task {each.task} to {each.target} did not leave: {error.text}"
+            text = f"{_named(each)} did not leave: {error.text}"
             self._reporter.report("message-not-sent", self._actor, text, id=each.id, task=each.task, code=error.code)
+
+    async def _say(self, each: Outgoing) -> None:
+        endpoint = self._endpoint
+        if each.verb == "publish":
+            endpoint.bus.publish(each.target, each.data)
+            return
+        envelope = _envelope.decode(each.data)
+        envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
+        await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
 
     async def _enqueue(self, each: Outgoing) -> None:
         """Store a task, however long that takes; one that can never be stored goes to the quarantine."""
-        target, data, name, said = each.target, each.data, each.id, False
-        while True:
-            try:
-                await self._endpoint.bus.queue.store(target, data, id=name, timeout=STORE_WITHIN)
-            except CallerError as error:
-                if target != each.target:
-                    raise  # not even there: an event names it
-                target, data, name = *self._dead(each, error), f"dead.{each.id}"
-            except CallboardError as error:
-                if not said:
-                    self._reporter.report(
-                        "outbox-waits", self._actor, f"task {each.id} waits: {error.text}", id=each.id
-                    )
-                said = True
-                await self._clock.sleep(PAUSE)
-            else:
-                return
+        try:
+            await self._store(each, each.target, each.data, each.id)
+        except CallerError as error:
+            await self._store(each, *self._dead(each, error), f"dead.{each.id}")
+
+    async def _store(self, each: Outgoing, subject: str, data: bytes, name: str) -> None:
+        store = self._endpoint.bus.queue.store
+        await self._queues.until_done(f"task {each.id}", lambda: store(subject, data, id=name, timeout=STORE_WITHIN))
 
     def _dead(self, each: Outgoing, error: CallerError) -> tuple[str, bytes]:
         """Return where a task goes that nobody takes, and as what."""
@@ -150,3 +127,7 @@ class Outflow:
         dead = letter_of(actor, letter, error, died=self._clock.now())
         dead = msgspec.structs.replace(dead, subject=each.target, data=each.data)
         return subjects.dead(self._endpoint.fleet, actor, sender=self._endpoint.cell), encode(dead)
+
+
+def _named(each: Outgoing) -> str:
+    return f"the {each.verb} {each.id} of task {each.task} to {each.target}"

@@ -19,14 +19,16 @@ SPREAD: Final = 0.2
 _HOPELESS: Final = (MessageRefused, Poisonous, DuplicateStep, StepsChanged, ActUnsettled, TaskExpired)
 """Errors that another try can only repeat."""
 
-Judgement = Literal["again", "freely", "bury"]
+Judgement = Literal["again", "bury"]
 
 
 class Verdict(NamedTuple):
-    """``again`` in `delay` seconds, ``freely`` the same but not counted, or ``bury``."""
+    """``again`` in `delay` seconds, or ``bury``."""
 
     judgement: Judgement
     delay: float = 0.0
+    counted: bool = True
+    """Whether it was a try: a full disk, and memory that was changed meanwhile, are no failure of the task's own."""
 
 
 def delay_after(tries: int, chance: float) -> float:
@@ -34,17 +36,12 @@ def delay_after(tries: int, chance: float) -> float:
     return float(min(FIRST * 2.0 ** (tries - 1), LONGEST)) * (1.0 - SPREAD + 2.0 * SPREAD * chance)
 
 
-def is_counted(error: BaseException) -> bool:
-    """Return whether a failure is the task's own: a full disk and a memory that was changed meanwhile are not."""
-    return not isinstance(error, StoreError)
-
-
 def judge_failure(error: BaseException, *, tries: int, most: int, chance: float) -> Verdict:
     """Judge a task that failed with `error` for the time number `tries` of at most `most`."""
     if isinstance(error, _HOPELESS):
         return Verdict("bury")
     if isinstance(error, MemoryConflict):
-        return Verdict("freely", 0.01 + 0.1 * chance)
+        return Verdict("again", 0.01 + 0.1 * chance, counted=False)
     if isinstance(error, StoreError):
-        return Verdict("freely", delay_after(3, chance))
+        return Verdict("again", delay_after(3, chance), counted=False)
     return Verdict("bury") if tries >= most else Verdict("again", delay_after(tries, chance))

@@ -5,13 +5,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from callboard.bus import QUEUE_MOST
+from callboard.bus import ANYONE, QUEUE_MOST
 
 from .actor import Actor
 from .grant import Grant
 from .mailbox import MOST
 from .retry import TRIES
-from .terms import ANYONE
 from .turnstile import DoorLimits
 
 Restart = Literal["permanent", "transient", "temporary"]

@@ -5,22 +5,26 @@ whole. Everything else, a death at any moment included, has it delivered again.
 """
 
 import random
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.bus import Delivery, MessageRefused, NotStored
+from callboard.bus import Delivery
 from callboard.errors import CallboardError
-from callboard.store import ActorFile, StoreError, TaskDone
+from callboard.store import ActorFile, TaskDone, TaskLog
 
 from .burial import Burial, in_words
 from .errors import TaskExpired
 from .intake import Intake
 from .letter import Letter
 from .outflow import Outflow
-from .retry import is_counted, judge_failure
+from .patience import LOST, Patience
+from .retry import judge_failure
 from .unit import Unit
 from .verdict import judge_hand
 
@@ -52,18 +56,19 @@ def ack_wait_of(silent_after: float) -> float:
 class Tasks:
     """For one actor of a fleet file."""
 
-    def __init__(self, host: "Host", door: "Door", tasks: TaskGroup) -> None:
-        self._host, self._door, self._tasks = host, door, tasks
+    def __init__(self, host: "Host", door: "Door", burial: Burial, tasks: TaskGroup) -> None:
+        self._host, self._door, self._burial, self._tasks = host, door, burial, tasks
         self._queue = host.endpoint.bus.queue
         self._random = random.Random()  # noqa: S311 - it spreads delays, nothing secret
         self._scope = anyio.CancelScope()
-        self._file: ActorFile | None = None
-        self._outflow: Outflow | None = None
+        self._file: ActorFile
+        self._outflow: Outflow
+        """Both from when the file is open; no task comes in before."""
+        self._is_open = False
         at_once = host.spec.replicas * host.spec.actor.concurrency
         events = bool(host.table.kept)
         fleet = host.endpoint.fleet
         self.intake = Intake(self._queue, self, fleet=fleet, actor=host.name, at_once=at_once, events=events)
-        self._burial = Burial(host)
         self.done = self.buried = 0
 
     # --- life
@@ -74,32 +79,51 @@ class Tasks:
 
     async def _run(self) -> None:
         with self._scope:
-            self._file = await self._opened()
-            self._outflow = Outflow(
-                self._host.name, self._file.tasks, self._host.endpoint, clock=self._host.clock, reporter=self._host.cell
-            )
-            await self._outflow.load()
-            self.intake.paused = self._host.held
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._outflow.run)
-                tasks.start_soon(self._sweep)
-                await self.intake.run(tasks, ack_wait=ack_wait_of(self._host.spec.health.silent_after))
+            await self._until_lost(self._live)
 
-    async def _opened(self) -> ActorFile:
+    async def _live(self) -> None:
+        host, opening = self._host, self._patience("tasks-wait")
+        self._file = await opening.until_done("durable work", lambda: host.cell.file_of(host.name))
+        self._outflow = Outflow(host.name, self._file.tasks, host.endpoint, clock=host.clock, reporter=host.cell)
+        self._is_open, self.intake.paused = True, host.held
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._until_lost, self._outflow.run)
+            tasks.start_soon(self._until_lost, partial(self._sweep, self._file.tasks))
+            await self.intake.run(tasks, ack_wait=ack_wait_of(host.spec.health.silent_after))
+
+    async def _until_lost(self, part: Callable[[], Awaitable[None]]) -> None:
+        with suppress(*LOST), self._ending():
+            await part()
+
+    @contextmanager
+    def _ending(self) -> Generator[None]:
+        """End all if the block finds that our file or bus is lost; what a handler raises may be of somebody else's."""
+        try:
+            yield
+        except LOST as error:
+            self._end(error)
+            raise
+
+    def _end(self, error: CallboardError) -> None:
+        """Take nothing more: the file is damaged, a later life owns it, or the bus is gone, and no waiting helps."""
+        if not self.intake.closed:
+            text = f"no task is taken until the process has started anew: {error.text}"
+            self._host.cell.report("tasks-ended", self._host.name, text, code=error.code)
+            self.intake.give_back(self._written)
+            self._scope.cancel()
+
+    def _patience(self, kind: str) -> Patience:
+        return Patience(kind, self._host.name, clock=self._host.clock, reporter=self._host.cell)
+
+    async def _sweep(self, log: TaskLog) -> None:
+        """Let the inbox forget what is older than anybody could ask for, until cancelled."""
+        patience = self._patience("sweep-waits")
         while True:
-            try:
-                return await self._host.cell.file_of(self._host.name)
-            except StoreError as error:
-                self._host.cell.report("tasks-wait", self._host.name, f"its file cannot be opened: {error.text}")
-                await self._host.clock.sleep(1.0)
-
-    async def _sweep(self) -> None:
-        while self._file is not None:
-            try:
-                await self._file.tasks.sweep(self._host.clock.now() - REMEMBERED_FOR)
-            except StoreError as error:
-                self._host.cell.report("sweep-failed", self._host.name, error.text)
+            # Not at once: after a long absence a task may be done and its queue not know yet. It comes again first.
             await self._host.clock.sleep(SWEEP_EVERY)
+            before = self._host.clock.now() - REMEMBERED_FOR
+            while await patience.until_done("the sweep of its file", partial(log.sweep, before)):
+                pass  # a portion at a time: others write in between
 
     def pause(self) -> None:
         """Give no more to the handlers."""
@@ -107,15 +131,17 @@ class Tasks:
 
     def resume(self) -> None:
         """End a pause."""
-        self.intake.paused = self._file is None
+        self.intake.paused = False
         self.intake.dispatch()
 
     async def close(self) -> None:
         """Take nothing more, hand what was not begun back to the queue, and let what is done leave, for a moment."""
+        if self.intake.closed:
+            return
         self.pause()
         self.intake.give_back(self._written)
         with anyio.move_on_after(LEAVE_WITHIN, shield=True):
-            if self._outflow is not None:
+            if self._is_open:
                 await self._outflow.empty()
         self._scope.cancel()
 
@@ -125,14 +151,14 @@ class Tasks:
         """Return the letter of a delivery; None if it is too early, or was refused."""
         letter, wrong = self._door.from_queue(delivery)
         if wrong is not None:
-            self.refused(letter, wrong)
+            self.failed(letter, wrong)
             return None
         early = delivery.stored + letter.envelope.delay - self._host.clock.now()
         if letter.envelope.delay and early > 0.0:
-            self._queue.again(letter.receipt, early)
+            self.intake.again(letter.receipt, early)
             return None
         if (error := self._door.objection(letter)) is not None:
-            self.refused(letter, error)
+            self.failed(letter, error)
             return None
         return letter
 
@@ -163,21 +189,20 @@ class Tasks:
 
     async def begin(self, letter: Letter) -> Unit | None:
         """Return the unit of work of a task; None if it is done already. Raises StoreError."""
-        file = self._file
-        if file is None:
-            raise NotStored(f"the file of {self._host.name} is not open")
-        known = await file.tasks.known(letter.envelope.id)
+        file, task = self._file, letter.envelope.id
+        with self._ending():
+            known = await file.tasks.known(task)
         letter.tries = max(letter.tries, known.tries + 1)
-        return None if known.done else Unit(letter.envelope.id, file.tasks, file.layer(), known)
+        return None if known.done else Unit(task, file.tasks, file.layer(), known)
 
     async def commit(self, unit: Unit) -> None:
         """Make a task's work durable and let its messages leave; a second delivery of it that was faster is as good."""
         try:
-            outgoing = await unit.commit()
-        except TaskDone:
-            return
-        if self._outflow is not None:
-            self._outflow.add(outgoing)
+            with suppress(TaskDone), self._ending():
+                await unit.commit()
+        finally:  # also when nobody knows yet whether it was committed: the file does
+            if unit.says_something:
+                self._outflow.wake()
 
     def finished(self, letter: Letter) -> None:
         """Take a task out of its queue that the file has as done."""
@@ -192,11 +217,7 @@ class Tasks:
         self._settled(letter)
 
     def failed(self, letter: Letter, error: BaseException) -> None:
-        """Have a task tried again, or taken away."""
-        self._tasks.start_soon(self._fail, letter, error)
-
-    def refused(self, letter: Letter, error: CallboardError) -> None:
-        """Take a task away that does not come in."""
+        """Have a task tried again, or taken away, also one that does not come in."""
         self._tasks.start_soon(self._fail, letter, error)
 
     def stopped(self, letter: Letter) -> None:
@@ -204,44 +225,37 @@ class Tasks:
         self._hand_back(letter)
 
     async def _fail(self, letter: Letter, error: BaseException) -> None:
-        tries, history = letter.tries, [in_words(error)]
         try:
-            if self._file is not None and (await self._file.tasks.known(letter.envelope.id)).done:
-                await self._finish(letter)  # it was done before, and its queue has not heard so
-                return
-            if is_counted(error) and self._file is not None:
-                tries, history = await self._file.tasks.failed(letter.envelope.id, in_words(error))
-            verdict = judge_failure(error, tries=tries, most=self._host.spec.tries, chance=self._random.random())
-            if verdict.judgement == "bury":
-                await self._bury(letter, error, tries, history)
-            else:
-                self._queue.again(letter.receipt, verdict.delay)
+            with self._ending():
+                await self._judge(letter, error)
         except CallboardError as fault:  # full, locked or cut off: it is delivered again, and judged then
             self._host.cell.report("task-not-settled", self._host.name, fault.text, id=letter.envelope.id)
         self._settled(letter)
+
+    async def _judge(self, letter: Letter, error: BaseException) -> None:
+        log, task, words = self._file.tasks, letter.envelope.id, in_words(error)
+        known = await log.known(task)
+        if known.done:  # it was done before, and its queue has not heard so
+            await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
+            return
+        most, chance = self._host.spec.tries, self._random.random()
+        verdict = judge_failure(error, tries=known.tries + 1, most=most, chance=chance)
+        tries, history = await log.failed(task, words) if verdict.counted else (known.tries, [words])
+        if verdict.judgement == "bury":
+            await self._bury(letter, error, tries, history)
+        else:
+            self.intake.again(letter.receipt, verdict.delay)
 
     async def _bury(self, letter: Letter, error: BaseException, tries: int, history: list[str]) -> None:
         """Move a task into the quarantine; it leaves its queue when that has it."""
         dead = await self._burial.move(letter, error, tries, history)
         await self._queue.done(letter.receipt, timeout=SETTLE_WITHIN)
-        if self._file is not None:  # last: if its process dies before, the task is not tried anew
-            await self._file.tasks.forget(letter.envelope.id)
         self.buried += 1
         self._host.cell.report(
             "task-quarantined", self._host.name, f"{dead.type} {dead.id}: {dead.text}", id=dead.id, type=dead.type,
             tries=tries, code=dead.reason,
         )  # fmt: skip
-
-    def copy_refused(self, letter: Letter, error: CallboardError) -> None:
-        """Keep a copy of a told or asked message that does not fit its type."""
-        if isinstance(error, MessageRefused) and letter.envelope.id and self._burial.wants(letter, error):
-            self._tasks.start_soon(self._copy, letter, error)
-
-    async def _copy(self, letter: Letter, error: CallboardError) -> None:
-        try:
-            await self._burial.copy(letter, error)
-        except CallboardError as fault:
-            self._host.cell.report("copy-not-kept", self._host.name, fault.text, id=letter.envelope.id)
+        await self._file.tasks.forget(dead.id)  # last: if its process dies before, the task is not tried anew
 
     def expired(self, letter: Letter) -> None:
         """Take a task away that nobody wants any more."""
@@ -249,10 +263,7 @@ class Tasks:
         self.failed(letter, TaskExpired(text, actor=self._host.name))
 
     def _hand_back(self, letter: Letter) -> None:
-        try:
-            self._queue.again(letter.receipt, 0.0)
-        except CallboardError as error:  # it comes again by itself
-            self._host.cell.report("task-not-settled", self._host.name, error.text, id=letter.envelope.id)
+        self.intake.again(letter.receipt)
         self._settled(letter)
 
     def _settled(self, letter: Letter) -> None:

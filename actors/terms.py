@@ -16,12 +16,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from callboard.bus import ANYONE
 from callboard.names import checked
 
 from .errors import BadGrant
 from .message import Json
 
-ANYONE: Final = "*"
 TERM_MOST: Final = 1000
 """Characters of a term: a grant is read by people."""
 Value = int | float | str

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from callboard.bus import encode
@@ -57,12 +58,17 @@ class Unit:
         """Have a message leave after the commit."""
         self._outgoing.append(outgoing)
 
-    async def commit(self) -> list[Outgoing]:
+    @property
+    def says_something(self) -> bool:
+        """Whether messages leave after the commit."""
+        return bool(self._outgoing)
+
+    async def commit(self) -> None:
         """Make it all durable; raises what :meth:`~callboard.store.TaskLog.commit` does, and StepsChanged."""
         if unused := self._known.steps.keys() - self._used:
             names = ", ".join(sorted(unused))
             raise StepsChanged(f"an earlier try of task {self.task} took steps that this one did not: {names}")
-        return await surely(self._log.commit(self.task, self.memory, self._outgoing))
+        await surely(self._log.commit(self.task, self.memory, self._outgoing))
 
     async def step(
         self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any], *, returns: Any, act: bool
@@ -82,7 +88,7 @@ class Unit:
         if found is not None:
             return self._replayed(name, found, digest, returns=returns, act=act)
         if act:
-            await self._log.step(self.task, name, Step(True, digest, None))
+            await self._claim(name, digest)
         data = await self._run(name, fn, args, act=act)
         await surely(self._log.step(self.task, name, Step(act, digest, data)))
         return _unpacked(name, data, returns)
@@ -95,6 +101,19 @@ class Unit:
         if len(self._used) >= STEPS_MOST:
             raise BadActor(f"task {self.task} takes more than {STEPS_MOST} steps: make several tasks of it")
         self._used.add(name)
+
+    async def _claim(self, name: str, digest: str) -> None:
+        """Note that an act is about to begin. Who is stopped meanwhile has not begun it, and takes that back."""
+        try:
+            await surely(self._log.step(self.task, name, Step(True, digest, None)))
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except (StoreStuck, anyio.get_cancelled_exc_class()):  # stuck, it may be written yet
+            await self._unclaim(name)
+            raise
+
+    async def _unclaim(self, name: str) -> None:
+        await surely(self._log.unclaim(self.task, name))
+        self._used.discard(name)
 
     def _replayed(self, name: str, found: Step, digest: str, *, returns: Any, act: bool) -> Any:
         if found.act != act or found.args != digest:
@@ -111,8 +130,8 @@ class Unit:
             return _packed(name, await fn(*args))
         except BaseException as error:
             if act and isinstance(error, NotDone):
-                await self._log.unclaim(self.task, name)
-            if not act or isinstance(error, NotDone):
+                await self._unclaim(name)
+            elif not act:
                 self._used.discard(name)
             raise
 

@@ -81,7 +81,7 @@ from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
-from .news import DAEMON as DAEMON
+from .news import DAEMON_CELL as DAEMON_CELL
 from .permits import ANYONE as ANYONE
 from .permits import Reach as Reach
 from .permits import permissions_of as permissions_of

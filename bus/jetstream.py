@@ -5,7 +5,7 @@ The client's own calls are not used: they have no way to wait for many answers a
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 _HEADERS: Final = b"NATS/1.0"
-_NO_RESPONDERS: Final = 503
+NOBODY: Final = 503
+"""The status of an answer that says that nobody listens there."""
 
 
 class JetStreamError(WorldError):
@@ -72,7 +73,8 @@ class JetStream:
     async def ask(self, subject: str, data: bytes, *, timeout: float, id: str = "") -> bytes:  # noqa: A002 - its header's name
         """Say something and return the answer; with `id`, as the id by which JetStream knows a message again.
 
-        Raises BusUnavailable: no answer within `timeout` seconds. Empty where nobody listens there.
+        Raises BusUnavailable: no answer within `timeout` seconds. Where nobody listens the server answers at once, with
+        a head of :data:`NOBODY`; an empty answer is what JetStream says to a settled message.
         """
         if not self._listens:
             await self._listen()
@@ -93,7 +95,7 @@ class JetStream:
         """Call JetStream's API and return its answer; raises JetStreamError, BusUnavailable."""
         data = b"" if body is None else msgspec.json.encode(body)
         answer = await self.ask(f"$JS.API.{what}", data, timeout=timeout)
-        if not answer or status_of(answer) == _NO_RESPONDERS:
+        if status_of(answer) == NOBODY:
             raise NoQueues(f"this NATS has no JetStream for us ({what})")
         check(answer, what)
         return answer
@@ -120,6 +122,6 @@ def check(answer: bytes, what: str) -> None:
         raise JetStreamError(f"{what}: {failed.description}", number=failed.err_code)
 
 
-def settings(**fields: Any) -> dict[str, Any]:
-    """Return settings as the API takes them: seconds as nanoseconds."""
-    return {name: round(value * 1e9) if isinstance(value, float) else value for name, value in fields.items()}
+def nanoseconds(seconds: float) -> int:
+    """Return seconds as the API takes them."""
+    return round(seconds * 1e9)

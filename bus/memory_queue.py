@@ -93,10 +93,21 @@ class MemoryQueue:
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:  # noqa: ARG002 - its queue's
         """Keep the events of durable topics."""
-        await anyio.lowlevel.checkpoint()
+        async for event in self.unwanted(fleet, takers):
+            self._all.find(fleet, event.actor).tasks.pop(event.number)
+        for taken in [taken for (of, _), taken in self._all.takers.items() if of == fleet]:
+            taken.difference_update(takers)
         for actor, topics in takers.items():
             for topic in topics:
                 self._all.takers.setdefault((fleet, topic), set()).add(actor)
+
+    async def unwanted(self, fleet: str, takers: Mapping[str, Sequence[str]]) -> AsyncIterator[Delivery]:
+        """Yield what `declare_topics` with these takers would drop."""
+        await anyio.lowlevel.checkpoint()
+        for actor, topics in takers.items():
+            async for task in self.waiting(fleet, actor):
+                if task.feed == TOPICS and subjects.parse_work(task.subject).topic not in topics:
+                    yield task
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:  # noqa: ARG002 - it holds what a test makes
         """Make the queue of a fleet's dead letters."""
@@ -153,7 +164,7 @@ class MemoryQueue:
 
     async def waiting(self, fleet: str, actor: str) -> AsyncIterator[Delivery]:
         """Yield all that is stored for an actor and not done."""
-        for task in list(self._all.find(fleet, actor).tasks.values()):
+        for task in sorted(self._all.find(fleet, actor).tasks.values(), key=lambda task: task.feed == TOPICS):
             await anyio.lowlevel.checkpoint()
             yield Delivery(actor, task.feed, task.subject, task.cell, task.data, "", task.number, 0, task.stored)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from .envelope import NoticeBody
 
-DAEMON: Final = "daemon"
+DAEMON_CELL: Final = "daemon"
 """As which cell the daemon speaks."""
 _OF_DAEMON: Final = frozenset(("down", "fence"))
 """News that only the daemon has: a process does not live to tell of its end."""
@@ -20,6 +20,6 @@ def may_say(cell: str, notice: NoticeBody, *, homes: Mapping[str, str]) -> bool:
 
     `homes` says where the fleet file's actors live. Who is not named in it was spawned, by whom is not known here.
     """
-    if cell == DAEMON or notice.what in _OF_DAEMON:
-        return cell == DAEMON
+    if cell == DAEMON_CELL or notice.what in _OF_DAEMON:
+        return cell == DAEMON_CELL
     return all(homes.get(actor, cell) == cell for actor in notice.actors)

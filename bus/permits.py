@@ -8,7 +8,8 @@ import msgspec
 
 from . import subjects
 from .claims import Permissions
-from .work_queue import events_of, stream_of
+from .event_queue import events_stream
+from .work_queue import stream_of
 
 ANYONE = "*"
 _VERBS = ("PING", "INFO", "STATS")
@@ -67,7 +68,7 @@ def _stored(fleet: str, cell: str, reach: Reach, known: tuple[str, ...]) -> list
     """Return the subjects of durable work: to store it, to take one's own, to settle it, and to see how much waits."""
     tasks = [subjects.work_of(fleet, actor, sender=cell) for actor in reach.enqueue]
     streams = [(stream_of(fleet, actor), "*") for actor in reach.queues]
-    streams += [(events_of(fleet), actor) for actor in reach.kept]
+    streams += [(events_stream(fleet), actor) for actor in reach.kept]
     takes = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{feed}" for stream, feed in streams]
     # An ack's subject has two shapes; which one is used is the server's choice.
     acks = [f"$JS.ACK.{there}{stream}.{feed}.>" for stream, feed in streams for there in ("", "*.*.")]

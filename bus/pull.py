@@ -4,6 +4,10 @@ The client's own ``fetch`` leaves requests behind that take the next message awa
 address takes all, and what was asked for is a number. It falls with each message, and with each word of the server
 that it will not send the rest. A server that was started anew knows nothing of what was asked: so it is asked for a
 beat while it has nothing to send, and when there is none, or after a cut, all is asked for anew.
+
+A server that went on through a cut knows both requests. What comes beyond what is wanted is owed. Each round of asking
+has an address of its own, so that the words about an older one are not taken for words about what is asked now: else
+the end of the older would have the same asked again, for ever.
 """
 
 import asyncio
@@ -16,7 +20,7 @@ import msgspec
 from callboard.errors import CallboardError
 
 from . import subjects
-from .jetstream import header_of, status_of
+from .jetstream import header_of, nanoseconds, status_of
 from .queue import Delivery, Feed, Take
 
 if TYPE_CHECKING:
@@ -47,15 +51,19 @@ class Pull:
     ) -> None:
         self._bus, self._feed, self._take, self._actor = bus, feed, take, actor
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer or feed.name}"
-        self._address = f"{bus.inbox}.w.{key}"
+        self._root, self._round = f"{bus.inbox}.w.{key}.", 0
         self._wanted = self._asked = 0
         self._heard = 0.0
         self._changed = anyio.Event()
 
     @property
+    def _address(self) -> str:
+        return f"{self._root}{self._round}"
+
+    @property
     def wanted(self) -> int:
         """How many are wanted and have not come."""
-        return self._wanted
+        return max(0, self._wanted)
 
     def want(self, count: int) -> None:
         """Have `count` more delivered when they come."""
@@ -69,7 +77,7 @@ class Pull:
     async def run(self) -> None:
         """Keep asking, until cancelled."""
         self._bus.on_gap(self._forget)
-        subscription = await self._bus.subscribe(self._address, self._on_message, status=True)
+        subscription = await self._bus.subscribe(f"{self._root}*", self._on_message, status=True)
         try:
             while True:
                 self._ask()
@@ -77,20 +85,20 @@ class Pull:
                     await self._changed.wait()
                 self._changed = anyio.Event()
                 if self._asked and anyio.current_time() - self._heard > SILENT:
-                    self._asked = 0
+                    self._forget()
         finally:
             with anyio.CancelScope(shield=True):  # bounded by itself
                 await subscription.unsubscribe()
 
     def _forget(self) -> None:
-        self._asked = 0
+        self._asked, self._round = 0, self._round + 1
         self._wake()
 
     def _ask(self) -> None:
         missing = self._wanted - self._asked
         if missing <= 0 or self._asked > self._wanted // 2:
             return  # a request for each message costs the server as much as the message
-        body = _Next(missing, round(EXPIRES * 1e9), round(BEAT * 1e9))
+        body = _Next(missing, nanoseconds(EXPIRES), nanoseconds(BEAT))
         try:
             self._bus.publish(self._subject, msgspec.json.encode(body), reply=self._address)
         except CallboardError:  # cut off: it is asked after the gap, or when nothing was heard
@@ -100,10 +108,11 @@ class Pull:
         self._heard = anyio.current_time()
 
     def _on_message(self, subject: str, data: bytes, reply: str) -> None:
-        self._heard = anyio.current_time()
-        if subject == self._address:
-            self._on_status(data)
+        if subject.startswith(self._root):
+            if subject == self._address:
+                self._on_status(data)
             return
+        self._heard = anyio.current_time()
         self._asked = max(0, self._asked - 1)
         delivery = self._read(subject, data, reply)
         if delivery is None:  # nobody of ours has stored that: kept, it would come again for ever
@@ -111,10 +120,11 @@ class Pull:
             self._bus.publish(reply, b"+TERM")
             self._wake()
         else:
-            self._wanted = max(0, self._wanted - 1)
+            self._wanted -= 1  # below zero: what came beyond it is settled before more is wanted
             self._take(delivery)
 
     def _on_status(self, data: bytes) -> None:
+        self._heard = anyio.current_time()
         status = status_of(data)
         if status == _HEARTBEAT:
             return

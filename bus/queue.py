@@ -140,7 +140,15 @@ class WorkQueue(Protocol):
         ...
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
-        """Keep the events of durable topics from now on, for each actor those of its topics, until it has done them."""
+        """Keep the events of durable topics from now on, for each actor those of its topics, until it has done them.
+
+        What waits for one of these actors, of none of its topics any more, is dropped: ask :meth:`unwanted` before.
+        What waits for an actor that is not named here stays.
+        """
+        ...
+
+    def unwanted(self, fleet: str, takers: Mapping[str, Sequence[str]]) -> AsyncIterator[Delivery]:
+        """Yield the events that :meth:`declare_topics` with these takers would drop, without taking them."""
         ...
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
@@ -198,7 +206,10 @@ class WorkQueue(Protocol):
         ...
 
     async def remove(self, fleet: str, actor: str) -> bool:
-        """Remove the queue of an actor if nothing waits in it; return whether it is gone."""
+        """Remove the queue of an actor if nothing waits in it, and no event for it; return whether it is gone.
+
+        What is stored while it is looked at is refused by NotStored, or it is there and the queue stays.
+        """
         ...
 
     async def state(self, fleet: str, actor: str) -> QueueState:

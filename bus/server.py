@@ -53,9 +53,10 @@ _T = TypeVar("_T")
 
 
 class NatsServer:
-    """A nats-server that lives as long as the block that opened it. One task may stop or restart it.
+    """A nats-server that lives as long as the block that opened it.
 
-    After an exit of its own it stays down: who waits in :meth:`wait_exited` decides on :meth:`restart`.
+    After an exit it stays down: who waits in :meth:`wait_exited` decides on :meth:`restart`. That is one task, which
+    alone may stop or restart it; others may :meth:`kill` its process, or have it end.
     """
 
     _ports: Ports
@@ -155,6 +156,14 @@ class NatsServer:
     def kill(self) -> None:
         """End it at once: for one that hears nothing else."""
         self._started().kill()
+
+    async def end(self, pid: int) -> bool:
+        """Have process `pid` end, if it is that of the latest start: SIGTERM, and SIGKILL after 5 s.
+
+        Return whether it is gone 5 s later. It stays down as after an exit of its own.
+        """
+        process = self._started()
+        return process.pid != pid or await process.end()
 
     async def stop(self) -> None:
         """End the server: SIGTERM, and SIGKILL after 5 s; done when it has been reaped. Not cancellable.

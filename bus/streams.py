@@ -4,16 +4,23 @@ A server that is killed between noting that a message is settled and deleting it
 it for ever: below the floor of each consumer that takes from its subject, up to which all is settled.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from . import subjects
 from .jetstream import JetStream, JetStreamError
+from .queue import Delivery, Feed
 
 NO_MESSAGE: Final = 10037
 NO_STREAM: Final = 10059
+CLOSED: Final = 10054
+"""JetStream's number for a message that is larger than its stream takes: each is, at one that was closed."""
+_EXISTS: Final = 10058
+DUPLICATES_KNOWN: Final = 120.0
+"""Seconds for which a stream knows the id of a message again."""
 _GONE: Final = frozenset((NO_MESSAGE, 10043, 10057))
 
 
@@ -28,6 +35,21 @@ class Stored(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     message: Stored
+
+
+class State(msgspec.Struct):
+    """How it stands with a stream."""
+
+    messages: int
+    bytes: int
+    lost: dict[str, object] | None = None
+
+
+class Info(msgspec.Struct):
+    """What the server says of a stream."""
+
+    config: dict[str, object]
+    state: State
 
 
 class _Floor(msgspec.Struct):
@@ -63,13 +85,47 @@ class Consumer(msgspec.Struct):
         return self.num_pending + self.num_ack_pending
 
 
-class _Consumers(msgspec.Struct):
+class _Page(msgspec.Struct):
+    total: int
     consumers: list[Consumer] | None = None
 
 
+_info: Final = msgspec.json.Decoder(Info)
 _found: Final = msgspec.json.Decoder(_Found)
 _consumer: Final = msgspec.json.Decoder(Consumer)
-_consumers: Final = msgspec.json.Decoder(_Consumers)
+_page: Final = msgspec.json.Decoder(_Page)
+
+
+def delivery_of(actor: str, feed: Feed, message: Stored) -> Delivery:
+    """Return what is stored as if it were delivered; it cannot be settled."""
+    cell, at = subjects.parse_work(message.subject).cell, message.time.timestamp()
+    return Delivery(actor, feed, message.subject, cell, message.data, "", message.seq, 0, at)
+
+
+async def make(jetstream: JetStream, stream: str, config: Mapping[str, object]) -> None:
+    """Make a stream, or bring it up to date; raises JetStreamError."""
+    try:
+        await jetstream.api(f"STREAM.CREATE.{stream}", config)
+    except JetStreamError as error:
+        if error.number != _EXISTS:
+            raise
+        await jetstream.api(f"STREAM.UPDATE.{stream}", config)
+
+
+async def info_of(jetstream: JetStream, stream: str) -> Info:
+    """Return what the server says of a stream; raises JetStreamError."""
+    return _info.decode(await jetstream.api(f"STREAM.INFO.{stream}"))
+
+
+async def close(jetstream: JetStream, stream: str) -> dict[str, object]:
+    """Let a stream take nothing more, and return its settings until now, with which it takes again.
+
+    A size is asked of each message at the moment when it would be stored. Without subjects a stream would still store
+    what stands in its line already. Raises JetStreamError.
+    """
+    config = (await info_of(jetstream, stream)).config
+    await jetstream.api(f"STREAM.UPDATE.{stream}", {**config, "max_msg_size": 1})
+    return config
 
 
 async def read(jetstream: JetStream, stream: str, where: str = ">", *, after: int = 0) -> AsyncIterator[Stored]:
@@ -95,11 +151,20 @@ async def consumer_of(jetstream: JetStream, stream: str, name: str) -> Consumer 
         return None
 
 
+async def consumers_of(jetstream: JetStream, stream: str) -> list[Consumer]:
+    """Return all who take from a stream; raises JetStreamError."""
+    found: list[Consumer] = []
+    while True:  # the server names at most 256 at once
+        page = _page.decode(await jetstream.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)}))
+        found += page.consumers or ()
+        if not page.consumers or len(found) >= page.total:
+            return found
+
+
 async def mend(jetstream: JetStream, stream: str) -> int:
     """Take out what all who take it have settled and is still there, and return how much; raises JetStreamError."""
     floors: dict[str, int] = {}
-    found = _consumers.decode(await jetstream.api(f"CONSUMER.LIST.{stream}"))
-    for consumer in found.consumers or ():
+    for consumer in await consumers_of(jetstream, stream):
         for where in consumer.subjects:
             floors[where] = min(consumer.floor, floors.get(where, consumer.floor))
     return sum([await _clear(jetstream, stream, where, floor) for where, floor in floors.items()])

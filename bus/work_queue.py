@@ -16,7 +16,8 @@ from callboard.clock import Clock, SystemClock
 
 from . import subjects
 from .errors import BusUnavailable, NoSuchActor
-from .jetstream import JetStream, JetStreamError, check, settings, status_of
+from .event_queue import EventQueue, events_stream
+from .jetstream import JetStream, JetStreamError, check, nanoseconds, status_of
 from .pull import Pull
 from .queue import (
     FEEDS,
@@ -31,17 +32,15 @@ from .queue import (
     QueueState,
     Take,
 )
-from .streams import NO_STREAM, Stored, consumer_of, mend, read
+from .streams import CLOSED, DUPLICATES_KNOWN, NO_STREAM, close, delivery_of, info_of, make, mend, read
 
 if TYPE_CHECKING:
     from .connection import Connection
 
 ATTEMPT: Final = 2.5
 """Seconds for one attempt to store: then the answer was lost with a connection, and the same id is offered again."""
-DUPLICATES_KNOWN: Final = 120.0
-_FULL: Final = frozenset((10077, 10054, 10023, 10047, 10122))
-"""JetStream's numbers for: too many messages, too many bytes, no room in the store, or in the account."""
-_EXISTS: Final = 10058
+_FULL: Final = frozenset((10077, 10023, 10047, 10122))
+"""JetStream's numbers for: too many messages or bytes, no room in the store, or in the account."""
 _UNLIMITED_PENDING: Final = -1
 
 
@@ -49,18 +48,7 @@ class _Ack(msgspec.Struct):
     duplicate: bool = False
 
 
-class _State(msgspec.Struct):
-    messages: int
-    bytes: int
-    lost: dict[str, object] | None = None
-
-
-class _Info(msgspec.Struct):
-    state: _State
-
-
 _ack: Final = msgspec.json.Decoder(_Ack)
-_info: Final = msgspec.json.Decoder(_Info)
 
 
 def stream_of(fleet: str, actor: str) -> str:
@@ -77,19 +65,8 @@ def _lanes(fleet: str, actor: str) -> list[str]:
     return [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
 
 
-def events_of(fleet: str) -> str:
-    """Return the name of the stream of a fleet's events."""
-    return f"cbon_{fleet}"
-
-
 def _dead_of(fleet: str) -> str:
     return f"cbdead_{fleet}"
-
-
-def _delivery(actor: str, feed: Feed, message: Stored) -> Delivery:
-    cell = subjects.parse_work(message.subject).cell
-    at = message.time.timestamp()
-    return Delivery(actor, feed, message.subject, cell, message.data, "", message.seq, 0, at)
 
 
 class NatsQueue:
@@ -97,6 +74,7 @@ class NatsQueue:
 
     def __init__(self, bus: "Connection", *, clock: Clock | None = None) -> None:
         self._bus, self._jetstream = bus, JetStream(bus)
+        self._events = EventQueue(self._jetstream)
         self._clock = clock or SystemClock()
 
     # --- making
@@ -104,13 +82,14 @@ class NatsQueue:
     async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
-        config = settings(
-            name=stream, subjects=[*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
-            retention="workqueue", storage="file", discard="new", max_msgs=most, max_bytes=-1, max_age=0,
-            num_replicas=1, allow_direct=True, duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
+        config = {
+            "name": stream, "subjects": [*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
+            "retention": "workqueue", "storage": "file", "discard": "new", "max_msgs": most, "max_bytes": -1,
+            "max_msg_size": -1, "max_age": 0, "num_replicas": 1, "allow_direct": True,
+            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+        }  # fmt: skip
         try:
-            await self._make(stream, config)
+            await make(self._jetstream, stream, config)
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be made: {error.text}", actor=actor) from error
         if lost := (await self.state(fleet, actor)).lost:
@@ -125,31 +104,23 @@ class NatsQueue:
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be opened: {error.text}", actor=actor) from error
 
-    async def _make(self, stream: str, config: dict[str, object]) -> None:
-        try:
-            await self._jetstream.api(f"STREAM.CREATE.{stream}", config)
-        except JetStreamError as error:
-            if error.number != _EXISTS:
-                raise
-            await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
-
     async def _make_feed(
         self, stream: str, fleet: str, actor: str, feed: Feed, front: list[str], ack_wait: float
     ) -> None:
         pending = {"key": 1, "later": _UNLIMITED_PENDING}.get(feed.lane, 1000)
         where = subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition)
-        config = settings(
-            name=feed.name, durable_name=feed.name, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
-            max_deliver=-1, max_ack_pending=pending, max_waiting=16,
+        config = {
+            "name": feed.name, "durable_name": feed.name, "ack_policy": "explicit", "deliver_policy": "all",
+            "ack_wait": nanoseconds(ack_wait), "max_deliver": -1, "max_ack_pending": pending, "max_waiting": 16,
             **({"filter_subjects": [where, *front]} if front else {"filter_subject": where}),
-        )  # fmt: skip
+        }  # fmt: skip
         body = {"stream_name": stream, "config": config}
         await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{feed.name}", body)
 
     async def state(self, fleet: str, actor: str) -> QueueState:
         """Return how it stands with a queue."""
         try:
-            found = await self._state(stream_of(fleet, actor))
+            found = (await info_of(self._jetstream, stream_of(fleet, actor))).state
         except JetStreamError as error:
             if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
@@ -157,58 +128,30 @@ class NatsQueue:
         lost = (found.lost or {}).get("msgs")
         return QueueState(waiting=found.messages, bytes=found.bytes, lost=len(lost) if isinstance(lost, list) else 0)
 
-    async def _state(self, stream: str) -> _State:
-        return _info.decode(await self._jetstream.api(f"STREAM.INFO.{stream}")).state
-
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:
         """Keep the events of durable topics, each until all whose topic it is have done it."""
-        stream = events_of(fleet)
-        topics = sorted({topic for wanted in takers.values() for topic in wanted})
-        if not topics:
-            with suppress(JetStreamError):  # as a rule there never was one
-                await self._jetstream.api(f"STREAM.DELETE.{stream}")
-            return
-        config = settings(
-            name=stream, subjects=[subjects.topic(fleet, topic) for topic in topics], retention="interest",
-            storage="file", discard="new", max_msgs=-1, max_bytes=-1, max_age=0, num_replicas=1,
-            duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
-        try:
-            await self._make(stream, config)
-            for actor, wanted in takers.items():
-                if wanted:
-                    await self._make_taker(stream, fleet, actor, wanted, ack_wait)
-                else:
-                    await self._drop_taker(stream, actor)
-        except JetStreamError as error:
-            raise QueueDamaged(f"the queue of events cannot be made: {error.text}") from error
+        await self._events.declare(fleet, takers, ack_wait=ack_wait)
 
-    async def _make_taker(self, stream: str, fleet: str, actor: str, topics: Sequence[str], ack_wait: float) -> None:
-        config = settings(
-            name=actor, durable_name=actor, ack_policy="explicit", deliver_policy="all", ack_wait=ack_wait,
-            max_deliver=-1, max_ack_pending=1000, max_waiting=16,
-            filter_subjects=[subjects.topic(fleet, topic) for topic in topics],
-        )  # fmt: skip
-        await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{actor}", {"stream_name": stream, "config": config})
-
-    async def _drop_taker(self, stream: str, actor: str) -> None:
-        """Keep no events for an actor any more; it may never have wanted any."""
-        with suppress(JetStreamError):
-            await self._jetstream.api(f"CONSUMER.DELETE.{stream}.{actor}")
+    async def unwanted(self, fleet: str, takers: Mapping[str, Sequence[str]]) -> AsyncIterator[Delivery]:
+        """Yield what `declare_topics` with these takers would drop."""
+        for actor, topics in takers.items():
+            async for event in self._events.waiting(fleet, actor, but=topics):
+                yield event
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:
         """Make the queue of a fleet's dead letters."""
         stream = _dead_of(fleet)
-        config = settings(
-            name=stream, subjects=[subjects.dead(fleet, "*")], retention="workqueue", storage="file", discard="new",
-            max_msgs=-1, max_bytes=most_bytes, max_age=0, num_replicas=1, duplicate_window=DUPLICATES_KNOWN,
-        )  # fmt: skip
+        config = {
+            "name": stream, "subjects": [subjects.dead(fleet, "*")], "retention": "workqueue", "storage": "file",
+            "discard": "new", "max_msgs": -1, "max_bytes": most_bytes, "max_age": 0, "num_replicas": 1,
+            "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
+        }  # fmt: skip
         try:
-            await self._make(stream, config)
-            consumer = settings(
-                name="normal", durable_name="normal", ack_policy="explicit", deliver_policy="all", ack_wait=30.0,
-                max_deliver=-1, filter_subject=subjects.dead(fleet, "*"),
-            )  # fmt: skip
+            await make(self._jetstream, stream, config)
+            consumer = {
+                "name": "normal", "durable_name": "normal", "ack_policy": "explicit", "deliver_policy": "all",
+                "ack_wait": nanoseconds(30.0), "max_deliver": -1, "filter_subject": subjects.dead(fleet, "*"),
+            }  # fmt: skip
             body = {"stream_name": stream, "config": consumer}
             await self._jetstream.api(f"CONSUMER.CREATE.{stream}.normal", body)
         except JetStreamError as error:
@@ -222,39 +165,45 @@ class NatsQueue:
         """Yield all that is stored for an actor and not done, its events last."""
         try:
             async for message in read(self._jetstream, stream_of(fleet, actor)):
-                yield _delivery(actor, Feed("normal"), message)
+                yield delivery_of(actor, Feed("normal"), message)
         except JetStreamError as error:
             if error.number == NO_STREAM:
                 raise NoSuchActor(f"{actor!r} of fleet {fleet!r} has no queue", actor=actor) from error
             raise
-        taker = await consumer_of(self._jetstream, events_of(fleet), actor)
-        for where in taker.subjects if taker else ():
-            async for message in read(self._jetstream, events_of(fleet), where, after=taker.floor if taker else 0):
-                yield _delivery(actor, TOPICS, message)
+        async for event in self._events.waiting(fleet, actor):
+            yield event
 
     async def mend(self, fleet: str, actors: Sequence[str]) -> int:
         """Take out what was settled and is still there."""
         count = 0
-        for name in (*(stream_of(fleet, actor) for actor in actors), events_of(fleet), _dead_of(fleet)):
+        for name in (*(stream_of(fleet, actor) for actor in actors), events_stream(fleet), _dead_of(fleet)):
             with suppress(JetStreamError):  # there is none: removed, or no topic is durable
-                if (await self._state(name)).messages:
+                if (await info_of(self._jetstream, name)).state.messages:
                     count += await mend(self._jetstream, name)
         return count
 
     async def events(self, fleet: str, actor: str) -> int:
         """Return how many events wait for an actor."""
-        taker = await consumer_of(self._jetstream, events_of(fleet), actor)
-        return taker.waiting if taker else 0
+        return await self._events.count(fleet, actor)
 
     async def remove(self, fleet: str, actor: str) -> bool:
-        """Remove the queue of an actor if nothing waits in it."""
+        """Remove the queue of an actor if nothing waits in it, and no event for it.
+
+        It is closed before that is looked at: what is stored meanwhile is refused, and can be stored again. If this is
+        cut short it stays closed until it is declared again.
+        """
+        stream = stream_of(fleet, actor)
         try:
-            if (await self.state(fleet, actor)).waiting:
-                return False
-            await self._jetstream.api(f"STREAM.DELETE.{stream_of(fleet, actor)}")
-            await self._drop_taker(events_of(fleet), actor)
-        except NoSuchActor:
-            return True
+            config = await close(self._jetstream, stream)
+        except JetStreamError as error:
+            if error.number == NO_STREAM:
+                return True
+            raise
+        if (await info_of(self._jetstream, stream)).state.messages or await self.events(fleet, actor):
+            await self._jetstream.api(f"STREAM.UPDATE.{stream}", config)
+            return False
+        await self._jetstream.api(f"STREAM.DELETE.{stream}")
+        await self._events.forget(fleet, actor)
         return True
 
     # --- storing
@@ -277,13 +226,15 @@ class NatsQueue:
 
     async def _judge(self, subject: str, answer: bytes, task: str) -> bool:
         place = subjects.parse_work(subject)
-        if not answer or status_of(answer):
+        if status_of(answer):
             raise await self._nobody(place, task)
         try:
             check(answer, f"task {task}")
         except JetStreamError as error:
             if error.number in _FULL:
                 raise await self._full(place) from error
+            if error.number == CLOSED:
+                raise await self._nobody(place, task) from error
             raise NotStored(f"task {task} was not stored: {error.text}", id=task) from error
         return not _ack.decode(answer).duplicate
 
@@ -310,7 +261,7 @@ class NatsQueue:
     def source(self, fleet: str, actor: str, feed: Feed, take: Take) -> Pull:
         """Return a way to pull from one feed."""
         if feed == TOPICS:
-            return Pull(self._bus, events_of(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
+            return Pull(self._bus, events_stream(fleet), feed, take, actor=actor, key=f"{actor}-topics", consumer=actor)
         return Pull(self._bus, stream_of(fleet, actor), feed, take, actor=actor, key=f"{actor}-{feed.name}")
 
     async def done(self, receipt: str, *, timeout: float) -> None:
@@ -324,7 +275,7 @@ class NatsQueue:
 
     def again(self, receipt: str, delay: float) -> None:
         """Have a task delivered again in `delay` seconds."""
-        self._bus.publish(receipt, b"-NAK " + msgspec.json.encode({"delay": round(max(0.0, delay) * 1e9)}))
+        self._bus.publish(receipt, b"-NAK " + msgspec.json.encode({"delay": nanoseconds(max(0.0, delay))}))
 
     def extend(self, receipt: str) -> None:
         """Have a task for another ``ack_wait`` seconds."""

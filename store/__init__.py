@@ -42,7 +42,7 @@ from .memory_layer import MemoryLayer
 from .migrations import ACTOR, DAEMON, Migrations
 from .opening import Synchronous
 from .quarantine import Quarantine, Quarantined
-from .task_log import Known, Outgoing, Step, TaskLog
+from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
 from .working_memory import WorkingMemory
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "StoreError",
     "StoreStuck",
     "Synchronous",
+    "TakenStep",
     "TaskDone",
     "TaskLog",
     "ValueTooLarge",

@@ -23,13 +23,13 @@ _MISSING: Final = object()
 class _Pending(msgspec.Struct, eq=False):
     """What is to become of one key."""
 
-    kind: Literal["put", "update", "delete", "add"]
+    kind: Literal["put", "delete", "add"]
     data: bytes = b""
     expires: float = 0.0
+    """0.0: a counter that is there keeps its own."""
     by: int = 0
-    ttl: float | None = None
-    base: bytes | None = None
-    """Of an update: what was there; None: nothing."""
+    base: bytes | msgspec.UnsetType | None = msgspec.UNSET
+    """What an update was given; None: nothing was there. Unset: there was no update, and whatever is there may be."""
 
 
 class MemoryLayer:
@@ -44,14 +44,12 @@ class MemoryLayer:
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
         """Store `value`; raises what the store's own ``put`` does, now and not at the commit."""
         data, expires = self._memory.prepare(key, value, ttl)
-        self._pending[key] = self._written(key, data, expires)
+        self._pending[key] = _Pending("put", data, expires, base=self._base(key))
 
-    def _written(self, key: str, data: bytes, expires: float) -> _Pending:
-        """Return a value for `key`; one that depends on what was there still does."""
-        before = self._pending.get(key)
-        if before is not None and before.kind == "update":
-            return _Pending("update", data, expires, base=before.base)
-        return _Pending("put", data, expires)
+    def _base(self, key: str) -> bytes | msgspec.UnsetType | None:
+        """Return what this task's decisions on `key` were based on: later ones follow from them."""
+        pending = self._pending.get(key)
+        return msgspec.UNSET if pending is None else pending.base
 
     async def get(self, key: str, kind: type[T], *, default: D) -> T | D:
         """Return the value as this task has left it."""
@@ -68,20 +66,20 @@ class MemoryLayer:
     async def delete(self, key: str) -> bool:
         """Delete the value; return whether there was one."""
         there = await self.get(checked_key(key), object, default=_MISSING) is not _MISSING
-        self._pending[key] = _Pending("delete")
+        self._pending[key] = _Pending("delete", base=self._base(key))
         return there
 
     async def incr(self, key: str, by: int = 1, *, ttl: float | None = None) -> int:
         """Add to a counter, 0 if there is none, and return the sum; the sums of two tasks at once add up."""
-        pending = self._pending.get(checked_key(key))
-        if pending is None or pending.kind == "add":
-            before = pending.by if pending else 0
-            total = await self._memory.get(key, int, default=0) + before + by
-            self._memory.prepare(key, total, ttl)  # checked now, not at the commit
-            self._pending[key] = _Pending("add", by=before + by, ttl=ttl)
-            return total
+        pending = self._pending.get(checked_key(key)) or _Pending("add")
         total = await self.get(key, int, default=0) + by
-        await self.put(key, total, ttl=ttl)
+        data, expires = self._memory.prepare(key, total, ttl)  # checked now, not at the commit
+        if ttl is None and pending.kind != "delete":
+            expires = pending.expires
+        if pending.kind == "add":
+            self._pending[key] = _Pending("add", expires=expires, by=pending.by + by)
+        else:
+            self._pending[key] = _Pending("put", data, expires, base=pending.base)
         return total
 
     async def update(
@@ -95,13 +93,11 @@ class MemoryLayer:
     ) -> Any:
         """Replace the value by ``fn(value)`` and return the new one; if another task does so first, this one fails."""
         pending = self._pending.get(checked_key(key))
-        base = await self._memory.living(key) if pending is None or pending.kind == "add" else None
+        shared = pending is None or pending.kind == "add"
+        base = await self._memory.living(key) if shared else self._base(key)
         value = fn(await self.get(key, type, default=default))
         data, expires = self._memory.prepare(key, value, ttl)
-        if pending is None or pending.kind == "add":
-            self._pending[key] = _Pending("update", data, expires, base=base)
-        else:
-            self._pending[key] = self._written(key, data, expires)
+        self._pending[key] = _Pending("put", data, expires, base=base)
         return value
 
     async def items(self, prefix: str = "", *, type: Any = Any) -> list[tuple[str, Any]]:  # noqa: A002 - as in the store
@@ -124,14 +120,14 @@ class MemoryLayer:
         """Write all changes, inside the transaction of the commit; raises MemoryConflict."""
         self._changes, self._gone = [], []
         for key, pending in self._pending.items():
+            if pending.base is not msgspec.UNSET and self._memory.find(conn, key) != pending.base:
+                raise MemoryConflict(f"memory {key!r} was changed by another task meanwhile", key=key)
             if pending.kind == "delete":
                 self._memory.remove(conn, key)
                 self._gone.append(key)
             elif pending.kind == "add":
-                self._changes.append(self._memory.add(conn, key, pending.by, pending.ttl))
+                self._changes.append(self._memory.add(conn, key, pending.by, pending.expires))
             else:
-                if pending.kind == "update" and self._memory.find(conn, key) != pending.base:
-                    raise MemoryConflict(f"memory {key!r} was changed by another task meanwhile", key=key)
                 self._changes.append(self._memory.write(conn, key, pending.data, pending.expires))
 
     def committed(self) -> None:

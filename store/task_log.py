@@ -30,6 +30,19 @@ class Step(msgspec.Struct, frozen=True):
     result: bytes | None
 
 
+class TakenStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a task that is not done, without its result."""
+
+    task: str
+    name: str
+    act: bool
+    settled: bool
+    """Whether its result is kept; an act that is not settled may have been done."""
+    bytes: int
+    at: float
+    """Unix seconds."""
+
+
 class Known(msgspec.Struct, frozen=True):
     """What is known of a task before it begins."""
 
@@ -50,6 +63,12 @@ class Outgoing(msgspec.Struct, frozen=True):
     number: int = 0
     """Its place in the outbox, once it is there."""
     claimed: float = 0.0
+    """When it was about to leave (Unix seconds), if it leaves at most once."""
+
+    @property
+    def at_most_once(self) -> bool:
+        """Whether it is never said twice: who hears it could not know it again."""
+        return self.verb != "enqueue"
 
 
 class TaskLog:
@@ -59,11 +78,16 @@ class TaskLog:
         self._db, self._epoch, self._clock = db, epoch, clock
 
     async def known(self, task: str) -> Known:
-        """Return what is known of a task."""
-        return await self._db.read(lambda conn: _known(conn, task))
+        """Return what is known of a task; raises Fenced: who is replaced shall not even begin it."""
 
-    async def commit(self, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
-        """Make all that a task has done durable, in one transaction; return its messages with their places.
+        def look(conn: sqlite3.Connection) -> Known:
+            self._check_owner(conn)
+            return _known(conn, task)
+
+        return await self._db.read(look)
+
+    async def commit(self, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> None:
+        """Make all that a task has done durable, in one transaction.
 
         Raises:
             TaskDone: it was done before: what it did now must not count.
@@ -73,18 +97,19 @@ class TaskLog:
 
         """
         now = self._clock.now()
+        rows = [(task, each.verb, each.target, each.id, each.data) for each in outgoing]
         await memory.ready()
 
-        def change(conn: sqlite3.Connection) -> list[Outgoing]:
+        def change(conn: sqlite3.Connection) -> None:
             self._check_owner(conn)
             if conn.execute("INSERT OR IGNORE INTO inbox (task, done) VALUES (?, ?)", (task, now)).rowcount == 0:
                 raise TaskDone(f"task {task} is done already", task=task)
             memory.apply(conn)
             conn.execute("DELETE FROM steps WHERE task = ?", (task,))
             conn.execute("DELETE FROM tries WHERE task = ?", (task,))
-            return [_insert(conn, task, each) for each in outgoing]
+            conn.executemany("INSERT INTO outbox (task, verb, target, id, data) VALUES (?, ?, ?, ?, ?)", rows)
 
-        return await self._db.write(change, committed=lambda _: memory.committed())
+        await self._db.write(change, committed=lambda _: memory.committed())
 
     async def failed(self, task: str, why: str) -> tuple[int, list[str]]:
         """Count a failure; return how many there are now, and what was said of the latest."""
@@ -131,16 +156,23 @@ class TaskLog:
 
         await self._db.write(change)
 
-    async def steps(self) -> list[tuple[str, str, Step, float]]:
-        """Return all steps of tasks that are not done: task, name, step and when (Unix seconds)."""
-        sql = "SELECT task, name, act, args, result, at FROM steps ORDER BY at"
+    async def taken(self) -> list[TakenStep]:
+        """Return the steps of all tasks that are not done, the oldest first."""
+        sql = "SELECT task, name, act, result IS NOT NULL, coalesce(length(result), 0), at FROM steps ORDER BY at"
         rows = await self._db.read(lambda conn: conn.execute(sql).fetchall())
-        return [(task, name, Step(bool(act), args, result), at) for task, name, act, args, result, at in rows]
+        return [
+            TakenStep(task=task, name=name, act=bool(act), settled=bool(settled), bytes=size, at=at)
+            for task, name, act, settled, size, at in rows
+        ]
 
-    async def outbox(self) -> list[Outgoing]:
-        """Return what has not left, in order."""
-        sql = "SELECT verb, target, id, data, task, number, coalesce(claimed, 0.0) FROM outbox ORDER BY number"
-        rows = await self._db.read(lambda conn: conn.execute(sql).fetchall())
+    async def leaving(self) -> int:
+        """Return how many messages have not left."""
+        return int(await self._db.read(lambda conn: conn.execute("SELECT count(*) FROM outbox").fetchone()[0]))
+
+    async def outbox(self, *, limit: int) -> list[Outgoing]:
+        """Return the first messages that have not left, in order."""
+        sql = "SELECT verb, target, id, data, task, number, coalesce(claimed, 0.0) FROM outbox ORDER BY number LIMIT ?"
+        rows = await self._db.read(lambda conn: conn.execute(sql, (limit,)).fetchall())
         return [Outgoing(*row) for row in rows]
 
     async def claim(self, numbers: Sequence[int]) -> None:
@@ -165,12 +197,14 @@ class TaskLog:
     async def sweep(self, before: float, *, limit: int = SWEEP) -> int:
         """Forget up to `limit` tasks that were done before a moment (Unix seconds); return how many.
 
-        And what is left of tasks that were taken away by a process that died before it could forget them.
+        And what is left of tasks that were taken away by a process that died before it could forget them. But no act:
+        its task may still be queued, however old, and would do it a second time.
         """
 
         def change(conn: sqlite3.Connection) -> int:
+            self._check_owner(conn)
             conn.execute("DELETE FROM tries WHERE latest < ?", (before,))
-            conn.execute("DELETE FROM steps WHERE at < ?", (before,))
+            conn.execute("DELETE FROM steps WHERE at < ? AND NOT act", (before,))
             sql = "DELETE FROM inbox WHERE task IN (SELECT task FROM inbox WHERE done < ? ORDER BY done LIMIT ?)"
             return conn.execute(sql, (before, limit)).rowcount
 
@@ -192,9 +226,3 @@ def _known(conn: sqlite3.Connection, task: str) -> Known:
     rows = conn.execute("SELECT name, act, args, result FROM steps WHERE task = ?", (task,)).fetchall()
     steps = {name: Step(bool(act), args, result) for name, act, args, result in rows}
     return Known(tries=tries[0] if tries else 0, steps=steps)
-
-
-def _insert(conn: sqlite3.Connection, task: str, each: Outgoing) -> Outgoing:
-    values = (task, each.verb, each.target, each.id, each.data)
-    number = conn.execute("INSERT INTO outbox (task, verb, target, id, data) VALUES (?, ?, ?, ?, ?)", values).lastrowid
-    return msgspec.structs.replace(each, task=task, number=number or 0)

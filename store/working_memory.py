@@ -174,8 +174,8 @@ class WorkingMemory:
         A counter that is there keeps its expiry unless `ttl` is given, so it can count within a window.
         """
         checked_key(key)
-        self._expiry(ttl)
-        return int((await self._write(lambda conn: self.add(conn, key, by, ttl))).value)
+        expires = 0.0 if ttl is None else self._expiry(ttl)
+        return int((await self._write(lambda conn: self.add(conn, key, by, expires))).value)
 
     async def sweep(self, limit: int = 500) -> int:
         """Delete up to `limit` expired values and return how many; saves the order of accesses too."""
@@ -225,12 +225,12 @@ class WorkingMemory:
         """Write a value, inside the caller's transaction; give what is returned to :meth:`mirrored` after it."""
         return self._put(conn, key, Row(expires, data), None)
 
-    def add(self, conn: sqlite3.Connection, key: str, by: int, ttl: float | None) -> Change:
-        """Add to a counter, the same way."""
+    def add(self, conn: sqlite3.Connection, key: str, by: int, expires: float) -> Change:
+        """Add to a counter, the same way; 0.0: one that is there keeps its expiry."""
         old, now = self._table.find(conn, key), self._clock.now()
         value = _value(key, old, now, wanted=int, default=0) + by
-        until = old.expires if old and old.expires > now and ttl is None else self._expiry(ttl)
-        return self._put(conn, key, Row(until, encoded(key, value, limit=self._max_value_bytes)), value)
+        kept = old.expires if old and old.expires > now else self._expiry(None)
+        return self._put(conn, key, Row(expires or kept, encoded(key, value, limit=self._max_value_bytes)), value)
 
     def remove(self, conn: sqlite3.Connection, key: str) -> None:
         """Delete a value, the same way; give its key to :meth:`dropped`."""

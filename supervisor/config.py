@@ -192,7 +192,16 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
             f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
             f"{at}.cell",
         )
-    health = table.health
+    _check_health(table.health, at)
+    return ActorSpec(
+        actor=actor, name=name, cell=cell, replicas=table.replicas, private=table.private, door=table.door,
+        open=table.open, restart=table.restart, intensity=table.intensity, health=table.health,
+        may=actor.may if table.may is None else table.may, options=_options(actor, table.options, at),
+        mailbox=table.mailbox, tries=table.tries, queue=table.queue,
+    )  # fmt: skip
+
+
+def _check_health(health: Health, at: str) -> None:
     if health.stalled_after <= health.silent_after:
         raise Fault(
             f"stalled_after = {health.stalled_after} must be longer than silent_after = {health.silent_after}",
@@ -203,23 +212,6 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
             f"silent_after = {health.silent_after} is below {SILENT_LEAST}: a busy machine misses some beats",
             f"{at}.health.silent_after",
         )
-    return ActorSpec(
-        actor=actor,
-        name=name,
-        cell=cell,
-        replicas=table.replicas,
-        private=table.private,
-        door=table.door,
-        open=table.open,
-        restart=table.restart,
-        intensity=table.intensity,
-        health=health,
-        may=actor.may if table.may is None else table.may,
-        options=_options(actor, table.options, at),
-        mailbox=table.mailbox,
-        tries=table.tries,
-        queue=table.queue,
-    )
 
 
 def _options(actor: type[Actor], given: dict[str, Any], at: str) -> Any:

@@ -54,7 +54,7 @@ from .messages import (
 from .persons import Persons
 from .plan import Started
 from .process import CellOrder
-from .queues import Undertaker, make_queues
+from .queues import make_queues
 from .records import Records, open_records
 from .rehearsal import code_of
 from .reload import Reload
@@ -64,6 +64,7 @@ from .reserved import keeper_of
 from .roster import health_of, rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
+from .undertaker import Undertaker
 from .upkeep import open_guardian
 
 _letter: Final = msgspec.msgpack.Decoder(Letter)
@@ -82,6 +83,7 @@ class Daemon:
         self.groups: list[Group] = []
         self.stopped = anyio.Event()
         self.why_stopped = ""
+        self.undertaker: Undertaker
         self.dead: DeadDesk
         self.reload = Reload(self)
         self.code = code_of()
@@ -266,11 +268,12 @@ class Daemon:
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
         """Make the queues, and file what is taken away from them."""
         self.queue = bus.queue
-        undertaker = Undertaker(bus.queue, self.config.name, self.records.dead)
-        self.dead = DeadDesk(self.records, undertaker, self.release)
+        self.undertaker = Undertaker(bus.queue, self.config.name, records=self.records, clock=self._clock)
+        self.dead = DeadDesk(self.records, self.undertaker, self.release)
         why_not = await make_queues(
-            bus.queue, self.config.name, self.config.actors, undertaker, tasks=tasks, clock=self._clock
-        )
+            bus.queue, self.config.name, lambda: self.config.actors, self.undertaker,
+            records=self.records, tasks=tasks, clock=self._clock,
+        )  # fmt: skip
         if why_not:
             self.durable = False
             await self.records.add("no-queues", self.config.name, f"nothing can be enqueued: {why_not}")

@@ -12,8 +12,8 @@ from callboard.store import DeadLetter, Quarantined
 
 from .autopsy import shown
 from .persons import Command
-from .queues import Undertaker
 from .records import Records
+from .undertaker import Undertaker
 
 LISTED: Final = 200
 SHOWN_MOST: Final = 256 * 1024
@@ -138,15 +138,13 @@ class DeadDesk:
         """Store messages again where they came from; raises NotInQuarantine, and what ``enqueue`` does."""
         letters = [await self._find(each) for each in which]
         await self._undertaker.retry(letters)
-        for letter in letters:
-            await self._records.add("task-retried", letter.actor, f"{letter.type} {letter.id}: by hand")
         return f"{len(letters)} stored again"
 
     async def drop(self, which: list[str]) -> str:
         """Forget messages, and let contents through again; raises NotInQuarantine."""
         lines: list[str] = []
         for each in which:
-            if any(row.digest.startswith(each) for row in await self._records.quarantine.all()):
+            if each and any(row.digest.startswith(each) for row in await self._records.quarantine.all()):
                 lines.append(await self._release(each))
                 continue
             letter = await self._find(each)

@@ -22,10 +22,11 @@ from .client import open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .loop_watch import watching
-from .queues import Undertaker, make_queues
+from .queues import make_queues
 from .records import open_records
 from .reports import Reports
 from .state import StateDirectory
+from .undertaker import Undertaker
 from .upkeep import open_guardian, open_server
 
 Isolation = Literal["task", "process"]
@@ -127,8 +128,11 @@ class Fleet(Speaker):
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:
         """Make the queues, and file what is taken away from them; return whether there are any."""
-        undertaker = Undertaker(bus.queue, self.name, self.records.dead)
-        why_not = await make_queues(bus.queue, self.name, self.specs, undertaker, tasks=tasks, clock=SystemClock())
+        clock = SystemClock()
+        undertaker = Undertaker(bus.queue, self.name, records=self.records, clock=clock)
+        why_not = await make_queues(
+            bus.queue, self.name, lambda: self.specs, undertaker, records=self.records, tasks=tasks, clock=clock
+        )
         if why_not:
             await self.records.add("no-queues", self.name, f"nothing can be enqueued: {why_not}")
         return not why_not

@@ -40,6 +40,12 @@ class Group:
         children = tuple(new if child.name == charge.name else child for child in plan.children)
         self.keeper.plan = msgspec.structs.replace(plan, children=children)
 
+    def remove(self, charge: Charge) -> None:
+        """Keep a cell no more, which has been stopped and has left: its name may come again, in another group."""
+        charge.tell = lambda _event: None  # it may still have something to say of its last life
+        self.keeper.forget(charge.name)
+        del self.charges[charge.name]
+
     def begin(self) -> None:
         """Start the cells."""
         self.keeper.tell(Begin())

@@ -4,6 +4,7 @@ import msgspec
 
 from callboard.actors import Host, Message, Row
 from callboard.store import ActorFile
+from callboard.store import TakenStep as TakenStep
 
 
 class Inspect(Message):
@@ -26,19 +27,6 @@ class HeldTask(msgspec.Struct, frozen=True, kw_only=True):
     doing: str = ""
 
 
-class TakenStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a task that is not done."""
-
-    task: str
-    name: str
-    act: bool
-    settled: bool
-    """Whether its result is kept; an act that is not settled may have been done."""
-    bytes: int
-    at: float
-    """Unix seconds."""
-
-
 class Inspected(Message):
     """All of it."""
 
@@ -53,14 +41,9 @@ class Inspected(Message):
 
 async def inspect(host: Host, file: ActorFile, *, queued: int) -> Inspected:
     """Return what there is to see of one actor; raises StoreError."""
-    steps = [
-        TakenStep(
-            task=task, name=name, act=step.act, settled=step.result is not None, bytes=len(step.result or b""), at=at
-        )
-        for task, name, step, at in await file.tasks.steps()
-    ]
+    log = file.tasks
     return Inspected(
-        row=host.row(), held=_held(host), steps=steps, leaving=len(await file.tasks.outbox()), queued=queued
+        row=host.row(), held=_held(host), steps=await log.taken(), leaving=await log.leaving(), queued=queued
     )
 
 

@@ -8,6 +8,7 @@ import random
 from typing import Final, Protocol
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
@@ -69,6 +70,14 @@ class Keeper:
     def kid(self, name: str) -> Kid:
         """Return how it stands with one child."""
         return next(kid for kid in self.state.kids if kid.name == name)
+
+    def forget(self, name: str) -> None:
+        """Keep a child no more. It is at rest, and nothing may be told of it from now on."""
+        children = tuple(child for child in self.plan.children if child.name != name)
+        self.plan = msgspec.structs.replace(self.plan, children=children)
+        self.state = msgspec.structs.replace(self.state, kids=tuple(kid for kid in self.state.kids if kid.name != name))
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
 
     def tell(self, event: Event) -> None:
         """Let one event happen; returns when its orders are performed, or, told by a performer, when it is in line."""

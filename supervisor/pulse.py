@@ -1,9 +1,6 @@
-"""Whether the fleet's own nats-server is of any use: one that runs and says nothing keeps everybody deaf for ever.
+"""Whether the fleet's own nats-server says anything: one that runs and is silent keeps everybody deaf for ever.
 
 It is given as long as a lease is: a server that was paused for half a minute goes on, and nobody lost anything.
-
-One that could not write to its disk stores nothing more, also when the disk has room again, until it is started anew.
-So that is done, as often as it takes: nothing that it has acknowledged is lost by it.
 """
 
 from typing import Final
@@ -14,9 +11,6 @@ from callboard.clock import Clock
 from .records import Records
 
 STUCK_AFTER: Final = 45.0
-LOOK_EVERY: Final = 2.0
-THAW_EVERY: Final = 15.0
-"""Seconds between two attempts: fewer than are counted as a server that ends by itself too often."""
 _LATE: Final = 1.0
 
 
@@ -37,14 +31,3 @@ async def kill_if_stuck(
             await records.add("server-stuck", "nats", text, {"pid": server.pid})
             server.kill()
             answered = clock.monotonic()
-
-
-async def restart_if_frozen(server: NatsServer, *, records: Records, clock: Clock) -> None:
-    """End `server` whenever it cannot store any more; who keeps it starts it again."""
-    while True:
-        await clock.sleep(LOOK_EVERY)
-        if server.runs and (fault := await server.fault()):
-            text = f"nothing can be enqueued, see to its disk; it is started anew every {THAW_EVERY:g} s: {fault}"
-            await records.add("server-frozen", "nats", text, {"pid": server.pid})
-            await server.stop()
-            await clock.sleep(THAW_EVERY)

@@ -1,41 +1,29 @@
-"""The daemon's part in durable work: it makes the queues, and files what was taken away from them.
+"""The daemon's part in durable work: it makes the queues, and looks after them. No task passes through it."""
 
-No task passes through it. A cell that takes a task away stores it in the queue of dead letters first; from there it is
-filed here, and only then it leaves that queue too.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec, ack_wait_of
-from callboard.bus import (
-    BusUnavailable,
-    Delivery,
-    MessageRefused,
-    NoQueues,
-    QueueDamaged,
-    WorkQueue,
-    decode_body,
-    subjects,
-)
+from callboard.bus import NoQueues, QueueDamaged, WorkQueue
 from callboard.clock import Clock
 from callboard.errors import CallboardError
-from callboard.store import DeadLetter, DeadLetters
 
-AT_ONCE: Final = 64
+from .records import Records
+from .undertaker import Undertaker
+
 WAITING_MOST: Final = 512 * 1024 * 1024
 """Bytes of dead letters that may wait unfiled; beyond it what is to be taken away stays in its queue."""
-RETRY_WITHIN: Final = 10.0
 AGAIN_AFTER: Final = 1.0
 """Seconds after which queues that could not be opened are tried again."""
 MEND_EVERY: Final = 30.0
 """Seconds between two looks at what a killed server has left in the queues."""
-_letter: Final = msgspec.msgpack.Decoder(DeadLetter)
+
+Specs = Callable[[], Sequence[ActorSpec]]
+"""Returns the actors as they are now: a reload changes them."""
 
 
 async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
@@ -50,7 +38,7 @@ async def declare_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec
 
 
 async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) -> None:
-    """Let what is stored be given out; raises QueueDamaged, BusUnavailable. Beside the start: it takes a while."""
+    """Let what is stored be given out; raises what declare_queues does. Beside the start: it takes a while."""
     for spec in specs:
         ack_wait = ack_wait_of(spec.health.silent_after)
         await queue.open(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait)
@@ -61,9 +49,10 @@ async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) 
 async def make_queues(
     queue: WorkQueue,
     fleet: str,
-    specs: Sequence[ActorSpec],
-    undertaker: "Undertaker",
+    specs: Specs,
+    undertaker: Undertaker,
     *,
+    records: Records,
     tasks: TaskGroup,
     clock: Clock,
 ) -> str:
@@ -72,30 +61,37 @@ async def make_queues(
     They are opened beside what comes next, again and again while the server is away. Raises QueueDamaged.
     """
     try:
-        await declare_queues(queue, fleet, specs)
+        await declare_queues(queue, fleet, specs())
     except NoQueues as error:
         return error.text
     tasks.start_soon(undertaker.run)
-    tasks.start_soon(_open_surely, queue, fleet, specs, clock)
+    tasks.start_soon(_open_surely, queue, fleet, specs, undertaker, records, clock)
     tasks.start_soon(_mend, queue, fleet, specs, clock)
     return ""
 
 
-async def _open_surely(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+async def _open_surely(
+    queue: WorkQueue, fleet: str, specs: Specs, undertaker: Undertaker, records: Records, clock: Clock
+) -> None:
+    told = ""
     while True:
         try:
-            await open_queues(queue, fleet, specs)
-        except (BusUnavailable, QueueDamaged):
+            await undertaker.take_unwanted(specs())
+            await open_queues(queue, fleet, specs())
+        except CallboardError as error:  # the server is away, or it starts or stops and says that it has no queues
+            if isinstance(error, QueueDamaged) and error.text != told:
+                told = error.text
+                await records.add("queue-damaged", str(error.detail.get("actor", fleet)), told)
             await clock.sleep(AGAIN_AFTER)
         else:
             return
 
 
-async def _mend(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec], clock: Clock) -> None:
+async def _mend(queue: WorkQueue, fleet: str, specs: Specs, clock: Clock) -> None:
     while True:
         await clock.sleep(MEND_EVERY)
-        with suppress(CallboardError):  # the server is away: the next time
-            await queue.mend(fleet, [spec.name for spec in specs])
+        with suppress(CallboardError):  # the same: the next time
+            await queue.mend(fleet, [spec.name for spec in specs()])
 
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
@@ -103,45 +99,3 @@ async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[C
         await queue.declare(fleet, spec.name, open_door=spec.open, most=spec.queue)
     except CallboardError as error:
         faults.append(error)
-
-
-class Undertaker:
-    """Files dead letters, and sends them again when a person says so."""
-
-    def __init__(self, queue: WorkQueue, fleet: str, letters: DeadLetters) -> None:
-        self._queue, self._letters = queue, letters
-        self._source = queue.dead_source(fleet, self._take)
-        self._tasks: TaskGroup
-        self.unread = 0
-        """What came and was no dead letter of ours."""
-
-    async def run(self) -> None:
-        """File what comes, until cancelled."""
-        self._source.want(AT_ONCE)
-        async with anyio.create_task_group() as self._tasks:
-            await self._source.run()
-
-    def _take(self, delivery: Delivery) -> None:
-        self._tasks.start_soon(self._file, delivery)
-
-    async def _file(self, delivery: Delivery) -> None:
-        try:
-            letter: DeadLetter = decode_body(_letter, delivery.data)
-            await self._letters.put(letter)
-        except MessageRefused:
-            self.unread += 1
-        except CallboardError:  # a full disk: it stays where it is, and comes again
-            self._source.want(1)
-            return
-        with suppress(CallboardError):  # it comes again, and is filed in its own place
-            await self._queue.done(delivery.receipt, timeout=RETRY_WITHIN)
-        self._source.want(1)
-
-    async def retry(self, letters: Sequence[DeadLetter]) -> None:
-        """Store messages again where they came from, and forget them; raises what ``enqueue`` does."""
-        if events := [letter.id for letter in letters if subjects.parse_work(letter.subject).topic]:
-            raise MessageRefused(f"an event is not stored again, which others would see too: publish it ({events[0]})")
-        for letter in letters:
-            again = f"again.{letter.id[:90]}.{letter.died:.3f}"
-            await self._queue.store(letter.subject, letter.data, id=again, timeout=RETRY_WITHIN)
-            await self._letters.drop([letter])

@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from callboard.actors import ANYONE, ActorSpec, Verb, is_untrusted
+from callboard.actors import ActorSpec, Verb, is_untrusted
+from callboard.bus import ANYONE
 
 OUTSIDE: Final = "outside"
 Way = Literal["door", "tell", "ask", "enqueue", "publish"]

@@ -134,6 +134,7 @@ class Reload:
         gone = [spec.name for spec in daemon.config.actors if spec.name not in new.homes]
         if daemon.durable:
             await declare_queues(daemon.queue, new.name, new.actors)
+            await daemon.undertaker.take_unwanted(new.actors)
             await open_queues(daemon.queue, new.name, new.actors)
         daemon.config = new
         await self._tell_homes(new.homes)
@@ -146,7 +147,7 @@ class Reload:
         for actor in gone if daemon.durable else ():
             if not await daemon.queue.remove(new.name, actor):
                 await daemon.records.add(
-                    "tasks-left", actor, "tasks were stored for it while it was removed: they wait"
+                    "tasks-left", actor, "tasks or events came for it while it was removed: they wait"
                 )
 
     async def _tell_homes(self, homes: dict[str, str]) -> None:
@@ -175,10 +176,14 @@ class Reload:
 
     async def _remove(self, charge: Charge) -> None:
         """Stop a cell that the file does not name any more, and leave its addresses."""
-        self._daemon.group_of(charge).keeper.tell(Held(charge.name, "it was removed from the fleet file"))
+        group = self._daemon.group_of(charge)
+        group.keeper.tell(Held(charge.name, "it was removed from the fleet file"))
         patience = charge.limits.drain_for + SERVES_WITHIN
         with anyio.move_on_after(patience):
             while charge.life is not None:  # noqa: ASYNC110 - as above
                 await anyio.sleep(0.02)
         await charge.leave()
+        group.remove(charge)
+        if not group.charges:
+            self._daemon.groups.remove(group)
         del self._daemon.charges[charge.name]

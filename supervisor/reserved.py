@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from callboard.bus import DAEMON
+from callboard.bus import DAEMON_CELL
 
-RESERVED: Final = frozenset({"supervisor", "office", DAEMON})
+RESERVED: Final = frozenset({"supervisor", "office", DAEMON_CELL})
 _KEEPER: Final = "cell-"
 CELL_NAME_MOST: Final = 63 - len(_KEEPER)
 """Characters a cell's name may have, so that its keeper's is a name too."""

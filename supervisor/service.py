@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from callboard.actors import Actor, Context, PermissionDenied, receive
-from callboard.bus import DAEMON
+from callboard.bus import DAEMON_CELL
 from callboard.errors import CallboardError
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
@@ -269,5 +269,5 @@ class CellKeeper(Actor):
 
 def _hear_daemon(ctx: Context) -> None:
     """Refuse what is not said by the daemon: who may tell anybody may tell this actor too."""
-    if ctx.sender_cell != DAEMON:
+    if ctx.sender_cell != DAEMON_CELL:
         raise PermissionDenied(f"cell {ctx.sender_cell!r} is not the daemon", cell=ctx.sender_cell)

@@ -14,9 +14,10 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.guardian import Guardian
 
-from .pulse import STUCK_AFTER, kill_if_stuck, restart_if_frozen
+from .pulse import STUCK_AFTER, kill_if_stuck
 from .records import Records
 from .restart import decide_restart
+from .thaw import end_if_frozen
 
 INTENSITY: Final = Intensity(most=5, within=60.0)
 """A server that ends once more is given up. Longer than an actor's window: a start can take 10 seconds to fail."""
@@ -61,7 +62,7 @@ async def open_server(
     ):
         tasks.start_soon(partial(keep_server, server, records=records, clock=clock, give_up=give_up))
         tasks.start_soon(partial(kill_if_stuck, server, records=records, clock=clock, stuck_after=stuck_after))
-        tasks.start_soon(partial(restart_if_frozen, server, records=records, clock=clock))
+        tasks.start_soon(partial(end_if_frozen, server, records=records, clock=clock))
         yield server
 
 

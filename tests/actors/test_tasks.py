@@ -1,6 +1,8 @@
 """Durable work as an actor sees it: done once, all at once, and never silently gone."""
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -8,10 +10,23 @@ import msgspec
 import pytest
 
 from callboard import Actor, BadActor, Context, Message, receive
-from callboard.actors import ActorSpec, Grant
-from callboard.bus import MessageRefused, MessageTooLarge, NoSuchActor, QueueFull
-from callboard.store import DeadLetter
+from callboard.actors import ActorSpec, Grant, Letter
+from callboard.actors.burial import COPIES_MOST
+from callboard.actors.tasks import REMEMBERED_FOR, SWEEP_EVERY
+from callboard.bus import (
+    VERSION,
+    Envelope,
+    Kind,
+    MessageRefused,
+    MessageTooLarge,
+    NoSuchActor,
+    QueueFull,
+    Trust,
+)
+from callboard.store import ActorFile, DeadLetter, Fenced, Outgoing
 from callboard.testing import ManualClock, Stage
+
+from .holdup import Holdup
 
 WITHIN = 5.0
 
@@ -110,6 +125,17 @@ class Worker(Actor):
 
     async def gate(self, message: Job, ctx: Context) -> None:
         await ctx.memory.put("seen", message.number)
+        await GATES["gate"].wait()
+
+    async def foreign(self, message: Job, ctx: Context) -> None:
+        """Be told, the first time, that a file is lost which is not this actor's."""
+        if CALLS.count(f"job {message.number}") == 1:
+            raise Fenced("the file of somebody else")
+
+    async def paid(self, message: Job, ctx: Context) -> None:
+        """Take a step, and wait."""
+        await ctx.step("pay", paid, "model")
+        ctx.progress("waiting")
         await GATES["gate"].wait()
 
     async def update(self, message: Job, ctx: Context) -> None:
@@ -215,7 +241,7 @@ async def test_what_a_task_says_leaves_in_order_when_it_is_done() -> None:
         assert NOTES[3] == "task 7"
         file = await stage.cell_of("worker").file_of("worker")
         with anyio.fail_after(WITHIN):
-            while await file.tasks.outbox():  # noqa: ASYNC110 - the file tells nobody
+            while await file.tasks.leaving():  # noqa: ASYNC110 - the file tells nobody
                 await anyio.sleep(0.01)
 
 
@@ -447,3 +473,136 @@ async def test_a_task_is_nobodys_to_take_back() -> None:
         stage.host("worker").cancel("job-1")
         GATES["gate"].set()
         await settle(stage, done=2)
+
+
+class Back(Stage):
+    """A fleet that was away for longer than its files remember, and had done so much before."""
+
+    done = 2500
+
+    async def _open(self, cell: str) -> None:
+        then = ManualClock(now=self.clock.now() - REMEMBERED_FOR - 1.0)
+        async with ActorFile.open(self.folder, "worker", epoch=1, clock=then) as file:
+            rows = [(f"job-{number}", then.now()) for number in range(self.done)]
+            await file.db.write(lambda conn: conn.executemany("INSERT INTO inbox VALUES (?, ?)", rows).rowcount)
+        await super()._open(cell)
+
+
+async def test_what_was_done_long_ago_is_forgotten_all_of_it_and_not_before_it_may_have_been_delivered_again() -> None:
+    clock = ManualClock()
+    async with Back([Worker, Teller], clock=clock) as stage:
+        await stage.enqueue(Worker.job, Job(), id="job-1")  # done and not settled when the fleet went away
+        await settle(stage, done=1)
+        assert CALLS == []
+        db = (await stage.cell_of("worker").file_of("worker")).db
+        await clock.advance(SWEEP_EVERY)
+        with anyio.fail_after(WITHIN):
+            while await db.read(lambda conn: conn.execute("SELECT * FROM inbox LIMIT 1").fetchall()):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
+
+def own_anew(path: Path) -> None:
+    """Give an actor's file to a later incarnation, as on a disk whose locks do not hold."""
+    with closing(sqlite3.connect(path)) as successor, successor:
+        successor.execute("UPDATE owner SET epoch = 99")
+
+
+async def test_a_task_that_was_taken_away_is_reported_though_its_file_cannot_forget_it() -> None:
+    async with Stage([Worker, Teller]) as stage, anyio.create_task_group() as tasks:
+        file, dead = await stage.cell_of("worker").file_of("worker"), stage.broker.queues.find("stage", "")
+        holdup = Holdup()
+
+        def hold_up() -> None:
+            if dead.tasks:
+                tasks.start_soon(file.db.read, holdup)
+
+        stage.broker.queues.changed.append(hold_up)
+        await stage.enqueue(Worker.job, Job(what="act"))
+        await holdup.wait_begun()
+        own_anew(file.db.path)
+        holdup.end()
+        event = await stage.wait_event("task-quarantined", "worker", within=WITHIN)
+        assert event.detail["code"] == "act-unsettled"
+
+
+async def test_a_peer_that_sends_much_nonsense_under_many_names_has_a_hundred_of_it_kept() -> None:
+    async with Stage([Worker, Teller], clock=ManualClock()) as stage:
+        host, error = stage.host("worker"), MessageRefused("nonsense", path="$")
+        for number in range(COPIES_MOST + 10):
+            envelope = Envelope(VERSION, Kind.TELL, "Nonsense", 0, f"m-{number}", f"peer-{number}")
+            host.refuse(Letter(envelope, "elsewhere", Trust.EXTERNAL, 0), error)
+        await anyio.wait_all_tasks_blocked()
+        dead = [each async for each in stage.buses["main"].queue.waiting("stage", "")]
+        assert len(dead) == COPIES_MOST
+
+
+async def test_an_actor_shows_what_it_has_in_hand_and_which_steps_are_taken() -> None:
+    GATES["gate"] = anyio.Event()
+    async with Stage([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job(what="paid"), id="job-1")
+        await stage.wait_until(lambda: CALLS == ["job 0", "model"], within=WITHIN)
+        await stage.wait_until(lambda: stage.row("worker").doing == "waiting", within=WITHIN)
+        shown = await stage.cell_of("worker").inspect("worker")
+        assert [(each.id, each.tries, each.doing) for each in shown.held] == [("job-1", 1, "waiting")]
+        assert [(each.task, each.name, each.settled, each.bytes) for each in shown.steps] == [("job-1", "pay", True, 7)]
+        assert (shown.leaving, shown.queued) == (0, 1)
+        GATES["gate"].set()
+        await settle(stage, done=1)
+
+
+async def test_an_actor_whose_file_a_later_life_owns_ends_its_tasks_and_hands_them_back() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        own_anew((await stage.cell_of("worker").file_of("worker")).db.path)
+        for number in range(5):
+            await stage.enqueue(Worker.job, Job(number=number))
+        event = await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert event.detail["code"] == "fenced"
+        await stage.wait_until(lambda: not tasks_of(stage).intake.held, within=WITHIN)
+        assert await waiting(stage) == 5
+        assert len(stage.events_of("tasks-ended")) == 1
+        assert CALLS == [], "none was begun"
+
+
+async def test_a_lost_file_of_somebody_else_is_not_the_end_of_an_actor_s_tasks() -> None:
+    clock = ManualClock()
+    async with Stage([Worker, Teller], clock=clock) as stage:
+        stage.broker.queues.clock = clock
+        await stage.enqueue(Worker.job, Job(what="foreign"))
+        await stage.wait_event("task-waits", "worker", within=WITHIN)
+        await stage.wait_until(lambda: not tasks_of(stage).intake.held, within=WITHIN)
+        await clock.advance(10.0)
+        await settle(stage, done=1)
+        assert not stage.events_of("tasks-ended")
+
+
+async def test_what_is_to_leave_a_file_that_a_later_life_owns_is_left_to_that() -> None:
+    async with Stage([Worker, Teller]) as stage:
+        file = await stage.cell_of("worker").file_of("worker")
+        GATES["gate"] = anyio.Event()
+        await stage.enqueue(Worker.job, Job(what="gate"))
+        await stage.wait_until(lambda: CALLS == ["job 0"], within=WITHIN)
+        await file.tasks.commit("another", file.layer(), [Outgoing("publish", "cb.stage.on.news.main", "e-1", b"{}")])
+        own_anew(file.db.path)
+        tasks_of(stage)._outflow.wake()
+        await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert await file.tasks.leaving() == 1
+        GATES["gate"].set()
+
+
+class Damaged(Stage):
+    """A fleet in which the file of an actor is none."""
+
+    async def _open(self, cell: str) -> None:
+        path = self.folder / "actors" / "worker.db"
+        path.parent.mkdir()
+        path.write_bytes(b"no database at all" * 1000)
+        await super()._open(cell)
+
+
+async def test_an_actor_whose_file_is_damaged_says_once_that_it_takes_no_tasks_and_why() -> None:
+    async with Damaged([Worker, Teller]) as stage:
+        await stage.enqueue(Worker.job, Job())
+        event = await stage.wait_event("tasks-ended", "worker", within=WITHIN)
+        assert event.detail["code"] == "database-corrupt"
+        assert not stage.events_of("tasks-wait")
+        assert await waiting(stage) == 1

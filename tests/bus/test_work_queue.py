@@ -1,15 +1,32 @@
 """The queues of JetStream, where only a real server and its files show it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
-from callboard.bus import TOPICS, ConnectOptions, Delivery, Feed, NatsServer, Source, connect, feed_for, subjects
+from callboard.bus import (
+    TOPICS,
+    BusUnavailable,
+    ConnectOptions,
+    Delivery,
+    Feed,
+    NatsServer,
+    NoSuchActor,
+    NotStored,
+    Source,
+    connect,
+    feed_for,
+    subjects,
+)
 from callboard.bus.connection import Connection
+from callboard.bus.jetstream import JetStream
 from callboard.bus.queue import Take
+from callboard.bus.work_queue import NatsQueue
 
 WITHIN = 5.0
 
@@ -104,3 +121,99 @@ async def test_what_was_settled_comes_back_to_nobody_as_an_event_or_a_dead_lette
         assert await bus.queue.mend("shop", []) == 1, "the letter; of events the server sees it by itself"
         assert [await bus.queue.events("shop", actor) for actor in takers] == [1, 1]
         assert await bus.queue.mend("shop", []) == 0
+
+
+async def test_a_task_is_left_for_whole_seconds_too_to_who_has_it(tmp_path: Path) -> None:
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.open("shop", "desk", open_door=True, ack_wait=30)
+        feed = msgspec.json.decode(await JetStream(bus).api("CONSUMER.INFO.cb_shop_desk.normal"))
+        assert feed["config"]["ack_wait"] == 30_000_000_000
+
+
+async def test_a_task_can_be_settled_twice_and_not_where_its_queue_is_gone(tmp_path: Path) -> None:
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.open("shop", "desk", open_door=True, ack_wait=20.0)
+        await _store(bus, "task", feed_for())
+        receipt = (await _take(bus, feed_for())).receipt
+        assert await JetStream(bus).ask(receipt, b"+ACK", timeout=WITHIN) == b""
+        await bus.queue.done(receipt, timeout=WITHIN)
+        await bus.queue.remove("shop", "desk")
+        with pytest.raises(NotStored, match="nobody answers for the queue"):
+            await bus.queue.done(receipt, timeout=WITHIN)
+
+
+async def test_what_one_of_very_many_has_not_done_is_not_taken_out(tmp_path: Path) -> None:
+    """The server names at most 256 takers at once, by their names: the last is one of those it names later."""
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare_topics("shop", {"zoe": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic("shop", "news", sender="front"), b"0")
+        await bus.flush()
+        for number in range(256):  # who came later, so that it is done for them
+            await _take_from_now_on(bus, f"clerk-{number}")
+        assert await bus.queue.mend("shop", []) == 0
+        assert await bus.queue.events("shop", "zoe") == 1
+
+
+async def _take_from_now_on(bus: Connection, actor: str) -> None:
+    config = {
+        "name": actor, "durable_name": actor, "ack_policy": "explicit", "deliver_policy": "new", "mem_storage": True,
+        "filter_subject": subjects.topic("shop", "news"),
+    }  # fmt: skip
+    await JetStream(bus).api(f"CONSUMER.CREATE.cbon_shop.{actor}", {"stream_name": "cbon_shop", "config": config})
+
+
+def _interrupt(bus: Connection, call: str, happens: Callable[[], Awaitable[object]]) -> NatsQueue:
+    """Return the queue of a connection, for which something happens before each call that begins so."""
+    queue = bus.queue
+    assert isinstance(queue, NatsQueue)
+    api, happening = queue._jetstream.api, False
+
+    async def interrupted(what: str, body: object = None, *, timeout: float = 5.0) -> bytes:
+        nonlocal happening
+        if what.startswith(call) and not happening:
+            happening = True
+            await happens()
+            happening = False
+        return await api(what, body, timeout=timeout)
+
+    queue._jetstream.api = interrupted  # type: ignore[method-assign]
+    return queue
+
+
+@pytest.mark.parametrize("call", ["STREAM.UPDATE", "STREAM.INFO", "STREAM.DELETE"])
+async def test_what_is_stored_while_its_queue_is_removed_is_refused_or_kept(tmp_path: Path, call: str) -> None:
+    kept: list[bytes] = []
+
+    async def store() -> None:
+        with suppress(NotStored):
+            await _store(bus, f"task-{len(kept)}", feed_for())
+            kept.append(b"task-%d" % len(kept))
+
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        queue = _interrupt(bus, call, store)
+        assert await queue.remove("shop", "desk") == (kept == [])
+        if kept:
+            assert await _waiting(bus) == kept
+            await _store(bus, "later", feed_for())  # and it takes again
+        else:
+            with pytest.raises(NoSuchActor):
+                await _store(bus, "later", feed_for())
+
+
+async def test_a_queue_whose_removal_was_cut_short_takes_again_when_it_is_declared(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise BusUnavailable("cut off")
+
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        await bus.queue.declare("shop", "desk", open_door=True)
+        queue = _interrupt(bus, "STREAM.DELETE", fail)
+        with pytest.raises(BusUnavailable):
+            await queue.remove("shop", "desk")
+        with pytest.raises(NotStored, match="takes nothing now"):
+            await _store(bus, "task", feed_for())
+        await bus.queue.declare("shop", "desk", open_door=True)
+        await _store(bus, "task", feed_for())
+        assert await _waiting(bus) == [b"task"]

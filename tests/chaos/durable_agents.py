@@ -6,15 +6,17 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from callboard import Actor, Context, Message, receive
 from callboard.actors import Grant
-from callboard.store import MemoryLayer, Outgoing, task_log
+from callboard.store import MemoryLayer, Outgoing
 from callboard.store.task_log import Known, TaskLog
 
 OFF: Final = "CALLBOARD_CHAOS_OFF"
@@ -130,18 +132,29 @@ def _without_inbox() -> None:
         await _forget_done(log, task)
         return await known(log, task)
 
-    async def commits(log: TaskLog, task: str, memory: MemoryLayer, outgoing: list[Outgoing]) -> list[Outgoing]:
+    async def commits(log: TaskLog, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> None:
         await _forget_done(log, task)
-        return await commit(log, task, memory, outgoing)
+        await commit(log, task, memory, outgoing)
 
     TaskLog.known, TaskLog.commit = knows_nothing, commits  # type: ignore[method-assign,assignment]  # the point
 
 
 def _without_outbox() -> None:
-    def only_in_memory(conn: Any, task: str, each: Outgoing) -> Outgoing:
-        return msgspec.structs.replace(each, task=task)
+    commit, in_memory = TaskLog.commit, defaultdict[TaskLog, list[Outgoing]](list)
 
-    task_log._insert = only_in_memory
+    async def commits(log: TaskLog, task: str, memory: MemoryLayer, outgoing: Sequence[Outgoing]) -> None:
+        await commit(log, task, memory, [])
+        in_memory[log].extend(msgspec.structs.replace(each, task=task) for each in outgoing)
+
+    async def outbox(log: TaskLog, *, limit: int) -> list[Outgoing]:
+        await anyio.lowlevel.checkpoint()
+        return in_memory[log][:limit]
+
+    async def left(log: TaskLog, numbers: Sequence[int]) -> None:
+        await anyio.lowlevel.checkpoint()
+        del in_memory[log][: len(numbers)]
+
+    TaskLog.commit, TaskLog.outbox, TaskLog.left = commits, outbox, left  # type: ignore[method-assign,assignment]  # the point
 
 
 def _without_journal() -> None:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from callboard.bus import (
+    TOPICS,
     Bus,
     Delivery,
     Feed,
@@ -223,3 +224,45 @@ async def test_what_stands_in_a_queue_and_is_no_task_blocks_nobody(open_bus: Ope
         with anyio.fail_after(WITHIN):
             while (await bus.queue.state(fleet, "desk")).waiting:  # noqa: ASYNC110 - a queue tells nobody
                 await anyio.sleep(0.02)
+
+
+async def test_a_queue_is_not_removed_while_an_event_waits_for_its_actor(open_bus: OpenBus, fleet: str) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS, want=1) as (taker, _):
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"event")
+        [event] = await taker.wait(1)
+        assert not await bus.queue.remove(fleet, "desk")
+        await store(bus, fleet, b"task")
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"task", b"event"]
+        await bus.queue.done(event.receipt, timeout=WITHIN)
+
+
+async def test_events_of_a_topic_that_is_taken_no_more_can_be_read_and_are_gone_then(
+    open_bus: OpenBus, fleet: str
+) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS):
+        await bus.queue.declare_topics(fleet, {"desk": ["news", "sports"]}, ack_wait=20.0)
+        for topic in ("news", "sports"):
+            bus.publish(subjects.topic(fleet, topic, sender="front"), topic.encode())
+        await bus.flush()
+        for topics, left in ((["news", "sports"], []), (["sports"], [b"news"]), ([], [b"news", b"sports"])):
+            assert [each.data async for each in bus.queue.unwanted(fleet, {"desk": topics})] == left
+        await bus.queue.declare_topics(fleet, {"desk": ["sports"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"more news")
+        await bus.flush()
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == [b"sports"]
+        await bus.queue.declare_topics(fleet, {"desk": []}, ack_wait=20.0)
+        assert [each.data async for each in bus.queue.waiting(fleet, "desk")] == []
+
+
+async def test_events_wait_for_an_actor_that_is_away_though_nobody_else_takes_any(
+    open_bus: OpenBus, fleet: str
+) -> None:
+    async with open_bus() as bus, taking(bus, fleet, TOPICS, want=1) as (taker, _):
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        bus.publish(subjects.topic(fleet, "news", sender="front"), b"event")
+        await bus.flush()
+        await bus.queue.declare_topics(fleet, {}, ack_wait=20.0)
+        await bus.queue.declare_topics(fleet, {"desk": ["news"]}, ack_wait=20.0)
+        [event] = await taker.wait(1)
+        assert event.data == b"event"

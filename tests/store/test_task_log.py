@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard.clock import SystemClock
+from callboard.clock import Clock, SystemClock
 from callboard.store import ActorFile, Fenced, MemoryConflict, MemoryLayer, Outgoing, Step, TaskDone
+from callboard.testing import ManualClock
 
 CLOCK = SystemClock()
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, epoch: int = 1) -> AsyncGenerator[ActorFile]:
-    async with ActorFile.open(folder, "desk", epoch=epoch, clock=CLOCK, synchronous="NORMAL") as file:
+async def opened(folder: Path, *, epoch: int = 1, clock: Clock = CLOCK) -> AsyncGenerator[ActorFile]:
+    async with ActorFile.open(folder, "desk", epoch=epoch, clock=clock, synchronous="NORMAL") as file:
         yield file
 
 
@@ -33,9 +34,10 @@ async def test_a_commit_writes_the_id_the_memory_and_the_messages_together(tmp_p
         layer = file.layer()
         await layer.put("answer", 42)
         await layer.incr("done")
-        left = await file.tasks.commit("t-1", layer, [say("one"), say("two")])
-        assert [each.id for each in left] == ["one", "two"]
-        assert [each.number for each in await file.tasks.outbox()] == [each.number for each in left]
+        await file.tasks.commit("t-1", layer, [say("one"), say("two")])
+        assert [(each.task, each.id, each.data) for each in await file.tasks.outbox(limit=9)] == [
+            ("t-1", "one", b"one"), ("t-1", "two", b"two"),
+        ]  # fmt: skip
         assert await file.memory.get("answer", int) == 42
     async with opened(tmp_path, epoch=2) as file:
         assert (await file.tasks.known("t-1")).done
@@ -53,7 +55,7 @@ async def test_a_second_commit_of_a_task_changes_nothing(tmp_path: Path) -> None
             with pytest.raises(TaskDone):
                 await file.tasks.commit("t-1", layer, [say("again")])
         assert await file.memory.get("done", int) == 1
-        assert await file.tasks.outbox() == []
+        assert await file.tasks.leaving() == 0
 
 
 async def test_what_another_has_changed_meanwhile_fails_an_update_and_nothing_else(tmp_path: Path) -> None:
@@ -70,6 +72,32 @@ async def test_what_another_has_changed_meanwhile_fails_an_update_and_nothing_el
         assert await file.memory.get("sum", int) == 10
 
 
+async def test_a_deletion_that_followed_from_an_update_fails_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as file:
+        await file.memory.put("sum", 1)
+        layer = file.layer()
+        if await layer.update("sum", lambda value: value - 1, type=int, default=0) == 0:
+            await layer.delete("sum")
+        await file.memory.put("sum", 10)
+        with pytest.raises(MemoryConflict, match="sum"):
+            await file.tasks.commit("t-1", layer, [])
+        assert await file.memory.get("sum", int) == 10
+
+
+@pytest.mark.parametrize("first", ["incr", "put"])
+async def test_a_counter_keeps_the_time_to_live_that_its_task_gave_it(tmp_path: Path, first: str) -> None:
+    clock = ManualClock()
+    async with opened(tmp_path, clock=clock) as file:
+        layer = file.layer()
+        await (layer.incr("count", ttl=60.0) if first == "incr" else layer.put("count", 1, ttl=60.0))
+        assert await layer.incr("count") == 2
+        await file.tasks.commit("t-1", layer, [])
+        await clock.advance(59.0)
+        assert await file.memory.get("count", int) == 2
+        await clock.advance(2.0)
+        assert await file.memory.get("count", int, default=None) is None
+
+
 async def test_a_file_that_a_later_incarnation_owns_takes_no_late_word(tmp_path: Path) -> None:
     """The fence: what a process that was given up still tries to write is refused, all of it."""
     async with opened(tmp_path, epoch=1) as file:
@@ -80,6 +108,7 @@ async def test_a_file_that_a_later_incarnation_owns_takes_no_late_word(tmp_path:
             lambda: file.tasks.commit("t-1", file.layer(), []), lambda: file.tasks.failed("t-1", "x"),
             lambda: file.tasks.step("t-1", "a", Step(False, "", b"")), lambda: file.tasks.claim([1]),
             lambda: file.tasks.left([1]), lambda: file.tasks.forget("t-1"),
+            lambda: file.tasks.sweep(0.0), lambda: file.tasks.known("t-1"),
         )  # fmt: skip
         for call in late:
             with pytest.raises(Fenced, match="epoch 2"):
@@ -94,8 +123,18 @@ async def test_failures_are_counted_with_their_words_and_forgotten_with_the_task
         known = await file.tasks.known("t-1")
         assert (known.tries, known.steps) == (2, {"pay": Step(False, "digest", b"\x2a")})
         await file.tasks.commit("t-1", file.layer(), [])
-        assert await file.tasks.steps() == []
+        assert await file.tasks.taken() == []
         assert (await file.tasks.known("t-1")).done
+
+
+async def test_what_waits_is_told_by_its_size_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as file:
+        await file.tasks.step("t-1", "pay", Step(False, "digest", b"four"))
+        await file.tasks.step("t-1", "send", Step(True, "digest", None))
+        await file.tasks.commit("t-2", file.layer(), [say("one"), say("two")])
+        taken = [(each.task, each.name, each.act, each.settled, each.bytes) for each in await file.tasks.taken()]
+        assert taken == [("t-1", "pay", False, True, 4), ("t-1", "send", True, False, 0)]
+        assert await file.tasks.leaving() == 2
 
 
 async def test_the_inbox_forgets_what_is_old_and_nothing_else(tmp_path: Path) -> None:
@@ -105,6 +144,17 @@ async def test_the_inbox_forgets_what_is_old_and_nothing_else(tmp_path: Path) ->
         assert await file.tasks.sweep(CLOCK.now() - 60.0) == 0
         assert await file.tasks.sweep(CLOCK.now() + 60.0, limit=3) == 3
         assert sum([(await file.tasks.known(f"t-{number}")).done for number in range(5)]) == 2
+
+
+async def test_an_act_is_never_forgotten_for_its_age(tmp_path: Path) -> None:
+    """Its task may have been queued for as long as its process was down."""
+    async with opened(tmp_path) as file:
+        begun, done = Step(True, "digest", None), Step(True, "digest", b"\x2a")
+        await file.tasks.step("t-1", "send", begun)
+        await file.tasks.step("t-1", "mail", done)
+        await file.tasks.step("t-1", "pay", Step(False, "digest", b"\x2a"))
+        await file.tasks.sweep(CLOCK.now() + 60.0)
+        assert (await file.tasks.known("t-1")).steps == {"send": begun, "mail": done}
 
 
 VERBS = st.lists(
@@ -193,6 +243,6 @@ async def test_a_kill_leaves_each_task_whole_or_not_at_all(tmp_path: Path, after
     async with opened(tmp_path, epoch=2) as file:
         done = await file.memory.get("done", int, default=0)
         assert acknowledged <= done <= acknowledged + 1
-        assert len(await file.tasks.outbox()) == done
+        assert await file.tasks.leaving() == done
         assert all([(await file.tasks.known(f"t-{number}")).done for number in range(done)])
         assert not (await file.tasks.known(f"t-{done}")).done

@@ -1,6 +1,6 @@
 """A cell in the daemon's care: its process is real, and ends at once, for its actor cannot be imported."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -40,8 +40,8 @@ class Desk(Actor):
 class Care:
     """A charge, its bus, and what was recorded of it."""
 
-    def __init__(self, charge: Charge, group: Group, bus: MemoryBus, voice: Speaker) -> None:
-        self.charge, self.group, self.bus, self.voice = charge, group, bus, voice
+    def __init__(self, charges: list[Charge], group: Group, bus: MemoryBus, voice: Speaker) -> None:
+        self.charge, self.charges, self.group, self.bus, self.voice = charges[0], charges, group, bus, voice
         self.kinds: list[str] = []
         self._came = anyio.Event()
 
@@ -59,8 +59,9 @@ class Care:
 
 
 @asynccontextmanager
-async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncGenerator[Care]:
-    spec = ActorSpec(actor=Desk, name="desk", cell="desk", intensity=Intensity(most=most))
+async def caring(
+    folder: Path, broker: MemoryBroker, *, most: int = 5, cells: Sequence[str] = ("desk",)
+) -> AsyncGenerator[Care]:
     for name in ("logs", "flight"):
         (folder / name).mkdir()
     async with (
@@ -72,12 +73,16 @@ async def caring(folder: Path, broker: MemoryBroker, *, most: int = 5) -> AsyncG
         background() as tasks,
     ):
         with Guardian.start() as guardian:
-            charge = Charge(
-                "desk", [spec], endpoint=endpoint, records=records, guardian=guardian, folder=folder,
-                clock=CLOCK, make_order=partial(order, folder), revoke=lambda _: None, census=Census(clock=CLOCK),
-            )  # fmt: skip
-            group = Group(None, [charge], clock=CLOCK, tasks=tasks, report=ignore)
-            care = Care(charge, group, bus, Speaker(asking))
+            charges = [
+                Charge(
+                    name, [ActorSpec(actor=Desk, name=name, cell=name, intensity=Intensity(most=most))],
+                    endpoint=endpoint, records=records, guardian=guardian, folder=folder, clock=CLOCK,
+                    make_order=partial(order, folder), revoke=lambda _: None, census=Census(clock=CLOCK),
+                )
+                for name in cells
+            ]  # fmt: skip
+            group = Group(None, charges, clock=CLOCK, tasks=tasks, report=ignore)
+            care = Care(charges, group, bus, Speaker(asking))
             records.listeners.append(care.take)
             group.begin()
             yield care
@@ -156,3 +161,23 @@ async def test_a_stop_ends_the_process_also_when_its_keeper_was_cancelled(
         assert began(pid)
         await stop(care.charge)
         assert began(pid) is None
+
+
+async def test_a_cell_that_was_removed_leaves_the_others_their_stop_in_order(
+    tmp_path: Path, memory_broker: MemoryBroker
+) -> None:
+    async with (
+        caring(tmp_path, memory_broker, most=0, cells=("desk", "clerk")) as care,
+        anyio.create_task_group() as tasks,
+    ):
+        for charge in care.charges:
+            tasks.start_soon(charge.keep)
+        await care.wait("cell-held", 2)
+        gone = care.charges[1]
+        await gone.leave()
+        care.group.remove(gone)
+        await gone.ended.wait()
+        with anyio.fail_after(5.0):
+            await care.group.end()
+        assert care.group.keeper.over.is_set()
+        assert list(care.group.charges) == ["desk"]

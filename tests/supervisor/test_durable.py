@@ -252,6 +252,20 @@ def test_an_event_of_a_durable_topic_waits_for_its_actor(daemon: Daemon) -> None
     assert counted(daemon, "clerk", "news") == 2
 
 
+def test_an_event_whose_handler_is_gone_after_a_restart_goes_to_the_quarantine(daemon: Daemon) -> None:
+    assert daemon.run("hold", "clerk").returncode == 0
+    assert daemon.run("publish", "news", '{"type": "News", "text": "one"}').returncode == 0
+    assert daemon.stop() == 0
+    agents = AGENTS.replace('topic="news", durable=True', 'topic="news"')
+    (daemon.folder / "durable_agents.py").write_text(agents, encoding="utf-8")
+    daemon.start()
+    daemon.wait(lambda: len(dead(daemon)) == 1, "the quarantine")
+    [row] = dead(daemon)
+    assert (row["actor"], row["kind"], row["reason"]) == ("clerk", "News", "topic-left")
+    assert '"one"' in daemon.run("dead", "show", row["id"]).stdout
+    daemon.wait(lambda: "events-unwanted" in daemon.kinds("clerk"), "it to be said")
+
+
 def test_an_unknown_actor_and_bad_arguments_are_refused(daemon: Daemon) -> None:
     assert daemon.run("enqueue", "nobody", '{"type": "Job"}').returncode == Exit.FAILED
     assert "no actor named 'nobody'" in daemon.run("enqueue", "nobody", '{"type": "Job"}').stderr

@@ -121,3 +121,18 @@ async def test_a_shell_that_answers_each_order_with_another_event_is_stopped() -
         hands.keeper = Keeper(PLAN, hands, clock=ManualClock(), tasks=tasks)
         with pytest.raises(RuntimeError, match="this shell turns in circles"):
             hands.keeper.tell(Begin())
+
+
+async def test_a_child_that_is_forgotten_is_due_no_more_and_the_end_of_the_others_is_the_end() -> None:
+    hands, clock = Hands(), ManualClock()
+    async with background() as tasks:
+        keeper = Keeper(PLAN, hands, clock=clock, tasks=tasks)
+        for event in (Begin(), Started("a"), Started("b"), Exited("a", "bus-lost"), Held("a")):
+            keeper.tell(event)
+        await anyio.wait_all_tasks_blocked()
+        keeper.forget("a")
+        await clock.advance(100.0)
+        assert [kid.name for kid in keeper.state.kids] == [child.name for child in keeper.plan.children] == ["b"]
+        keeper.tell(End())
+        keeper.tell(Exited("b", "normal"))
+        assert keeper.over.is_set()

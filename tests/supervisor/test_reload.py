@@ -65,6 +65,20 @@ def test_an_actor_is_added_changed_and_removed_and_the_others_keep_their_process
     assert daemon.row("desk")["restarts"] <= 1
 
 
+def test_a_name_that_was_removed_can_come_again_and_is_an_actor_like_the_others(daemon: Daemon) -> None:
+    change(daemon, FLEET + THIRD)
+    assert "added: annex" in reload(daemon).stdout
+    change(daemon, FLEET)
+    assert "removed: annex" in reload(daemon).stdout
+    change(daemon, FLEET + THIRD)
+    assert "added: annex" in reload(daemon).stdout
+    annex = pid_of(daemon, "annex")
+    change(daemon, FLEET + THIRD + "mailbox = 2048\n")
+    assert "rolled: annex" in reload(daemon).stdout
+    assert pid_of(daemon, "annex") != annex
+    assert json.loads(ask(daemon, actor="annex").stdout)["text"] == "HI"
+
+
 def test_new_code_is_rolled_out_under_load_without_a_failure(daemon: Daemon) -> None:
     ended, codes = threading.Event(), list[int]()
 
