@@ -50,6 +50,7 @@ from .message import Untrusted as Untrusted
 from .message import fingerprint as fingerprint
 from .message import is_untrusted as is_untrusted
 from .message import tag_of as tag_of
+from .queue_door import QueueDoor as QueueDoor
 from .replica import Crashed as Crashed
 from .replica import Replica as Replica
 from .replies import Replies as Replies

@@ -65,6 +65,10 @@ class Doorkeeper(Protocol):
         """Whether it takes no messages now."""
         ...
 
+    def judge(self, envelope: Envelope) -> None:
+        """Raise MessageRefused for a body that does not fit its type, as far as that is known here."""
+        ...
+
     def takes(self, tag: str, topic: str) -> bool:
         """Return whether there is a handler for this message, as an event of `topic` if that is not empty."""
         ...
@@ -238,11 +242,26 @@ class Door:
             self._bare(data, reply, "")
 
     def _turn_away(self, data: bytes, reply: str, wait: float) -> None:
-        kind = Kind.ASK if reply else Kind.TELL
-        blank = Envelope(VERSION, kind, "", 0, new_id(), "", reply=reply)
+        self._house.refuse(_unread(data, reply), self._crowded(wait))
+
+    def _crowded(self, wait: float) -> DoorCrowded:
         text = f"too many come to the front door of {self._house.name}: there is room in {wait:.3f} s"
-        error = DoorCrowded(text, actor=self._house.name, wait=round(wait, 6))
-        self._house.refuse(Letter(blank, "", Trust.EXTERNAL, len(data), "", _form_of(data)), error)
+        return DoorCrowded(text, actor=self._house.name, wait=round(wait, 6))
+
+    def task_from_outside(self, data: bytes, reply: str) -> tuple[Letter, CallboardError | None]:
+        """Return a letter by which its sender is answered, and why the task may not be stored, if so."""
+        letter, house = _unread(data, reply), self._house
+        if wait := house.turnstile.admit(house.clock.monotonic()):
+            return letter, self._crowded(wait)
+        try:
+            tag, body = _open_bare(data, letter.bare)
+            written = Format.JSON if letter.bare == "json" else Format.MSGPACK
+            letter = _with(letter, msgspec.structs.replace(letter.envelope, type=tag, format=written, body=body))
+            if (error := self.objection(letter)) is None:
+                house.judge(letter.envelope)
+        except MessageRefused as refusal:
+            return letter, refusal
+        return letter, error
 
     def from_topic(self, subject: str, data: bytes, _reply: str) -> None:
         """Take one event of a topic."""
@@ -271,6 +290,16 @@ class Door:
 def _form_of(data: bytes) -> str:
     """Return how a bare message is written; what is neither is answered as msgpack."""
     return "json" if data[:1] == b"{" or data[:1].isspace() else "msgpack"
+
+
+def _unread(data: bytes, reply: str) -> Letter:
+    """Return a letter of an outsider that nobody has looked into."""
+    blank = Envelope(VERSION, Kind.ASK if reply else Kind.TELL, "", 0, new_id(), "", reply=reply)
+    return Letter(blank, "", Trust.EXTERNAL, len(data), "", _form_of(data))
+
+
+def _with(letter: Letter, envelope: Envelope) -> Letter:
+    return Letter(envelope, letter.cell, letter.trust, letter.size, letter.topic, letter.bare)
 
 
 def _open_bare(data: bytes, form: str) -> tuple[str, msgspec.Raw]:

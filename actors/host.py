@@ -43,6 +43,7 @@ from .hand import InHand
 from .letter import Letter
 from .mailbox import Mailbox
 from .message import fingerprint, tag_of
+from .queue_door import QueueDoor
 from .replies import Replies
 from .spec import ActorSpec
 from .tasks import Tasks
@@ -130,6 +131,7 @@ class Host:
         self._subscriptions: list[Subscription] = []
         self.turnstile = Turnstile(spec.door)
         self._door = Door(self)
+        self._queue_door = QueueDoor(self.endpoint, self._door, self.replies, actor=self.name)
         self._entry: Entry | None = None
         self.tasks: Tasks | None = None
         """Its durable work; only actors of a fleet file have such."""
@@ -156,6 +158,7 @@ class Host:
             await self._listen(door)
         if self.spec.open:
             await self._subscribe(front, door.from_outside)
+            await self._subscribe(subjects.work_door(self.endpoint.fleet, self.name), self._queue_door.from_outside)
 
     async def _listen(self, door: Door) -> None:
         """Have an interest in each of its addresses."""
@@ -247,6 +250,10 @@ class Host:
         self.tasks.start()
 
     # --- at the door
+
+    def judge(self, envelope: Envelope) -> None:
+        """Raise MessageRefused for a body that does not fit its type."""
+        self.table.direct[envelope.type].reader.read(envelope)
 
     def takes(self, tag: str, topic: str) -> bool:
         """Return whether there is a handler for this message."""

@@ -107,4 +107,5 @@ from .server import tell_account as tell_account
 from .server_log import Refusal as Refusal
 from .server_log import refusals_in as refusals_in
 from .server_process import find_binary as find_binary
+from .subjects import DOOR as DOOR
 from .whereabouts import answer_where as answer_where

@@ -92,11 +92,11 @@ class Endpoint:
         )  # fmt: skip
         self._subscriptions: list[Subscription] = []
         self._stack: AsyncExitStack
-        self._tasks: TaskGroup
+        self.tasks: TaskGroup
 
     async def __aenter__(self) -> "Endpoint":
         async with AsyncExitStack() as stack:
-            self._tasks = await stack.enter_async_context(background())
+            self.tasks = await stack.enter_async_context(background())
             self._subscriptions = [
                 await self.bus.subscribe(self.inbox, self._on_inbox),
                 await self.bus.subscribe(f"{self.bus.inbox}.n.*", self._outbox.nobody_home),
@@ -106,8 +106,8 @@ class Endpoint:
                 self.exchange.open_inbox(self.inbox, self._on_inbox)
                 stack.callback(self.exchange.close, self.inbox, self._on_inbox)
             self._stack = stack.pop_all()
-        self.bus.on_gap(lambda: self._reckoning.after_gap(self._tasks))
-        self._tasks.start_soon(self._watch_bus)
+        self.bus.on_gap(lambda: self._reckoning.after_gap(self.tasks))
+        self.tasks.start_soon(self._watch_bus)
         return self
 
     async def _watch_bus(self) -> None:
@@ -343,9 +343,9 @@ class Endpoint:
             if notice.what == "fence":
                 self.fences[notice.cell] = max(notice.epoch, self.fences.get(notice.cell, 0))
             if notice.what in ("down", "gap"):
-                self._reckoning.after_news(notice, self._tasks)
+                self._reckoning.after_news(notice, self.tasks)
             elif notice.what == "ended":
-                self._reckoning.close(notice, self._tasks)
+                self._reckoning.close(notice, self.tasks)
             for listener in self._listeners:
                 listener(notice)
 
@@ -367,7 +367,7 @@ class Endpoint:
         elif subjects.parse(subject).branch == "sys":
             self._give_up(codec.opened(parts), NoSuchActor("no daemon answers for this fleet"))
         else:
-            self._homeless.take(subject, parts, self._tasks)
+            self._homeless.take(subject, parts, self.tasks)
 
     def _wanted(self, envelope: Envelope) -> bool:
         """Return whether it is still worth sending: a question whose asker has gone is not."""

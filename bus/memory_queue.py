@@ -35,8 +35,8 @@ class _Task(msgspec.Struct, eq=False):
 
 
 class _Queue:
-    def __init__(self, *, open_door: bool, most: int) -> None:
-        self.open_door, self.most = open_door, most
+    def __init__(self, *, most: int) -> None:
+        self.most = most
         self.ack_wait = 30.0
         self.tasks: dict[int, _Task] = {}
         self.known: dict[str, int] = {}
@@ -79,17 +79,17 @@ class MemoryQueue:
     def __init__(self, queues: MemoryQueues, *, max_payload: int) -> None:
         self._all, self._max_payload = queues, max_payload
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
+    async def declare(self, fleet: str, actor: str, *, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date."""
-        found = self._all.queues.setdefault((fleet, actor), _Queue(open_door=open_door, most=most))
-        found.open_door, found.most = open_door, most
+        found = self._all.queues.setdefault((fleet, actor), _Queue(most=most))
+        found.most = most
         await anyio.lowlevel.checkpoint()
 
-    async def open(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float) -> None:
+    async def open(self, fleet: str, actor: str, *, ack_wait: float) -> None:
         """Make the feeds of a queue."""
         await anyio.lowlevel.checkpoint()
         found = self._all.find(fleet, actor)
-        found.open_door, found.ack_wait = open_door, ack_wait
+        found.ack_wait = ack_wait
 
     async def declare_topics(self, fleet: str, takers: Mapping[str, Sequence[str]], *, ack_wait: float) -> None:  # noqa: ARG002 - its queue's
         """Keep the events of durable topics."""
@@ -111,7 +111,7 @@ class MemoryQueue:
 
     async def declare_dead(self, fleet: str, *, most_bytes: int) -> None:  # noqa: ARG002 - it holds what a test makes
         """Make the queue of a fleet's dead letters."""
-        self._all.queues.setdefault((fleet, DEAD), _Queue(open_door=False, most=QUEUE_MOST))
+        self._all.queues.setdefault((fleet, DEAD), _Queue(most=QUEUE_MOST))
         await anyio.lowlevel.checkpoint()
 
     def dead_source(self, fleet: str, take: Take) -> "MemorySource":

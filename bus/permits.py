@@ -67,6 +67,7 @@ def _spoken(fleet: str, cell: str, reach: Reach) -> list[str]:
 def _stored(fleet: str, cell: str, reach: Reach, known: tuple[str, ...]) -> list[str]:
     """Return the subjects of durable work: to store it, to take one's own, to settle it, and to see how much waits."""
     tasks = [subjects.work_of(fleet, actor, sender=cell) for actor in reach.enqueue]
+    tasks += [subjects.work(fleet, actor, lane=subjects.DOOR, sender=cell) for actor in reach.open]
     streams = [(stream_of(fleet, actor), "*") for actor in reach.queues]
     streams += [(events_stream(fleet), actor) for actor in reach.kept]
     takes = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{feed}" for stream, feed in streams]
@@ -79,7 +80,7 @@ def _stored(fleet: str, cell: str, reach: Reach, known: tuple[str, ...]) -> list
 
 def _listened(fleet: str, cell: str, reach: Reach) -> list[str]:
     mailboxes = [subjects.mailbox(fleet, actor) for actor in reach.actors]
-    fronts = [subjects.front_door(fleet, actor) for actor in reach.open]
+    fronts = [door(fleet, actor) for actor in reach.open for door in (subjects.front_door, subjects.work_door)]
     events = [subjects.topic(fleet, topic) for topic in reach.hear]
     notices = [subjects.system(fleet, what) for what in _HEARD]
     services = [f"$SRV.{verb}{rest}" for verb in _VERBS for rest in ("", ".>")]

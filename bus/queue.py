@@ -125,14 +125,14 @@ class Source(Protocol):
 class WorkQueue(Protocol):
     """The queues of one fleet, as one connection sees them."""
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
+    async def declare(self, fleet: str, actor: str, *, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date.
 
         What is stored is given out once :meth:`open` was called too. Raises NoQueues, QueueDamaged, BusUnavailable.
         """
         ...
 
-    async def open(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float) -> None:
+    async def open(self, fleet: str, actor: str, *, ack_wait: float) -> None:
         """Make the feeds of a queue, or bring them up to date; `ack_wait` seconds are given to who has a task.
 
         There are a dozen of them, and each costs several syncs the first time.

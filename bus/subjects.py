@@ -5,7 +5,7 @@
 ``cb.<fleet>.in.<home>.<actor>.<cell>``   the mailbox of an actor that was spawned in the cell ``home``
 ``cb.<fleet>.on.<topic>.<cell>``   an event
 ``cb.<fleet>.do.<actor>.<lane>.<partition>.<cell>``   a durable task
-``cb.<fleet>.do.<actor>``          the front door of its queue
+``cb.<fleet>.do.<actor>``          the front door of its queue; who keeps it stores what comes in the lane ``door``
 ``cb.<fleet>.dead.<actor>.<cell>``   a dead letter
 ``cb.<fleet>.sys.<what>.<cell>``   the fleet's own notices
 """
@@ -19,6 +19,8 @@ from .errors import InvalidSubject
 
 ROOT: Final = "cb"
 ANY: Final = "*"
+DOOR: Final = "door"
+"""The lane of tasks that outsiders have brought."""
 QUEUE: Final = "cb"
 """All who answer at one address are one queue: an incarnation and the next one or, while it is down, its understudy."""
 Branch = Literal["to", "in", "on", "sys"]
@@ -66,7 +68,7 @@ def system(fleet: str, what: str, *, sender: str = ANY) -> str:
 
 
 class WorkPlace(NamedTuple):
-    """A parsed subject of durable work. ``cell`` is who stored it, empty at the front door."""
+    """A parsed subject of durable work. ``cell`` is who it is of, empty if it came in at the front door."""
 
     fleet: str
     actor: str
@@ -88,7 +90,7 @@ def work_of(fleet: str, actor: str, *, sender: str) -> str:
 
 
 def work_door(fleet: str, actor: str) -> str:
-    """Return the subject at which outsiders store a task of an open actor."""
+    """Return the subject at which outsiders bring a task to an open actor."""
     return f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
 
 
@@ -104,11 +106,12 @@ def parse_work(subject: str) -> WorkPlace:
         event = parse(subject)
         return WorkPlace(event.fleet, "", event.cell, topic=event.name)
     dead = tokens[2:3] == ["dead"]
-    if len(tokens) not in ((5,) if dead else (4, 7)) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
-        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>[.<lane>.<partition>.<cell>]")
+    if len(tokens) != (5 if dead else 7) or tokens[0] != ROOT or not (dead or tokens[2] == "do"):
+        raise InvalidSubject(f"{subject[:120]!r} is not cb.<fleet>.do.<actor>.<lane>.<partition>.<cell>")
     try:
-        cell = checked(tokens[-1], "cell") if len(tokens) > 4 else ""
-        return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), cell, dead)
+        cell = checked(tokens[-1], "cell")
+        outside = not dead and tokens[4] == DOOR
+        return WorkPlace(checked(tokens[1], "fleet"), checked(tokens[3], "actor"), "" if outside else cell, dead)
     except CallboardError as error:
         raise InvalidSubject(f"{subject[:120]!r}: {error}") from error
 

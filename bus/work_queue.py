@@ -56,13 +56,10 @@ def stream_of(fleet: str, actor: str) -> str:
     return f"cb_{fleet}_{actor}"
 
 
-def _fronts(fleet: str, actor: str, *, open_door: bool) -> list[str]:
-    return [subjects.work_door(fleet, actor)] if open_door else []
-
-
 def _lanes(fleet: str, actor: str) -> list[str]:
     """Return where cells store tasks: what goes anywhere else is not kept, since nobody would take it."""
-    return [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
+    lanes = [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition) for feed in FEEDS]
+    return [subjects.work(fleet, actor, lane=subjects.DOOR), *lanes]
 
 
 def _dead_of(fleet: str) -> str:
@@ -79,11 +76,11 @@ class NatsQueue:
 
     # --- making
 
-    async def declare(self, fleet: str, actor: str, *, open_door: bool, most: int = QUEUE_MOST) -> None:
+    async def declare(self, fleet: str, actor: str, *, most: int = QUEUE_MOST) -> None:
         """Make the queue of an actor, or bring it up to date."""
         stream = stream_of(fleet, actor)
         config = {
-            "name": stream, "subjects": [*_fronts(fleet, actor, open_door=open_door), *_lanes(fleet, actor)],
+            "name": stream, "subjects": _lanes(fleet, actor),
             "retention": "workqueue", "storage": "file", "discard": "new", "max_msgs": most, "max_bytes": -1,
             "max_msg_size": -1, "max_age": 0, "num_replicas": 1, "allow_direct": True,
             "duplicate_window": nanoseconds(DUPLICATES_KNOWN),
@@ -95,24 +92,23 @@ class NatsQueue:
         if lost := (await self.state(fleet, actor)).lost:
             raise QueueDamaged(f"the server has lost {lost} tasks of {actor}: see its store directory", actor=actor)
 
-    async def open(self, fleet: str, actor: str, *, open_door: bool, ack_wait: float) -> None:
+    async def open(self, fleet: str, actor: str, *, ack_wait: float) -> None:
         """Make the feeds of a queue, the one that is used most first."""
-        stream, front = stream_of(fleet, actor), _fronts(fleet, actor, open_door=open_door)
         try:
             for feed in sorted(FEEDS, key=lambda feed: feed.name != "normal"):
-                await self._make_feed(stream, fleet, actor, feed, front if feed.name == "normal" else [], ack_wait)
+                await self._make_feed(stream_of(fleet, actor), fleet, actor, feed, ack_wait)
         except JetStreamError as error:
             raise QueueDamaged(f"the queue of {actor} cannot be opened: {error.text}", actor=actor) from error
 
-    async def _make_feed(
-        self, stream: str, fleet: str, actor: str, feed: Feed, front: list[str], ack_wait: float
-    ) -> None:
+    async def _make_feed(self, stream: str, fleet: str, actor: str, feed: Feed, ack_wait: float) -> None:
         pending = {"key": 1, "later": _UNLIMITED_PENDING}.get(feed.lane, 1000)
-        where = subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition)
+        where = [subjects.work(fleet, actor, lane=feed.lane, partition=feed.partition)]
+        if feed.lane == "normal":  # what outsiders have brought is done among it
+            where.append(subjects.work(fleet, actor, lane=subjects.DOOR))
         config = {
             "name": feed.name, "durable_name": feed.name, "ack_policy": "explicit", "deliver_policy": "all",
             "ack_wait": nanoseconds(ack_wait), "max_deliver": -1, "max_ack_pending": pending, "max_waiting": 16,
-            **({"filter_subjects": [where, *front]} if front else {"filter_subject": where}),
+            "filter_subjects": where,
         }  # fmt: skip
         body = {"stream_name": stream, "config": config}
         await self._jetstream.api(f"CONSUMER.CREATE.{stream}.{feed.name}", body)

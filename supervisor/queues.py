@@ -41,7 +41,7 @@ async def open_queues(queue: WorkQueue, fleet: str, specs: Sequence[ActorSpec]) 
     """Let what is stored be given out; raises what declare_queues does. Beside the start: it takes a while."""
     for spec in specs:
         ack_wait = ack_wait_of(spec.health.silent_after)
-        await queue.open(fleet, spec.name, open_door=spec.open, ack_wait=ack_wait)
+        await queue.open(fleet, spec.name, ack_wait=ack_wait)
     longest = max((ack_wait_of(spec.health.silent_after) for spec in specs), default=0.0)
     await queue.declare_topics(fleet, {spec.name: spec.kept for spec in specs}, ack_wait=longest)
 
@@ -96,6 +96,6 @@ async def _mend(queue: WorkQueue, fleet: str, specs: Specs, clock: Clock) -> Non
 
 async def _declare(queue: WorkQueue, fleet: str, spec: ActorSpec, faults: list[CallboardError]) -> None:
     try:
-        await queue.declare(fleet, spec.name, open_door=spec.open, most=spec.queue)
+        await queue.declare(fleet, spec.name, most=spec.queue)
     except CallboardError as error:
         faults.append(error)

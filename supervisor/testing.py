@@ -168,8 +168,10 @@ class Stage(Speaker):
         """End a :meth:`disconnect`; what was lost stays lost."""
         self.buses[cell].reconnect()
 
-    async def knock(self, actor: str, data: bytes, *, within: float = 1.0) -> bytes:
+    async def knock(self, actor: str, data: bytes, *, within: float = 1.0, as_task: bool = False) -> bytes:
         """Ask at the front door of an actor as an outsider does, with JSON or a msgpack map; return the reply.
+
+        With `as_task` it is to be stored and done, and the reply says that it is stored.
 
         An actor that is not ``open`` has no front door: the reply is empty, as the server's is where nobody listens.
         Raises TimeoutError when none comes `within` seconds.
@@ -184,7 +186,8 @@ class Stage(Speaker):
 
         subscription = await bus.subscribe(address, take)
         try:
-            bus.publish(subjects.front_door("stage", actor), data, reply=address)
+            door = subjects.work_door if as_task else subjects.front_door
+            bus.publish(door("stage", actor), data, reply=address)
             with anyio.fail_after(within):
                 await came.wait()
         finally:

@@ -18,10 +18,11 @@ from callboard.actors import (
     Flight,
     Letter,
     Mailbox,
+    QueueDoor,
     Replies,
     Turnstile,
 )
-from callboard.bus import Endpoint, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
+from callboard.bus import Endpoint, Envelope, Kind, MailboxFull, StatusBody, Subscription, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
 KEEP: Final = 1000
@@ -77,6 +78,9 @@ class Understudy:
         if self.open_door:
             front = subjects.front_door(fleet, self.name)
             self._subscriptions.append(await bus.subscribe(front, door.from_outside, queue=subjects.QUEUE))
+            tasks = QueueDoor(self._endpoint, door, self._replies, actor=self.name)
+            queue = subjects.work_door(fleet, self.name)
+            self._subscriptions.append(await bus.subscribe(queue, tasks.from_outside, queue=subjects.QUEUE))
 
     async def give_back(self) -> None:
         """Leave the address to the new incarnation; after this nothing more is taken in."""
@@ -122,6 +126,9 @@ class Understudy:
             Door(self).admit(letter)
 
     # --- as a door sees its house
+
+    def judge(self, envelope: Envelope) -> None:
+        """Let all pass: what fits, the next incarnation will judge."""
 
     def takes(self, tag: str, topic: str) -> bool:  # noqa: ARG002 - the next incarnation will judge
         """Take everything: what it is, the next incarnation will judge."""

@@ -67,7 +67,7 @@ def said() -> list[str]:
     homes = [f"cb.shop.in.{home}.{name}.{cell}" for home, name, cell in itertools.product(ACTORS, NAMES, SENDERS)]
     work = [
         f"cb.shop.do.{actor}.{lane}.{cell}"
-        for actor, lane, cell in itertools.product(ACTORS, ("normal.0", "key.3", "*.*"), SENDERS)
+        for actor, lane, cell in itertools.product(ACTORS, ("normal.0", "key.3", "door.0", "*.*"), SENDERS)
     ]
     streams = [*(f"cb_shop_{actor}" for actor in ACTORS), "cbon_shop", "cbdead_shop", "KV_callboard-leases", "*", ">"]
     api = [f"$JS.API.{call}".format(stream) for call in API for stream in streams]
@@ -93,8 +93,9 @@ def may_say(cell: str, subject: str) -> bool:
             return sender == cell and name in ("beat", "movement", "notice", "where")
         case ["cb", "shop", "dead", _, sender]:
             return sender == cell
-        case ["cb", "shop", "do", name, _, _, sender]:
-            return sender == cell and _named(CELLS[cell].enqueue, name)
+        case ["cb", "shop", "do", name, lane, _, sender]:
+            brought = lane == "door" and name in CELLS[cell].open
+            return sender == cell and (_named(CELLS[cell].enqueue, name) or brought)
         case ["$JS", "API", "CONSUMER", "MSG", "NEXT", stream, consumer]:
             return _is_own_feed(cell, stream, consumer)
         case ["$JS", "API", "STREAM", "INFO", stream]:
@@ -121,7 +122,7 @@ def may_hear(cell: str, subject: str) -> bool:
     """
     reach = CELLS[cell]
     match subject.split("."):
-        case ["cb", "shop", "to", name]:
+        case ["cb", "shop", "to" | "do", name]:
             return name in reach.open
         case ["cb", "shop", "to", name, _]:
             return name in reach.actors

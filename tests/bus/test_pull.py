@@ -56,8 +56,8 @@ class Desk:
 async def pulling(server: NatsServer, want: int) -> AsyncGenerator[Desk]:
     fleet, options = f"f-{new_id()}", server.options()
     async with connect(options) as bus, connect(options) as other, background() as tasks:
-        await bus.queue.declare(fleet, "desk", open_door=False)
-        await bus.queue.open(fleet, "desk", open_door=False, ack_wait=30.0)
+        await bus.queue.declare(fleet, "desk")
+        await bus.queue.open(fleet, "desk", ack_wait=30.0)
         desk = Desk(bus, other, fleet)
         desk.source.want(want)
         tasks.start_soon(desk.source.run)

@@ -77,8 +77,8 @@ async def test_what_was_settled_and_came_back_with_a_killed_server_is_taken_out_
     tmp_path: Path, feed: Feed
 ) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
-        await bus.queue.declare("shop", "desk", open_door=True)
-        await bus.queue.open("shop", "desk", open_door=True, ack_wait=20.0)
+        await bus.queue.declare("shop", "desk")
+        await bus.queue.open("shop", "desk", ack_wait=20.0)
         await _store(bus, "settled", feed)
     messages = _messages(tmp_path)
     shutil.copytree(messages, tmp_path / "before")
@@ -125,16 +125,16 @@ async def test_what_was_settled_comes_back_to_nobody_as_an_event_or_a_dead_lette
 
 async def test_a_task_is_left_for_whole_seconds_too_to_who_has_it(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
-        await bus.queue.declare("shop", "desk", open_door=True)
-        await bus.queue.open("shop", "desk", open_door=True, ack_wait=30)
+        await bus.queue.declare("shop", "desk")
+        await bus.queue.open("shop", "desk", ack_wait=30)
         feed = msgspec.json.decode(await JetStream(bus).api("CONSUMER.INFO.cb_shop_desk.normal"))
         assert feed["config"]["ack_wait"] == 30_000_000_000
 
 
 async def test_a_task_can_be_settled_twice_and_not_where_its_queue_is_gone(tmp_path: Path) -> None:
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
-        await bus.queue.declare("shop", "desk", open_door=True)
-        await bus.queue.open("shop", "desk", open_door=True, ack_wait=20.0)
+        await bus.queue.declare("shop", "desk")
+        await bus.queue.open("shop", "desk", ack_wait=20.0)
         await _store(bus, "task", feed_for())
         receipt = (await _take(bus, feed_for())).receipt
         assert await JetStream(bus).ask(receipt, b"+ACK", timeout=WITHIN) == b""
@@ -192,7 +192,7 @@ async def test_what_is_stored_while_its_queue_is_removed_is_refused_or_kept(tmp_
             kept.append(b"task-%d" % len(kept))
 
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
-        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.declare("shop", "desk")
         queue = _interrupt(bus, call, store)
         assert await queue.remove("shop", "desk") == (kept == [])
         if kept:
@@ -208,12 +208,12 @@ async def test_a_queue_whose_removal_was_cut_short_takes_again_when_it_is_declar
         raise BusUnavailable("cut off")
 
     async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
-        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.declare("shop", "desk")
         queue = _interrupt(bus, "STREAM.DELETE", fail)
         with pytest.raises(BusUnavailable):
             await queue.remove("shop", "desk")
         with pytest.raises(NotStored, match="takes nothing now"):
             await _store(bus, "task", feed_for())
-        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.declare("shop", "desk")
         await _store(bus, "task", feed_for())
         assert await _waiting(bus) == [b"task"]

@@ -160,7 +160,7 @@ def reckon(daemon: Daemon, sender: Sender, orders: list[Order]) -> tuple[list[st
         f"tasks     {len(stored)} acknowledged, {sender.doubled} of them twice; unheard {_counts(sender.repeated)}",
         f"done      {sum(len(files[desk].inbox) for desk in DESKS)}, and {len(files[CLERK].inbox)} that followed",
         f"buried    {len(dead)}: {_counts(Counter(each.reason for each in dead))}",
-        f"at door   {len(sender.at_door)} that are no message",
+        f"at door   {sender.at_door.total()} stored that do not fit",
         f"told      {len(told(files))} of {len(words)} words were heard; {_counts(said) or 'nothing'} was reported",
         f"effects   {len(effects)} of {len(by_step(effects))} steps; repeated: {repeated or 'none'}",
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 Each check is a claim of docs/guarantees.md; ``test_durable_ledger.py`` shows each one fail.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -167,11 +167,11 @@ def check_settled(files: Mapping[str, File], buried: Container[str] = ()) -> lis
     ]
 
 
-def check_front(numbers: Iterable[tuple[str, int]], dead: Iterable[Dead]) -> list[str]:
-    """What came to the front door and is no message is in the quarantine."""
-    buried = {(each.actor, each.number) for each in dead if each.reason == "message-refused"}
-    return [f"message {number} at the door of {actor} is lost" for actor, number in numbers
-            if (actor, number) not in buried]  # fmt: skip
+def check_front(stored: Mapping[str, int], dead: Iterable[Dead]) -> list[str]:
+    """What was stored at a front door and does not fit is in the quarantine; more of it, where the answer was lost."""
+    buried = Counter(each.actor for each in dead if each.reason == "message-refused")
+    return [f"of {count} at the door of {actor} only {buried[actor]} are left"
+            for actor, count in stored.items() if buried[actor] < count]  # fmt: skip
 
 
 def by_step(effects: Iterable[Effect]) -> dict[str, list[Effect]]:

@@ -88,8 +88,8 @@ def test_what_has_not_left_and_what_is_half_known_is_wrong() -> None:
 
 
 def test_what_came_to_the_door_and_is_not_buried_is_wrong() -> None:
-    assert not check_front([("ant", 4)], [Dead("ant", "q-4", "message-refused", 4)])
-    assert check_front([("ant", 4)], [BURIED]) == ["message 4 at the door of ant is lost"]
+    assert not check_front({"ant": 1}, [Dead("ant", "q-4", "message-refused", 4)])
+    assert check_front({"ant": 1}, [BURIED]) == ["of 1 at the door of ant only 0 are left"]
 
 
 def test_an_effect_that_is_missing_or_repeated_without_a_death_is_wrong() -> None:

@@ -62,8 +62,8 @@ async def taking(
 ) -> AsyncGenerator[tuple[Taker, Source]]:
     """Open a queue and pull from one feed of it."""
     taker = Taker()
-    await bus.queue.declare(fleet, "desk", open_door=True, most=most)
-    await bus.queue.open(fleet, "desk", open_door=True, ack_wait=ack_wait)
+    await bus.queue.declare(fleet, "desk", most=most)
+    await bus.queue.open(fleet, "desk", ack_wait=ack_wait)
     source = bus.queue.source(fleet, "desk", feed, taker.take)
     source.want(want)
     async with anyio.create_task_group() as tasks:
@@ -176,7 +176,8 @@ async def test_what_is_too_large_is_refused_before_it_leaves(open_bus: OpenBus, 
 
 async def test_the_front_door_stores_too_and_names_no_cell(open_bus: OpenBus, fleet: str) -> None:
     async with open_bus() as bus, taking(bus, fleet, want=1) as (taker, _):
-        await bus.queue.store(subjects.work_door(fleet, "desk"), b"{}", id="", timeout=WITHIN)
+        where = subjects.work(fleet, "desk", lane=subjects.DOOR, sender="front")
+        await bus.queue.store(where, b"{}", id="", timeout=WITHIN)
         [got] = await taker.wait(1)
         assert got.cell == ""
 
@@ -184,8 +185,8 @@ async def test_the_front_door_stores_too_and_names_no_cell(open_bus: OpenBus, fl
 async def test_a_queue_can_be_declared_again_with_other_limits(open_bus: OpenBus, fleet: str) -> None:
     async with open_bus() as bus, taking(bus, fleet, most=1):
         await store(bus, fleet, b"0")
-        await bus.queue.declare(fleet, "desk", open_door=False, most=2)
-        await bus.queue.open(fleet, "desk", open_door=False, ack_wait=20.0)
+        await bus.queue.declare(fleet, "desk", most=2)
+        await bus.queue.open(fleet, "desk", ack_wait=20.0)
         assert await store(bus, fleet, b"1")
 
 

@@ -61,7 +61,7 @@ def decoder(data: bytes) -> None:
 def task(data: bytes) -> None:
     """Open what was stored for an actor, by a cell and by an outsider."""
     for cell in ("desk", ""):
-        where = f"cb.shop.do.desk.normal.0.{cell}" if cell else "cb.shop.do.desk"
+        where = f"cb.shop.do.desk.{'normal' if cell else 'door'}.0.desk"
         task_in(Delivery("desk", Feed("normal"), where, cell, data, "", 1, 1, 0.0))
 
 

@@ -177,7 +177,7 @@ async def _leave_behind(folder: Path) -> None:
     """Leave a settled task in the desk's queue, as a server does that is killed before its deletion is written."""
     async with NatsServer.open(folder, fleet="shop") as server, connect(_options(server)) as bus:
         await declare_queues(bus.queue, "shop", [DESK])
-        await bus.queue.open("shop", "desk", open_door=False, ack_wait=20.0)
+        await bus.queue.open("shop", "desk", ack_wait=20.0)
         work = subjects.work("shop", "desk", lane="normal", sender="front")
         await bus.queue.store(work, b"job", id="job", timeout=WITHIN)
     [messages] = folder.rglob("cb_shop_desk/msgs")  # noqa: ASYNC240 - nobody else runs here

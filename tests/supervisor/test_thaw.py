@@ -59,7 +59,7 @@ async def test_a_server_that_was_frozen_is_started_anew_and_stores(
             if hangs:
                 _outlive(server)
             async with connect(_options(server)) as bus:
-                await bus.queue.declare("shop", "desk", open_door=False)
+                await bus.queue.declare("shop", "desk")
                 with pytest.raises(NotStored):
                     await _fill(bus)
             disk.remount("size=64m")

@@ -31,7 +31,7 @@ async def queue(memory_broker: MemoryBroker) -> AsyncGenerator[WorkQueue]:
     """Return the queues of a desk and of dead letters."""
     async with memory_broker.bus() as bus:
         await bus.queue.declare_dead("shop", most_bytes=1_000_000)
-        await bus.queue.declare("shop", "desk", open_door=True)
+        await bus.queue.declare("shop", "desk")
         yield bus.queue
 
 
