@@ -107,7 +107,7 @@ def account(
 
 def user_of(
     by: Key, key: Key, *, name: str, account: str, permissions: Permissions | None = None,
-    limits: UserLimits = NO_LIMITS, bearer: bool = False, expires: float = 0.0,
+    limits: UserLimits = NO_LIMITS,
 ) -> Credentials:  # fmt: skip
     """Return the credentials of a user.
 
@@ -118,8 +118,6 @@ def user_of(
         account: the account's public key.
         permissions: what it may do; None: everything in its account.
         limits: what it may take.
-        bearer: whether the token alone lets in, for clients that cannot sign.
-        expires: Unix seconds after which it is nobody; 0: never.
 
     """
     nats: dict[str, Any] = {
@@ -129,15 +127,11 @@ def user_of(
     if permissions is not None:
         nats["pub"] = {"allow": list(permissions.publish)} if permissions.publish else {"deny": [">"]}
         nats["sub"] = {"allow": list(permissions.subscribe)} if permissions.subscribe else {"deny": [">"]}
-    if bearer:
-        nats["bearer_token"] = True
-    return Credentials(jwt=_sign(by, key.public, name, nats, expires=expires), seed=key.seed, public=key.public)
+    return Credentials(jwt=_sign(by, key.public, name, nats), seed=key.seed, public=key.public)
 
 
-def _sign(by: Key, about: str, name: str, nats: dict[str, Any], *, expires: float = 0.0) -> str:
+def _sign(by: Key, about: str, name: str, nats: dict[str, Any]) -> str:
     claims = {"jti": new_id(), "iat": int(time.time()), "iss": by.public, "sub": about, "name": name}
-    if expires:
-        claims["exp"] = int(expires)
     body = b".".join(_base64(msgspec.json.encode(part)) for part in (_HEAD, claims | {"nats": nats | {"version": 2}}))
     return (body + b"." + _base64(by.sign(body))).decode()
 

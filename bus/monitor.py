@@ -9,6 +9,7 @@ import msgspec
 from .ports import LOOPBACK
 
 _HEALTH: Final = b"GET /healthz?js-enabled-only=true HTTP/1.0\r\n\r\n"
+_TRAFFIC: Final = b"GET /connz?auth=1&limit=4096 HTTP/1.0\r\n\r\n"
 _STREAMS: Final = b"GET /healthz HTTP/1.0\r\n\r\n"
 _WRITE_ERROR: Final = "write error"
 _WITHIN: Final = 1.0
@@ -37,6 +38,25 @@ async def write_fault(monitor: int) -> str:
     return error if _WRITE_ERROR in error else ""
 
 
+class _Client(msgspec.Struct):
+    in_msgs: int = 0
+    authorized_user: str = ""
+
+
+class _Clients(msgspec.Struct):
+    connections: list[_Client] = []
+
+
+async def traffic(monitor: int) -> dict[str, int]:
+    """Return how many messages each user, by public key, has sent over the connections that it has now."""
+    body = (await _talk(monitor, _TRAFFIC)).partition(b"\r\n\r\n")[2]
+    sent: dict[str, int] = {}
+    for client in read(body, _Clients).connections:
+        if client.authorized_user:
+            sent[client.authorized_user] = sent.get(client.authorized_user, 0) + client.in_msgs
+    return sent
+
+
 def read(answer: bytes, kind: type[_T]) -> _T:
     """Return what an answer says; what cannot be read says nothing."""
     try:
@@ -49,5 +69,8 @@ async def _talk(port: int, request: bytes) -> bytes:
     with suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(_WITHIN):
         async with await anyio.connect_tcp(LOOPBACK, port) as stream:
             await stream.send(request)
-            return await stream.receive(4096)
+            answer = await stream.receive()
+            if not request:  # who says nothing hears the greeting, which ends nothing
+                return answer
+            return answer + b"".join([part async for part in stream])
     return b""

@@ -74,7 +74,7 @@ class Realm:
         self.owner = claims.user_of(signs, Key(kept.owner), name=f"{fleet}/owner", account=kept.fleet)
         """May do everything in the fleet's account."""
         self.guest = claims.user_of(
-            signs, Key(kept.guest), name=f"{fleet}/guest", account=kept.fleet, bearer=True,
+            signs, Key(kept.guest), name=f"{fleet}/guest", account=kept.fleet,
             permissions=guest_permissions(fleet), limits=UserLimits(interests=GUEST_INTERESTS),
         )  # fmt: skip
         """For outsiders: front doors, service questions and their own replies."""

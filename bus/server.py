@@ -153,6 +153,10 @@ class NatsServer:
         """
         return await monitor.write_fault(self._ports.monitor)
 
+    async def traffic(self) -> dict[str, int]:
+        """Return how many messages each user has sent over the connections that it has now, by public key."""
+        return await monitor.traffic(self._ports.monitor)
+
     def kill(self) -> None:
         """End it at once: for one that hears nothing else."""
         self._started().kill()

@@ -1,11 +1,12 @@
-"""What the server refuses to cells and guests, seen from its log, told as events, and ended where it does not end.
+"""What the server knows of cells and guests that nobody else tells: what it has refused them, and how much they say.
 
-A cell's own context refuses what a grant does not name before anything leaves it. So what the server has to refuse is a
-fault of ours, or a process that does not go through the context: once is an event, again and again its end.
+A cell's own context refuses what a grant does not name before anything leaves it, and waits for credit before it sends.
+So what the server has to refuse, or can hardly carry, is a fault of ours, or a process that goes around the context:
+once is an event, again and again its end.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from callboard.bus import NatsServer, Refusal, refusals_in
@@ -16,38 +17,60 @@ LOOK_EVERY: Final = 0.5
 TRESPASSES_MOST: Final = 50
 """Refusals within :data:`WITHIN` seconds after which a process is ended."""
 WITHIN: Final = 10.0
+FLOOD: Final = 200_000
+"""Messages a second that no cell sends: ours travel in company, and one by one it comes to half of that."""
+FLOODS_MOST: Final = 2
+"""Looks in a row at which it must be that many, since one look may be late."""
 GUESTS: Final = "guests"
 
 Put = Callable[[str, str, str, Detail], None]
+End = Callable[[str, str, str], None]
+"""Ends who is known by a public key: with a verdict, and why."""
 
 
 class Border:
-    """Looks at the log of `server`; `name_of` says which cell a user is, `end` ends a life for a reason."""
+    """Looks at `server`; `name_of` says which cell a user is, empty if it is none."""
 
     def __init__(
-        self, server: NatsServer, *, name_of: Callable[[str], str], end: Callable[[str, str], None], report: Put,
-        clock: Clock,
-    ) -> None:  # fmt: skip
+        self, server: NatsServer, *, name_of: Callable[[str], str], end: End, report: Put, clock: Clock
+    ) -> None:
         self._server, self._name_of, self._end, self._report, self._clock = server, name_of, end, report, clock
-        self._counts: Counter[str] = Counter()
+        self._trespasses: Counter[str] = Counter()
         self._since = clock.monotonic()
+        self._sent: Mapping[str, int] = {}
+        self._floods: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            began = self._clock.monotonic()
             await self._clock.sleep(LOOK_EVERY)
             for refusal in refusals_in(await self._server.read_log()):
-                self._take(refusal)
+                self.take(refusal)
+            sent = await self._server.traffic()
+            self.measure(sent, seconds=self._clock.monotonic() - began)
 
-    def _take(self, refusal: Refusal) -> None:
-        now = self._clock.monotonic()
+    def take(self, refusal: Refusal) -> None:
+        """Take note of what the server has refused to somebody."""
+        now, user = self._clock.monotonic(), refusal.user
         if now - self._since > WITHIN:
             self._since = now
-            self._counts.clear()
-        cell = self._name_of(refusal.user)
-        detail: Detail = {"code": refusal.verb, "sender": refusal.user, "what": refusal.what[:200]}
-        self._report("refused-by-server", cell or GUESTS, f"it tried to {refusal.verb} {refusal.what}"[:300], detail)
-        self._counts[refusal.user] += 1
-        if cell and self._counts[refusal.user] == TRESPASSES_MOST:
-            why = f"the server refused it {TRESPASSES_MOST} times in {WITHIN:g} s, the last time to"
-            self._end(refusal.user, f"{why} {refusal.verb} {refusal.what}"[:400])
+            self._trespasses.clear()
+        cell, told = self._name_of(user), f"{refusal.verb} {refusal.what}"[:300]
+        detail: Detail = {"code": refusal.verb, "sender": user, "what": refusal.what[:200]}
+        self._report("refused-by-server", cell or GUESTS, f"it tried to {told}", detail)
+        self._trespasses[user] += 1
+        if cell and self._trespasses[user] == TRESPASSES_MOST:
+            why = f"the server refused it {TRESPASSES_MOST} times in {WITHIN:g} s, the last time to {told}"
+            self._end(user, "trespassing", why)
+
+    def measure(self, sent: Mapping[str, int], *, seconds: float) -> None:
+        """Take note of how many messages each user has sent so far, `seconds` after the last time."""
+        floods: Counter[str] = Counter()
+        for user, count in sent.items():
+            rate = (count - self._sent.get(user, count)) / max(seconds, LOOK_EVERY)
+            if rate > FLOOD:
+                floods[user] = self._floods[user] + 1
+            if floods[user] == FLOODS_MOST and self._name_of(user):
+                self._end(user, "flooding", f"it sends {rate:,.0f} messages a second; {FLOOD:,} is more than it needs")
+        self._sent, self._floods = sent, floods

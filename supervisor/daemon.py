@@ -262,7 +262,7 @@ class Daemon:
     def _open_gate(self, guardian: Guardian, binary: Path | None) -> AbstractAsyncContextManager[Gate]:
         return open_gate(
             self.config, self.state.path, guardian=guardian, binary=binary, records=self.records, clock=self._clock,
-            give_up=self.stop, end=self._end_trespasser, report=self.report,
+            give_up=self.stop, end=self._end_user, report=self.report,
         )  # fmt: skip
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> None:
@@ -320,10 +320,10 @@ class Daemon:
         await cell.add(ActorSpec(actor=Supervisor, name="supervisor", cell="daemon", options=self))
         await self.directory.open(self._endpoint)
 
-    def _end_trespasser(self, user: str, why: str) -> None:
+    def _end_user(self, user: str, verdict: str, why: str) -> None:
         for charge in self.charges.values():
             if charge.life is not None and charge.life.user == user:
-                charge.life.condemn("trespassing", why)
+                charge.life.condemn(verdict, why)
 
     def report(self, kind: str, subject: str, text: str, detail: Detail) -> None:
         """Record an event without waiting."""

@@ -13,7 +13,7 @@ from callboard.clock import Clock
 from callboard.guardian import Guardian
 
 from .access import Access, access_outside, access_to, signing_key
-from .border import Border, Put
+from .border import Border, End, Put
 from .config import FleetConfig
 from .records import Records
 from .upkeep import open_server
@@ -46,7 +46,7 @@ def renewed(options: ConnectOptions) -> ConnectOptions:
 @asynccontextmanager
 async def open_gate(
     config: FleetConfig, folder: Path, *, guardian: Guardian, binary: Path | None, records: Records, clock: Clock,
-    give_up: Callable[[str], None], end: Callable[[str, str], None], report: Put,
+    give_up: Callable[[str], None], end: End, report: Put,
 ) -> AsyncIterator[Gate]:  # fmt: skip
     """Have a bus for the time of the block, with a server of the fleet's own in `folder` if it names none.
 
@@ -58,7 +58,7 @@ async def open_gate(
         records: where events go.
         clock: of what waits.
         give_up: called when the server ends too often.
-        end: called with a user's public key and the reason when a life of a cell is to end.
+        end: called with a user's public key, the verdict and the reason when a life of a cell is to end.
         report: takes an event.
 
     """
@@ -83,9 +83,7 @@ def _outside(config: FleetConfig, access: Access) -> Warden:
 
 
 @asynccontextmanager
-async def _watched(
-    server: NatsServer, fleet: str, *, clock: Clock, end: Callable[[str, str], None], report: Put
-) -> AsyncIterator[Warden]:
+async def _watched(server: NatsServer, fleet: str, *, clock: Clock, end: End, report: Put) -> AsyncIterator[Warden]:
     """Let cells in at a server for the time of the block, and look at what it refuses them."""
     options = renewed(server.options(server.realm.warden, name=f"{fleet}/warden"))
     async with connect(options) as system, background() as tasks:

@@ -14,6 +14,9 @@ import nats
 import pytest
 from nats.errors import NoRespondersError
 
+from callboard.bus import Credentials
+
+from ..bus.by_hand import greeting
 from .conftest import Daemon
 
 HI = b'{"type": "Question", "text": "hi"}'
@@ -115,8 +118,8 @@ async def test_broken_headers_from_a_raw_socket_hurt_nobody(daemon: Daemon) -> N
     at = daemon.where()
     host, _, port = at["url"].removeprefix("nats://").partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as raw:
-        login = {"jwt": at["guest"]["jwt"], "headers": True, "verbose": False}
-        raw.sendall(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
+        raw.sendall(greeting(raw.recv(65536), Credentials(**at["guest"])))
+        assert raw.recv(65536) == b"PONG\r\n"
         for header in (
             b"NATS/1.0 \xff\xfe\r\n\r\n",
             b"NATS/1.0\r\n\r\n",

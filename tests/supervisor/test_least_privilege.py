@@ -25,6 +25,8 @@ import gc
 import json
 import os
 
+import anyio
+
 from callboard import Actor, CallboardError, Context, Grant, Json, Message, receive
 from callboard.actors import Speaker
 from callboard.bus.connection import Connection
@@ -36,6 +38,10 @@ class Lie(Message):
 
 class Note(Message):
     text: str
+
+
+class Flood(Message):
+    subject: str
 
 
 class Ask(Message):
@@ -74,6 +80,17 @@ class Liar(Actor):
         except CallboardError as error:
             return Answer(code=error.code)
         return Answer(code="done")
+
+
+    @receive
+    async def flood(self, message: Flood, ctx: Context) -> None:
+        """Say nothing to one address, as often as the server takes it."""
+        wire = next(each for each in gc.get_objects() if isinstance(each, Connection)).wire
+        line = f"PUB {message.subject} 0\\r\\n\\r\\n".encode() * 10_000
+        while True:
+            wire._say(line)
+            await wire.settle()
+            await anyio.lowlevel.checkpoint()
 
 
 class Clerk(Actor):
@@ -196,6 +213,14 @@ def test_a_cell_gives_no_orders_though_it_may_report(daemon: Daemon) -> None:
     assert all(text.startswith("cell 'liar' may not") for text in told(daemon, "permission-denied"))
     assert len(told(daemon, "permission-denied")) == len(ORDERS)
     assert daemon.row("clerk")["state"] == "running"
+
+
+def test_a_process_that_floods_whom_it_may_tell_is_ended(daemon: Daemon) -> None:
+    assert daemon.run("tell", "liar", '{"type": "Flood", "subject": "cb.shop.to.clerk.liar"}').returncode == 0
+    daemon.wait(lambda: daemon.kinds("liar").count("cell-exited") == 1, "the flood to be seen")
+    assert "flooding: it sends " in told(daemon, "cell-exited")[0]
+    daemon.wait(lambda: daemon.kinds("liar").count("cell-started") == 2, "its next life")
+    assert daemon.row("clerk")["restarts"] == 0
 
 
 async def test_who_was_a_process_that_is_dead_is_nobody(daemon: Daemon, stolen: Credentials) -> None:

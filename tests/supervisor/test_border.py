@@ -1,0 +1,93 @@
+"""Who is refused again and again, or drowns all others, is ended; once is an event, and a guest is only reported."""
+
+from typing import Any, cast
+
+import pytest
+
+from callboard.bus import NatsServer, Refusal, refusals_in
+from callboard.supervisor.border import FLOOD, TRESPASSES_MOST, WITHIN, Border
+from callboard.testing import ManualClock
+
+CELLS = {"U1": "desk"}
+LINE = (
+    '[7] 2026/11/29 10:00:00.000000 [ERR] 127.0.0.1:5 - cid:9 - "v2:python3:shop/desk" - '
+    '"A/shop/fleet/jwt:U{}" - {} Violation - Subject "{}"{}'
+)
+KEY = "A" * 55
+
+
+class Watch:
+    """A border whose server is not asked."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.told: list[tuple[str, str, str]] = []
+        self.ended: list[tuple[str, str]] = []
+        self.border = Border(
+            cast("NatsServer", None), name_of=lambda user: CELLS.get(user, ""), clock=self.clock,
+            end=lambda user, verdict, _why: self.ended.append((user, verdict)), report=self.take,
+        )  # fmt: skip
+
+    def take(self, kind: str, subject: str, text: str, _detail: Any) -> None:
+        self.told.append((kind, subject, text))
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def test_each_refusal_is_told_with_the_name_of_the_cell(watch: Watch) -> None:
+    watch.border.take(Refusal("U1", "publish", "cb.shop.to.clerk.reader"))
+    watch.border.take(Refusal("U9", "subscribe", ">"))
+    assert watch.told == [
+        ("refused-by-server", "desk", "it tried to publish cb.shop.to.clerk.reader"),
+        ("refused-by-server", "guests", "it tried to subscribe >"),
+    ]
+    assert not watch.ended
+
+
+async def test_so_many_in_so_many_seconds_are_the_end_of_a_cell_and_of_nobody_else(watch: Watch) -> None:
+    for _ in range(TRESPASSES_MOST - 1):
+        watch.border.take(Refusal("U1", "publish", "a"))
+        watch.border.take(Refusal("U9", "publish", "a"))
+    assert not watch.ended
+    await watch.clock.advance(WITHIN + 1.0)
+    watch.border.take(Refusal("U1", "publish", "a"))
+    assert not watch.ended, "those were long ago"
+    for _ in range(2 * TRESPASSES_MOST):
+        watch.border.take(Refusal("U1", "publish", "a"))
+        watch.border.take(Refusal("U9", "publish", "a"))
+    assert watch.ended == [("U1", "trespassing")], "once, and guests are not ours to end"
+
+
+def test_who_floods_at_two_looks_in_a_row_is_ended(watch: Watch) -> None:
+    sent = 0
+    for step, ended in ((0, 0), (FLOOD, 0), (FLOOD // 4, 0), (FLOOD, 0), (FLOOD, 1), (FLOOD, 1)):
+        sent += step
+        watch.border.measure({"U1": sent, "U9": sent}, seconds=0.5)
+        assert len(watch.ended) == ended, step
+    assert watch.ended == [("U1", "flooding")]
+
+
+def test_a_look_that_comes_late_and_a_connection_made_anew_are_no_flood(watch: Watch) -> None:
+    for sent, seconds in ((0, 0.5), (FLOOD, 5.0), (2 * FLOOD, 5.0), (7, 0.5), (9, 0.5), (10 * FLOOD, 60.0)):
+        watch.border.measure({"U1": sent}, seconds=seconds)
+    assert not watch.ended
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (LINE.format(KEY, "Publish", "cb.x", ""), [Refusal(f"U{KEY}", "publish", "cb.x")]),
+        (LINE.format(KEY, "Subscription", "cb.>", ', Queue: "q", SID 14'), [Refusal(f"U{KEY}", "subscribe", "cb.>")]),
+        (
+            "[7] [ERR] 127.0.0.1:5 - cid:9 - maximum subscriptions exceeded",
+            [Refusal("", "exceed", "maximum subscriptions")],
+        ),
+        ("[7] [INF] Server is ready", []),
+        ("", []),
+    ],
+)
+def test_what_the_server_writes_of_a_refusal_is_read(line: str, found: list[Refusal]) -> None:
+    assert list(refusals_in([line])) == found
