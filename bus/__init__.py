@@ -81,6 +81,7 @@ from .lease import Lease as Lease
 from .memory import Faults as Faults
 from .memory import MemoryBroker as MemoryBroker
 from .memory import MemoryBus as MemoryBus
+from .monitor import Traffic as Traffic
 from .news import DAEMON_CELL as DAEMON_CELL
 from .permits import ANYONE as ANYONE
 from .permits import Reach as Reach

@@ -1,7 +1,7 @@
 """What a nats-server on loopback says of itself when it is asked over plain TCP; who says nothing says nothing bad."""
 
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 import msgspec
@@ -47,14 +47,23 @@ class _Clients(msgspec.Struct):
     connections: list[_Client] = []
 
 
-async def traffic(monitor: int) -> dict[str, int]:
-    """Return how many messages each user, by public key, has sent over the connections that it has now."""
+class Traffic(NamedTuple):
+    """What one user has done over the connections that it has now."""
+
+    sent: int = 0
+    """Messages."""
+    connections: int = 0
+
+
+async def traffic(monitor: int) -> dict[str, Traffic]:
+    """Return the traffic of each user who is connected, by public key."""
     body = (await _talk(monitor, _TRAFFIC)).partition(b"\r\n\r\n")[2]
-    sent: dict[str, int] = {}
+    found: dict[str, Traffic] = {}
     for client in read(body, _Clients).connections:
-        if client.authorized_user:
-            sent[client.authorized_user] = sent.get(client.authorized_user, 0) + client.in_msgs
-    return sent
+        if user := client.authorized_user:
+            so_far = found.get(user, Traffic())
+            found[user] = Traffic(so_far.sent + client.in_msgs, so_far.connections + 1)
+    return found
 
 
 def read(answer: bytes, kind: type[_T]) -> _T:

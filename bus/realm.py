@@ -18,6 +18,9 @@ from .keys import MESSAGE_IDS, Key
 
 GUEST_INTERESTS: Final = 256
 """What one connection of a guest may listen to: its replies. What guests say is limited at the doors."""
+CONNECTIONS_MOST: Final = 4096
+INTERESTS_MOST: Final = 1_000_000
+"""Of all users of the fleet's account together, so that what goes wrong there ends there."""
 REVOKED_MOST: Final = 1000
 """Users that one key signs for. The next one takes over, and when the last of these has gone they are all forgotten."""
 _VERBS: Final = ("PING", "INFO", "STATS")
@@ -100,7 +103,7 @@ class Realm:
             kept.system: claims.account(by, kept.system, name="SYS", signers=(self._system_signs.public,)),
             kept.fleet: claims.account(
                 by, kept.fleet, name=f"{self._fleet}/fleet", signers=signers, storage=storage, memory=memory,
-                revoked=revoked,
+                connections=CONNECTIONS_MOST, interests=INTERESTS_MOST, revoked=revoked,
             ),
         }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from callboard.bus import NatsServer, Refusal, refusals_in
+from callboard.bus import NatsServer, Refusal, Traffic, refusals_in
 from callboard.clock import Clock
 from callboard.errors import Detail
 
@@ -21,6 +21,8 @@ FLOOD: Final = 200_000
 """Messages a second that no cell sends: ours travel in company, and one by one it comes to half of that."""
 FLOODS_MOST: Final = 2
 """Looks in a row at which it must be that many, since one look may be late."""
+CONNECTIONS_MOST: Final = 4
+"""Connections of one cell: one, and those that the server has not yet missed."""
 GUESTS: Final = "guests"
 
 Put = Callable[[str, str, str, Detail], None]
@@ -37,7 +39,7 @@ class Border:
         self._server, self._name_of, self._end, self._report, self._clock = server, name_of, end, report, clock
         self._trespasses: Counter[str] = Counter()
         self._since = clock.monotonic()
-        self._sent: Mapping[str, int] = {}
+        self._before: Mapping[str, Traffic] = {}
         self._floods: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -47,8 +49,7 @@ class Border:
             await self._clock.sleep(LOOK_EVERY)
             for refusal in refusals_in(await self._server.read_log()):
                 self.take(refusal)
-            sent = await self._server.traffic()
-            self.measure(sent, seconds=self._clock.monotonic() - began)
+            self.measure(await self._server.traffic(), seconds=self._clock.monotonic() - began)
 
     def take(self, refusal: Refusal) -> None:
         """Take note of what the server has refused to somebody."""
@@ -64,13 +65,17 @@ class Border:
             why = f"the server refused it {TRESPASSES_MOST} times in {WITHIN:g} s, the last time to {told}"
             self._end(user, "trespassing", why)
 
-    def measure(self, sent: Mapping[str, int], *, seconds: float) -> None:
-        """Take note of how many messages each user has sent so far, `seconds` after the last time."""
+    def measure(self, found: Mapping[str, Traffic], *, seconds: float) -> None:
+        """Take note of what each user has done so far, `seconds` after the last time."""
         floods: Counter[str] = Counter()
-        for user, count in sent.items():
-            rate = (count - self._sent.get(user, count)) / max(seconds, LOOK_EVERY)
+        for user, now in found.items():
+            rate = (now.sent - self._before.get(user, now).sent) / max(seconds, LOOK_EVERY)
             if rate > FLOOD:
                 floods[user] = self._floods[user] + 1
-            if floods[user] == FLOODS_MOST and self._name_of(user):
+            if not self._name_of(user):
+                continue
+            if floods[user] == FLOODS_MOST:
                 self._end(user, "flooding", f"it sends {rate:,.0f} messages a second; {FLOOD:,} is more than it needs")
-        self._sent, self._floods = sent, floods
+            elif now.connections > CONNECTIONS_MOST:
+                self._end(user, "trespassing", f"it holds {now.connections} connections; a cell has one")
+        self._before, self._floods = found, floods

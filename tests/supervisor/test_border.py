@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
-from callboard.bus import NatsServer, Refusal, refusals_in
-from callboard.supervisor.border import FLOOD, TRESPASSES_MOST, WITHIN, Border
+from callboard.bus import NatsServer, Refusal, Traffic, refusals_in
+from callboard.supervisor.border import CONNECTIONS_MOST, FLOOD, TRESPASSES_MOST, WITHIN, Border
 from callboard.testing import ManualClock
 
 CELLS = {"U1": "desk"}
@@ -65,15 +65,21 @@ def test_who_floods_at_two_looks_in_a_row_is_ended(watch: Watch) -> None:
     sent = 0
     for step, ended in ((0, 0), (FLOOD, 0), (FLOOD // 4, 0), (FLOOD, 0), (FLOOD, 1), (FLOOD, 1)):
         sent += step
-        watch.border.measure({"U1": sent, "U9": sent}, seconds=0.5)
+        watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=0.5)
         assert len(watch.ended) == ended, step
     assert watch.ended == [("U1", "flooding")]
 
 
 def test_a_look_that_comes_late_and_a_connection_made_anew_are_no_flood(watch: Watch) -> None:
     for sent, seconds in ((0, 0.5), (FLOOD, 5.0), (2 * FLOOD, 5.0), (7, 0.5), (9, 0.5), (10 * FLOOD, 60.0)):
-        watch.border.measure({"U1": sent}, seconds=seconds)
+        watch.border.measure({"U1": Traffic(sent, 1)}, seconds=seconds)
     assert not watch.ended
+
+
+def test_a_cell_with_a_crowd_of_connections_is_ended_and_a_guest_is_not(watch: Watch) -> None:
+    for count in (1, CONNECTIONS_MOST, 50):
+        watch.border.measure({"U1": Traffic(0, count), "U9": Traffic(0, count)}, seconds=0.5)
+        assert watch.ended == ([("U1", "trespassing")] if count > CONNECTIONS_MOST else [])
 
 
 @pytest.mark.parametrize(
