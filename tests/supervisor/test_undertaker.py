@@ -57,14 +57,14 @@ async def test_what_is_no_letter_is_recorded_while_it_is_still_there(
         there.append(len(waiting))
 
     records.listeners.append(note)
-    await queue.store(subjects.dead("shop", "desk"), b"\x00\xffno letter", id="odd", timeout=WITHIN)
-    await queue.store(subjects.dead("shop", "desk"), encode(letter_for("desk")), id="good", timeout=WITHIN)
+    await queue.store(subjects.dead("shop", "desk", sender="desk"), b"\x00\xffno letter", id="odd", timeout=WITHIN)
+    await queue.store(subjects.dead("shop", "desk", sender="desk"), encode(letter_for("desk")), id="good", timeout=WITHIN)
     async with background() as tasks:
         tasks.start_soon(Undertaker(queue, "shop", records=records, clock=CLOCK).run)
         await wait_until(lambda: not waiting)
     [event] = events
     assert (event.kind, event.subject) == ("dead-letter-unread", "desk")
-    assert r"11 bytes at cb.shop.dead.desk, taken away, that begin b'\x00\xffno letter'" in event.text
+    assert r"11 bytes at cb.shop.dead.desk.desk, taken away, that begin b'\x00\xffno letter'" in event.text
     assert there[0] > 0
     assert [letter.id for letter in await records.dead.latest(9)] == ["desk-1"]
 
