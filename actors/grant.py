@@ -10,7 +10,7 @@ import msgspec
 
 from callboard.bus import ANYONE
 
-from .errors import PermissionDenied
+from .errors import BadGrant, PermissionDenied
 from .terms import Term, fields_of, parse_term
 
 Verb = Literal["tell", "ask", "enqueue", "publish", "spawn", "act"]
@@ -34,17 +34,18 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         """Read each entry; raises BadGrant, InvalidName."""
         for verb in VERBS:
-            for _ in self.terms(verb):
-                pass
+            for text, term in self.entries(verb):
+                if verb == "spawn" and term.clauses:
+                    raise BadGrant(f"{text!r}: to spawn is with no values, so nothing can be asked of them")
 
-    def terms(self, verb: Verb) -> Iterator[Term]:
-        """Yield what is granted for `verb`."""
+    def entries(self, verb: Verb) -> Iterator[tuple[str, Term]]:
+        """Yield what is granted for `verb`, as it is written and as it is meant."""
         for text in getattr(self, verb):
-            yield parse_term(text, "topic" if verb == "publish" else "actor")
+            yield text, parse_term(text, "topic" if verb == "publish" else "actor")
 
     def names(self, verb: Verb) -> tuple[str, ...]:
         """Return the names that are granted for `verb`, on whatever terms."""
-        return tuple(dict.fromkeys(term.name for term in self.terms(verb)))
+        return tuple(dict.fromkeys(term.name for _, term in self.entries(verb)))
 
     def allows(self, verb: Verb, name: str) -> bool:
         """Return whether the grant names `name` for `verb` without any terms."""
@@ -65,7 +66,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.allows(verb, name):
             return
         fields, whys = fields_of(given), list[str]()
-        for text, term in zip(getattr(self, verb), self.terms(verb), strict=True):
+        for text, term in self.entries(verb):
             if term.name in (name, ANYONE):
                 if not (why := term.objection(fields, now=now)):
                     return
@@ -76,8 +77,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def excess(self, other: "Grant") -> tuple[Verb, str] | None:
         """Return the first entry that allows what `other` does not; None if there is none."""
         for verb in VERBS:
-            for text, term in zip(getattr(self, verb), self.terms(verb), strict=True):
-                if not any(term.is_within(wider) for wider in other.terms(verb)):
+            for text, term in self.entries(verb):
+                if not any(term.is_within(wider) for _, wider in other.entries(verb)):
                     return verb, text
         return None
 

@@ -39,7 +39,8 @@ class QueueDoor:
         """Take one bare message that is to be done; a receiver."""
         letter, error = self._door.task_from_outside(data, reply)
         if error is None and self._storing >= AT_ONCE:
-            error = DoorCrowded(f"{AT_ONCE} tasks are being stored for {self._actor}: come again", wait=_REST)
+            text = f"{AT_ONCE} tasks are being stored for {self._actor}: come again"
+            error = DoorCrowded(text, actor=self._actor, wait=_REST)
         if error is not None:
             self._replies.fail(letter, error)
             return

@@ -14,6 +14,7 @@ from .batch import envelopes_of as envelopes_of
 from .batch import id_at as id_at
 from .census import Census as Census
 from .census import Movement as Movement
+from .census import home_in as home_in
 from .census import in_cell as in_cell
 from .census import pages_of as pages_of
 from .claims import BadCredentials as BadCredentials

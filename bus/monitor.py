@@ -55,9 +55,11 @@ class Traffic(NamedTuple):
     connections: int = 0
 
 
-async def traffic(monitor: int) -> dict[str, Traffic]:
-    """Return the traffic of each user who is connected, by public key."""
+async def traffic(monitor: int) -> dict[str, Traffic] | None:
+    """Return the traffic of each user who is connected, by public key; None if it does not say in time."""
     body = (await _talk(monitor, _TRAFFIC)).partition(b"\r\n\r\n")[2]
+    if not body:
+        return None
     found: dict[str, Traffic] = {}
     for client in read(body, _Clients).connections:
         if user := client.authorized_user:

@@ -12,7 +12,6 @@ from .event_queue import events_stream
 from .work_queue import stream_of
 
 ANYONE = "*"
-_VERBS = ("PING", "INFO", "STATS")
 _SAID = ("beat", "movement", "notice", "where")
 _HEARD = ("notice", "census")
 _REPLIES = ("_CB.*.r", "_CB.*.n.*", "_INBOX.>")
@@ -40,7 +39,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """Topics that they hear."""
 
 
-def permissions_of(fleet: str, cell: str, reach: Reach, *, inbox: str, known: tuple[str, ...] = ()) -> Permissions:
+def permissions_of(fleet: str, cell: str, reach: Reach, *, inbox: str) -> Permissions:
     """Return what the user of a cell may do.
 
     Args:
@@ -48,11 +47,10 @@ def permissions_of(fleet: str, cell: str, reach: Reach, *, inbox: str, known: tu
         cell: the cell's name, which each of its subjects ends in.
         reach: what its actors need.
         inbox: the one address under which it hears replies.
-        known: all actors of the fleet, for whom :data:`ANYONE` stands where a subject cannot say so.
 
     """
     return Permissions(
-        publish=(*_spoken(fleet, cell, reach), *_stored(fleet, cell, reach, known), *_REPLIES, f"{inbox}.>"),
+        publish=(*_spoken(fleet, cell, reach), *_stored(fleet, cell, reach), *_REPLIES, f"{inbox}.>"),
         subscribe=(*_listened(fleet, cell, reach), f"{inbox}.>"),
     )
 
@@ -64,7 +62,7 @@ def _spoken(fleet: str, cell: str, reach: Reach) -> list[str]:
     return [*mailboxes, *lodgings, *events, *(subjects.system(fleet, what, sender=cell) for what in _SAID)]
 
 
-def _stored(fleet: str, cell: str, reach: Reach, known: tuple[str, ...]) -> list[str]:
+def _stored(fleet: str, cell: str, reach: Reach) -> list[str]:
     """Return the subjects of durable work: to store it, to take one's own, to settle it, and to see how much waits."""
     tasks = [subjects.work_of(fleet, actor, sender=cell) for actor in reach.enqueue]
     tasks += [subjects.work(fleet, actor, lane=subjects.DOOR, sender=cell) for actor in reach.open]
@@ -73,8 +71,8 @@ def _stored(fleet: str, cell: str, reach: Reach, known: tuple[str, ...]) -> list
     takes = [f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{feed}" for stream, feed in streams]
     # An ack's subject has two shapes; which one is used is the server's choice.
     acks = [f"$JS.ACK.{there}{stream}.{feed}.>" for stream, feed in streams for there in ("", "*.*.")]
-    seen = {*reach.queues, *(known if ANYONE in reach.enqueue else reach.enqueue)}
-    states = [f"$JS.API.STREAM.INFO.{stream_of(fleet, actor)}" for actor in sorted(seen)]
+    seen = [stream_of(fleet, actor) for actor in sorted({*reach.queues, *reach.enqueue} - {ANYONE})]
+    states = [f"$JS.API.STREAM.INFO.{stream}" for stream in (["*"] if ANYONE in reach.enqueue else seen)]
     return [*tasks, subjects.dead(fleet, subjects.ANY, sender=cell), *takes, *acks, *states]
 
 
@@ -83,5 +81,4 @@ def _listened(fleet: str, cell: str, reach: Reach) -> list[str]:
     fronts = [door(fleet, actor) for actor in reach.open for door in (subjects.front_door, subjects.work_door)]
     events = [subjects.topic(fleet, topic) for topic in reach.hear]
     notices = [subjects.system(fleet, what) for what in _HEARD]
-    services = [f"$SRV.{verb}{rest}" for verb in _VERBS for rest in ("", ".>")]
-    return [*mailboxes, *fronts, subjects.lodging(fleet, cell), *events, *notices, *services]
+    return [*mailboxes, *fronts, subjects.lodging(fleet, cell), *events, *notices, *subjects.service_questions()]

@@ -12,7 +12,7 @@ import msgspec
 
 from callboard.names import checked
 
-from . import claims
+from . import claims, subjects
 from .claims import NO_LIMITS, Credentials, Permissions, UserLimits
 from .keys import MESSAGE_IDS, Key
 
@@ -23,7 +23,6 @@ INTERESTS_MOST: Final = 1_000_000
 """Of all users of the fleet's account together, so that what goes wrong there ends there."""
 REVOKED_MOST: Final = 1000
 """Users that one key signs for. The next one takes over, and when the last of these has gone they are all forgotten."""
-_VERBS: Final = ("PING", "INFO", "STATS")
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,9 +50,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def guest_permissions(fleet: str) -> Permissions:
     """Return what an outsider may do: say something at front doors, ask the service protocol, and hear replies."""
-    root = f"cb.{checked(fleet, 'fleet')}"
-    asked = [f"$SRV.{verb}{rest}" for verb in _VERBS for rest in ("", ".>")]
-    return Permissions(publish=(f"{root}.to.*", f"{root}.do.*", *asked), subscribe=("_INBOX.>",))
+    doors = (subjects.front_door(fleet, subjects.ANY), subjects.work_door(fleet, subjects.ANY))
+    return Permissions(publish=(*doors, *subjects.service_questions()), subscribe=("_INBOX.>",))
 
 
 class _Signer:
@@ -71,7 +69,9 @@ class Realm:
     def __init__(self, fleet: str, kept: Kept) -> None:
         self._fleet, self._kept = checked(fleet, "fleet"), kept
         self._operator, self._system_signs = Key.new("operator"), Key.new("account")
-        self._signers = [_Signer()]
+        self._signers, self._next = [_Signer()], _Signer()
+        self.version = 0
+        """Another one each time that the server should be told of the accounts anew."""
         self.operator = claims.operator(self._operator, system=kept.system)
         signs = Key(kept.signs)
         self.owner = claims.user_of(signs, Key(kept.owner), name=f"{fleet}/owner", account=kept.fleet)
@@ -97,7 +97,7 @@ class Realm:
     def accounts(self, *, storage: int, memory: int) -> dict[str, str]:
         """Return the tokens of the accounts as they are now, by their public keys."""
         kept, by = self._kept, self._operator
-        signers = (Key(kept.signs).public, *(signer.key.public for signer in self._signers))
+        signers = (Key(kept.signs).public, *(signer.key.public for signer in (*self._signers, self._next)))
         revoked = {who: since for signer in self._signers for who, since in signer.revoked.items()}
         return {
             kept.system: claims.account(by, kept.system, name="SYS", signers=(self._system_signs.public,)),
@@ -121,8 +121,9 @@ class Realm:
         """Make a user in the fleet's account, for one life of something; None: it may do everything there."""
         signer = self._signers[-1]
         if len(signer.living) + len(signer.revoked) >= REVOKED_MOST:
-            signer = _Signer()
+            signer, self._next = self._next, _Signer()  # the server knows it since the one before took over
             self._signers.append(signer)
+            self.version += 1
         user = claims.user_of(
             signer.key, Key.new("user"), name=name, account=self._kept.fleet, permissions=permissions, limits=limits
         )
@@ -135,5 +136,6 @@ class Realm:
             if who.public in signer.living:
                 signer.living.remove(who.public)
                 signer.revoked[who.public] = int(time.time()) + 1  # what was made before that second
+                self.version += 1
         # A key that nobody lives under is trusted no more, and all that it has signed for with it.
         self._signers = [signer for signer in self._signers if signer.living or signer is self._signers[-1]]

@@ -153,8 +153,8 @@ class NatsServer:
         """
         return await monitor.write_fault(self._ports.monitor)
 
-    async def traffic(self) -> dict[str, monitor.Traffic]:
-        """Return what each user does who is connected, by public key."""
+    async def traffic(self) -> dict[str, monitor.Traffic] | None:
+        """Return what each user does who is connected, by public key; None if the server does not say in time."""
         return await monitor.traffic(self._ports.monitor)
 
     def kill(self) -> None:

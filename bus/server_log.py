@@ -5,6 +5,7 @@ Of that nobody else hears: there is no event for it, and who was refused, and li
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,16 +16,18 @@ LOG_MOST: Final = 10_000_000
 """Bytes of a log; one that is larger begins anew, so that who is refused without end does not fill the disk."""
 _TAIL_BYTES: Final = 8192
 _TAIL_LINES: Final = 12
-_WHO: Final = re.compile(r'jwt:(U[A-Z2-7]{55})"')
-_WHAT: Final = re.compile(r' - (Publish|Subscription) Violation - Subject "([^"]*)"')
-_LIMIT: Final = re.compile(r" - (maximum [a-z ]+|Maximum [a-zA-Z ]+) ?[Ee]xceeded")
+# The name that a client gives itself stands before who it is, and may look like anything; but it is within the server's
+# quotes, so that each quote of its own is escaped.
+_WHO: Final = r'(?<!\\)" - "[^"\\]*/jwt:(U[A-Z2-7]{55})" - '
+_WHAT: Final = re.compile(_WHO + r'(Publish|Subscription) Violation - Subject "((?:[^"\\]|\\.)*)"')
+_LIMIT: Final = re.compile(_WHO + r"(maximum [a-z ]+) exceeded")
 
 
 class Refusal(msgspec.Struct, frozen=True):
     """One thing that somebody tried."""
 
     user: str
-    """A public key; empty: the line does not say."""
+    """A public key."""
     verb: str
     """``publish``, ``subscribe``, or ``exceed``."""
     what: str
@@ -34,24 +37,24 @@ class Refusal(msgspec.Struct, frozen=True):
 def refusals_in(lines: Iterable[str]) -> Iterator[Refusal]:
     """Yield what the server has refused, in order."""
     for line in lines:
-        who = _WHO.search(line)
         if found := _WHAT.search(line):
-            verb = "publish" if found[1] == "Publish" else "subscribe"
-            yield Refusal(who[1] if who else "", verb, found[2])
+            yield Refusal(found[1], "publish" if found[2] == "Publish" else "subscribe", found[3])
         elif found := _LIMIT.search(line):
-            yield Refusal(who[1] if who else "", "exceed", found[1].strip().lower())
+            yield Refusal(found[1], "exceed", found[2])
 
 
 class ServerLog:
-    """The file to which a server's output is appended. Its methods block on the disk."""
+    """The file to which a server's output is appended. Its methods block on the disk, and any thread may call them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._start = self._read_to = 0
+        self._turn = threading.Lock()
 
     def begin(self, size: int) -> None:
         """Take note that a server starts to write where the file has `size` bytes."""
-        self._start = self._read_to = size
+        with self._turn:
+            self._start = self._read_to = size
 
     def tail(self) -> str:
         """Return the last lines, twelve at most, since :meth:`begin`."""
@@ -62,6 +65,10 @@ class ServerLog:
 
     def new_lines(self) -> list[str]:
         """Return the whole lines that are new since the last call, of one part of the file at most."""
+        with self._turn:
+            return self._new_lines()
+
+    def _new_lines(self) -> list[str]:
         size = self.path.stat().st_size
         if size < self._read_to:
             self._start = self._read_to = 0
@@ -71,7 +78,7 @@ class ServerLog:
             file.seek(self._read_to)
             whole = file.read(LOG_MOST).rpartition(b"\n")[0]
         self._read_to += len(whole) + 1 if whole else 0
-        if size > LOG_MOST:  # it is only appended to, so what is written meanwhile comes after
+        if size > LOG_MOST:  # what is written between the read and this is lost: a line or two of ten million bytes
             os.truncate(self.path, 0)
             self._start = self._read_to = 0
         return whole.decode(errors="replace").splitlines()

@@ -91,7 +91,12 @@ def work_of(fleet: str, actor: str, *, sender: str) -> str:
 
 def work_door(fleet: str, actor: str) -> str:
     """Return the subject at which outsiders bring a task to an open actor."""
-    return f"{ROOT}.{checked(fleet, 'fleet')}.do.{checked(actor, 'actor')}"
+    return f"{ROOT}.{checked(fleet, 'fleet')}.do.{_name(actor, 'actor')}"
+
+
+def service_questions() -> list[str]:
+    """Return all subjects at which the NATS service protocol asks."""
+    return [f"$SRV.{verb}{rest}" for verb in ("PING", "INFO", "STATS") for rest in ("", ".>")]
 
 
 def dead(fleet: str, actor: str, *, sender: str = ANY) -> str:

@@ -92,7 +92,13 @@ def _is_private(url: str) -> bool:
 
 def signing_key(config: FleetConfig) -> Key:
     """Return the key by which users of an outside server's account are made; raises BadFleet."""
-    return _read(config.home, config.bus.signing_key_file, Key)
+    key = _read(config.home, config.bus.signing_key_file, Key)
+    if not key.public.startswith("A"):
+        path = config.home / config.bus.signing_key_file
+        raise BadFleet(
+            f"{path} is the seed of {key.public[:1]}…, not of an account's signing key (SA…)", path=str(path)
+        )
+    return key
 
 
 def as_user(
@@ -118,5 +124,5 @@ def _read_secret(home: Path, file: str) -> str:
         if path.stat().st_mode & 0o077:
             raise BadFleet(f"{path} can be read by others: chmod 600 it", path=str(path))
         return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadFleet(f"a secret of [bus] cannot be read: {error}", path=str(path)) from error

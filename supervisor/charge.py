@@ -176,10 +176,8 @@ class Charge:
 
     async def _live(self) -> None:
         """Live one life, from its start to the moment when the group is told of its end."""
-        if self._stop.is_set():
-            self.tell(Exited(self.name, "normal"))
-            return
-        if not (epoch := await self._next_epoch()):
+        epoch = 0 if self._stop.is_set() else await self._next_epoch()
+        if not epoch:
             self.tell(Exited(self.name, "normal"))
             return
         self.epoch = epoch
@@ -216,6 +214,7 @@ class Charge:
                 drain=self._told.set, put_out=partial(self._revoke, order.access),
             )  # fmt: skip
         except (OSError, CallboardError) as error:  # no room for another process: a start that fails is a crash
+            self._revoke(order.access)
             return End(pid=0, code=1, how="crashed", verdict="not started", why=f"it cannot be started: {error}")
         detail: Detail = {"pid": life.pid, "epoch": self.epoch}
         await self._records.add("cell-started", self.name, f"started as process {life.pid}", detail)

@@ -228,7 +228,7 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
     for index, spec in enumerate(specs):
         if tables[index].may is None:
             continue
-        for verb in ("tell", "ask"):
+        for verb in ("tell", "ask", "enqueue"):
             unknown = [name for name in spec.may.names(verb) if name not in names and name != "*"]
             if unknown:
                 raise Fault(

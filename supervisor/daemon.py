@@ -171,6 +171,8 @@ class Daemon:
     async def confine(self, message: Confine) -> None:
         """Quarantine a message that failed too often."""
         self._current(message.cell, message.epoch)
+        if not message.history or not self.directory.lives(message.actor, message.cell):
+            raise NoSuchActor(f"{message.actor[:80]!r} does not live in cell {message.cell!r}", cell=message.cell)
         letter = _letter.decode(message.letter)
         await self.records.confine(message.actor, letter, message.digest, message.history, "failed")
 
@@ -362,7 +364,7 @@ class Daemon:
         config = self.config
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch,
-            access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs, self.homes),
+            access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs),
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
             formation=config.formation_of(cell), local=config.bus.local, durable=self.durable,
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from callboard.bus import Census, Endpoint, MessageRefused, Movement, answer_where, decode_body, subjects
+from callboard.bus import Census, Endpoint, MessageRefused, Movement, answer_where, decode_body, home_in, subjects
 from callboard.clock import Clock
 
 from .beat import beat_in
@@ -40,6 +40,11 @@ class Directory:
             if actor in charge.understudies:
                 return _STATES.get(charge.state, "restarting")
         return "up" if actor in ("supervisor", *map(keeper_of, self._charges)) else self.census.where(actor)
+
+    def lives(self, actor: str, cell: str) -> bool:
+        """Return whether an actor lives in a cell: by the fleet file, or spawned there."""
+        named = (charge.name for charge in self._charges.values() if actor in charge.understudies)
+        return next(named, home_in(self.census.where(actor))) == cell
 
     def ask_again(self) -> None:
         """Ask all cells who lives there, since some of it may not have been heard."""

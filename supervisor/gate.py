@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from callboard.background import background
-from callboard.bus import ConnectOptions, Credentials, NatsServer, connect
+from callboard.bus import Connection, ConnectOptions, Credentials, NatsServer, connect
 from callboard.clock import Clock
 from callboard.guardian import Guardian
 
@@ -72,7 +72,8 @@ async def open_gate(
             give_up=give_up,
         )  # fmt: skip
         server = await stack.enter_async_context(opened)
-        warden = await stack.enter_async_context(_watched(server, config.name, clock=clock, end=end, report=report))
+        watched = _watched(server, config.name, clock=clock, end=end, report=report, give_up=give_up)
+        warden = await stack.enter_async_context(watched)
         yield Gate(access=access_to(server), warden=warden, guest=server.realm.guest, monitor=server.monitor_url)
 
 
@@ -83,11 +84,18 @@ def _outside(config: FleetConfig, access: Access) -> Warden:
 
 
 @asynccontextmanager
-async def _watched(server: NatsServer, fleet: str, *, clock: Clock, end: End, report: Put) -> AsyncIterator[Warden]:
+async def _watched(
+    server: NatsServer, fleet: str, *, clock: Clock, end: End, report: Put, give_up: Callable[[str], None]
+) -> AsyncIterator[Warden]:
     """Let cells in at a server for the time of the block, and look at what it refuses them."""
     options = renewed(server.options(server.realm.warden, name=f"{fleet}/warden"))
     async with connect(options) as system, background() as tasks:
-        warden = Own(server, system, fleet=fleet, clock=clock)
+        warden = Own(server, system, fleet=fleet, clock=clock, report=report)
         tasks.start_soon(warden.run)
+        tasks.start_soon(_watch, system, give_up)
         tasks.start_soon(Border(server, name_of=warden.cell_of, end=end, report=report, clock=clock).run)
         yield warden
+
+
+async def _watch(system: Connection, give_up: Callable[[str], None]) -> None:
+    give_up(f"the daemon's connection to the server's system account ended: {await system.wait_closed()}")

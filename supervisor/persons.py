@@ -73,6 +73,7 @@ class Persons:
     def __init__(self, tables: Callable[[], Sequence[PersonTable]], *, fleet: str, clock: Clock) -> None:
         self._tables, self._fleet, self._clock = tables, fleet, clock
         self._seen: dict[str, float] = {}
+        self._since = clock.now()
 
     def author(self, command: Command) -> str:
         """Return the name of who gave an order; empty where the fleet file names no persons.
@@ -99,9 +100,13 @@ class Persons:
         if not abs(now - seal.at) <= FRESH_FOR:
             text = f"{name} signed {now - seal.at:.0f} s ago, and {FRESH_FOR:.0f} s is the limit: do the clocks agree?"
             raise NoAuthor(text)
+        if seal.at < self._since:
+            raise NoAuthor(f"{name} signed this before the daemon began: it may be done already; give it anew")
         self._seen = {nonce: at for nonce, at in self._seen.items() if now - at <= 2 * FRESH_FOR}
-        if seal.nonce in self._seen or len(self._seen) >= _SEEN_MOST:
+        if seal.nonce in self._seen:
             raise NoAuthor(f"this order of {name} was given before: give it anew")
+        if len(self._seen) >= _SEEN_MOST:
+            raise NoAuthor(f"{_SEEN_MOST} orders were given within two minutes: that is no person")
         self._seen[seal.nonce] = now
 
 

@@ -23,7 +23,7 @@ class Edge(msgspec.Struct, frozen=True, order=True):
     """What is written in the grant, if it is more than a name; of an event, its topic."""
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class Junction(msgspec.Struct, frozen=True, kw_only=True):
     """One cell that joins untrusted input, private data and a way out: who controls the first gets the second out."""
 
     cell: str
@@ -46,7 +46,7 @@ def edges_of(specs: Sequence[ActorSpec]) -> list[Edge]:
     found = {Edge(OUTSIDE, spec.name, "door") for spec in specs if spec.open}
     for spec in specs:
         for verb in _TO_ACTORS:
-            for text, term in zip(getattr(spec.may, verb), spec.may.terms(verb), strict=True):
+            for text, term in spec.may.entries(verb):
                 targets = [name for name in names if name != spec.name] if term.name == ANYONE else [term.name]
                 terms = "" if text == term.name else text
                 found.update(Edge(spec.name, target, verb, terms) for target in targets)  # type: ignore[arg-type]  # one of three
@@ -56,18 +56,18 @@ def edges_of(specs: Sequence[ActorSpec]) -> list[Edge]:
     return sorted(found)
 
 
-def warnings_of(specs: Sequence[ActorSpec]) -> list[Sight]:
+def warnings_of(specs: Sequence[ActorSpec]) -> list[Junction]:
     """Return the cells that join all three; a cell is what the server can hold to its permissions."""
-    found = list[Sight]()
+    found = list[Junction]()
     for cell in dict.fromkeys(spec.cell for spec in specs):
         inside = [spec for spec in specs if spec.cell == cell]
-        sight = Sight(
+        junction = Junction(
             cell=cell, untrusted=[f"{spec.name}: {why}" for spec in inside for why in _untrusted(spec)],
             private=[spec.name for spec in inside if spec.private],
             ways_out=[f"{spec.name}: {why}" for spec in inside for why in _ways_out(spec)],
         )  # fmt: skip
-        if sight.untrusted and sight.private and sight.ways_out:
-            found.append(sight)
+        if junction.untrusted and junction.private and junction.ways_out:
+            found.append(junction)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from callboard.actors import ActorSpec
 
-from .reach import OUTSIDE, Edge, Sight, edges_of, warnings_of
+from .reach import OUTSIDE, Edge, Junction, edges_of, warnings_of
 
 _WIDE, _HIGH, _ACROSS, _DOWN, _MARGIN = 190, 34, 110, 30, 24
 _COLOURS: Final = {"door": "#cf222e", "tell": "#1f6feb", "ask": "#1f6feb", "enqueue": "#8250df", "publish": "#2da44e"}
@@ -29,16 +29,20 @@ Place = tuple[float, float]
 
 def picture(name: str, specs: Sequence[ActorSpec]) -> str:
     """Return an SVG of a fleet's grants; cells that join what should be apart are red."""
-    edges, sights = edges_of(specs), warnings_of(specs)
+    edges, junctions = edges_of(specs), warnings_of(specs)
     places = _places(specs, edges)
     right = max(x for x, _ in places.values()) + _WIDE
     bottom = max(y for _, y in places.values()) + _HIGH + 90
     body = [_ARROW, f'<text x="{_MARGIN}" y="20" font-weight="600">fleet {escape(name)}: who can reach whom</text>']
     body += [_line(edge, places) for edge in edges]
     body += [_box(OUTSIDE, "guests and persons", places[OUTSIDE], "#fff1f0", "#cf222e")] if OUTSIDE in places else []
-    body += [_actor(spec, places[spec.name], sights) for spec in specs]
+    body += [_actor(spec, places[spec.name], junctions) for spec in specs]
+    strangers = places.keys() - {OUTSIDE, *(spec.name for spec in specs)}
+    body += [_box(name, "not in the file: spawned?", places[name], "#fff", "#8c959f") for name in sorted(strangers)]
     body.append(_legend(bottom - 24))
-    body += [f'<text class="s" x="{_MARGIN}" y="{bottom - 6}">{escape(str(sight))}</text>' for sight in sights[:1]]
+    body += [
+        f'<text class="s" x="{_MARGIN}" y="{bottom - 6}">{escape(str(junction))}</text>' for junction in junctions[:1]
+    ]
     size = f'viewBox="0 0 {right + _MARGIN:.0f} {bottom:.0f}" width="{right + _MARGIN:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">{_STYLE}'
     return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', *body, "</svg>", ""])
@@ -57,7 +61,8 @@ def steps_from_outside(specs: Sequence[ActorSpec], edges: Sequence[Edge]) -> dic
                 steps[target] = steps[source] + 1
                 line.append(target)
     last = max(steps.values()) + 1
-    return {name: steps.get(name, last) for name in (OUTSIDE, *(spec.name for spec in specs))}
+    names = (OUTSIDE, *(spec.name for spec in specs), *(edge.target for edge in edges))
+    return {name: steps.get(name, last) for name in names}
 
 
 def _places(specs: Sequence[ActorSpec], edges: Sequence[Edge]) -> dict[str, Place]:
@@ -73,8 +78,8 @@ def _places(specs: Sequence[ActorSpec], edges: Sequence[Edge]) -> dict[str, Plac
     }
 
 
-def _actor(spec: ActorSpec, place: Place, sights: Sequence[Sight]) -> str:
-    warned = spec.cell in [sight.cell for sight in sights]
+def _actor(spec: ActorSpec, place: Place, junctions: Sequence[Junction]) -> str:
+    warned = spec.cell in [junction.cell for junction in junctions]
     below = f"cell {spec.cell}{', private' if spec.private else ''}"
     box = _box(spec.name, below, place, "#fff1f0" if warned else "#f6f8fa", "#cf222e" if warned else "#8c959f")
     acts = "; ".join(spec.may.act)

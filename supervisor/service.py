@@ -50,6 +50,21 @@ if TYPE_CHECKING:
     from .daemon import Daemon
 
 
+DAEMONS: Final = frozenset((
+    "ordered", "order-refused", "refused-by-server", "reloaded", "daemon-stopped", "message-released", "task-retried",
+    "task-dropped", "dead-letter-unread", "events-unwanted", "queue-damaged", "name-taken-twice", "no-queues",
+))  # fmt: skip
+DAEMONS_BEGIN: Final = (
+    "cell-started",
+    "cell-exited",
+    "cell-held",
+    "cell-revived",
+    "server-",
+    "lease-",
+    "guardian-",
+    "remains-",
+)
+"""Kinds of events that only the daemon sees: what a cell says so, it has made up."""
 OWNER: Final = "the owner"
 """Who gives orders where the fleet file names no persons."""
 
@@ -97,9 +112,10 @@ class Supervisor(Actor):
     async def recorded(self, message: Recorded, ctx: Context) -> None:
         """Record what a cell saw."""
         cell = ctx.sender_cell
-        if cell and self.options.homes.get(message.subject, cell) != cell:  # what another says of it is told as that
-            message = msgspec.structs.replace(message, detail={**message.detail, "said by": cell})
-        await self.options.records.take(message)
+        if message.kind in DAEMONS or message.kind.startswith(DAEMONS_BEGIN):
+            raise self._denied(ctx, f"report {message.kind[:60]}")
+        detail = {**message.detail, "cell": cell}  # whatever it said of that itself
+        await self.options.records.take(msgspec.structs.replace(message, detail=detail))
 
     @receive
     async def cell_up(self, message: CellUp, ctx: Context) -> Kept:

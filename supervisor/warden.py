@@ -1,6 +1,6 @@
 """Who lets the cells in at the server, each of its lives as a user of its own, and puts them out again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import anyio
@@ -8,7 +8,6 @@ import anyio
 from callboard.actors import ActorSpec
 from callboard.bus import (
     ANYONE,
-    BusUnavailable,
     Connection,
     Key,
     NatsServer,
@@ -19,13 +18,17 @@ from callboard.bus import (
     tell_account,
 )
 from callboard.clock import Clock
+from callboard.errors import CallboardError
 
 from .access import Access, as_user
+from .border import Put
 from .reserved import keeper_of
 
 IN_PROCESS: Final = "in process only"
 BY_SERVER: Final = "by the server, for each life of each cell"
 AGAIN_AFTER: Final = 0.5
+SAID_AFTER: Final = 5
+"""Attempts in vain after which it is an event that the server does not hear who is revoked."""
 _INTERESTS: Final = 128
 _INTERESTS_EACH: Final = 32
 """Interests that a cell may have, and more for each of its actors: several times what they need."""
@@ -37,7 +40,7 @@ class Warden(Protocol):
     enforced: str
     """By whom permissions are enforced, for people."""
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], homes: Mapping[str, str]) -> Access:
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
         """Return how one life of a cell comes to the bus."""
         ...
 
@@ -54,7 +57,7 @@ class Shared:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], homes: Mapping[str, str]) -> Access:  # noqa: ARG002 - all alike
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:  # noqa: ARG002 - all alike
         """Return the one login."""
         return self._access
 
@@ -70,10 +73,10 @@ class Signed:
     def __init__(self, access: Access, key: Key, *, fleet: str, account: str) -> None:
         self._access, self._key, self._fleet, self._account = access, key, fleet, account
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], homes: Mapping[str, str]) -> Access:
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
         """Make a user that may do what these actors may, and nothing else."""
         inbox = new_inbox()
-        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox, known=tuple(homes))
+        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox)
         name = f"{self._fleet}/{cell}/{epoch}"
         return as_user(self._access, self._key, name=name, account=self._account, permissions=allowed, inbox=inbox)
 
@@ -86,8 +89,9 @@ class Own:
 
     enforced = BY_SERVER
 
-    def __init__(self, server: NatsServer, bus: Connection, *, fleet: str, clock: Clock) -> None:
-        self._server, self._bus, self._fleet, self._clock = server, bus, fleet, clock
+    def __init__(self, server: NatsServer, bus: Connection, *, fleet: str, clock: Clock, report: Put) -> None:
+        self._server, self._bus, self._fleet, self._clock, self._report = server, bus, fleet, clock, report
+        self._told = server.realm.version
         self._changed = anyio.Event()
         self._cells: dict[str, str] = {}
 
@@ -95,12 +99,14 @@ class Own:
         """Return the cell that a user, by its public key, is a life of; empty if it is none."""
         return self._cells.get(user, "")
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], homes: Mapping[str, str]) -> Access:
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
         """Make a user that may do what these actors may, and nothing else."""
         inbox, realm = new_inbox(), self._server.realm
-        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox, known=tuple(homes))
+        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox)
         limits = UserLimits(interests=_INTERESTS + _INTERESTS_EACH * len(specs))
         user = realm.admit(f"{self._fleet}/{cell}/{epoch}", allowed, limits=limits)
+        if realm.version != self._told:
+            self._changed.set()
         self._cells = {key: name for key, name in self._cells.items() if name != cell} | {user.public: cell}
         return Access(url=self._server.url, credentials=user, inbox=inbox, secret=realm.secret)
 
@@ -111,19 +117,28 @@ class Own:
             self._changed.set()
 
     async def run(self) -> None:
-        """Tell the server who is revoked, until cancelled."""
+        """Tell the server what has changed, until cancelled."""
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()
-            while not await self._tell():
-                await self._clock.sleep(AGAIN_AFTER)
+            failed = 0
+            while self._told != self._server.realm.version:
+                failed = failed + 1 if await self._tell(failed) else 0
 
-    async def _tell(self) -> bool:
+    async def _tell(self, failed: int) -> bool:
+        """Tell it once; return whether that failed. Where it is away, it reads all when it starts."""
+        version = self._server.realm.version
         try:
             await tell_account(self._bus, self._server)
-        except BusUnavailable:
-            return False  # it is away: when it starts, it reads who is revoked
-        return True
+        except CallboardError as error:
+            if failed == SAID_AFTER:
+                self._report(
+                    "server-untold", "nats", f"it does not hear who is revoked: {error.text}", {"code": error.code}
+                )
+            await self._clock.sleep(AGAIN_AFTER)
+            return True
+        self._told = version
+        return False
 
 
 def reach_of(cell: str, specs: Sequence[ActorSpec]) -> Reach:

@@ -32,7 +32,7 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
         config = load_fleet(fleet_file)
     except CallboardError as error:
         fail(error)
-    edges, warnings = edges_of(config.actors), [str(sight) for sight in warnings_of(config.actors)]
+    edges, warnings = edges_of(config.actors), [str(junction) for junction in warnings_of(config.actors)]
     if graph is not None:
         graph.write_text(picture(config.name, config.actors), encoding="utf-8")
     if as_json:
@@ -68,8 +68,8 @@ def _print(specs: "tuple[ActorSpec, ...]", edges: "list[Edge]") -> None:
         table.add_column(name, overflow="fold")
     for spec in specs:
         by = sorted({edge.source for edge in edges if edge.target == spec.name})
-        to = [f"{edge.way} {edge.terms or edge.target}" for edge in edges if edge.source == spec.name]
-        spoken = [way for way in to if not way.startswith("publish")]
+        mine = [edge for edge in edges if edge.source == spec.name and edge.way != "publish"]
+        spoken = [f"{edge.way} {edge.terms or edge.target}" for edge in mine]
         cells = [spec.name, spec.cell, *(", ".join(each) or "-" for each in (
             by, spoken, spec.may.publish, spec.heard, spec.may.act,
         ))]  # fmt: skip

@@ -19,7 +19,7 @@ import anyio
 
 from callboard import ActorSpec, CallboardError, DeadlineExceeded, Fleet, Json
 from callboard.actors import Health, Intensity
-from callboard.bus import BusUnavailable
+from callboard.bus import ActorDied, BusUnavailable
 from callboard.supervisor.fleet import Isolation
 
 from .agents import Book, Job, Worker
@@ -198,7 +198,7 @@ class Run:
             while True:
                 try:
                     answer: dict[str, Any] = await self._fleet.ask("supervisor", query, timeout=ASK_WITHIN)
-                except BusUnavailable:
+                except (BusUnavailable, ActorDied):  # cut off, or the daemon was: a question costs nothing
                     await anyio.sleep(0.1)
                 else:
                     return answer

@@ -14,6 +14,9 @@ LINE = (
     '"A/shop/fleet/jwt:U{}" - {} Violation - Subject "{}"{}'
 )
 KEY = "A" * 55
+EXCEEDED = Refusal(f"U{KEY}", "exceed", "maximum subscriptions")
+FORGED = r"\" - \"A/s/jwt:U" + "B" * 55 + r"\" - Publish Violation - Subject \"cb.y\""
+"""A name that a client has given itself, as the server writes it."""
 
 
 class Watch:
@@ -87,10 +90,8 @@ def test_a_cell_with_a_crowd_of_connections_is_ended_and_a_guest_is_not(watch: W
     [
         (LINE.format(KEY, "Publish", "cb.x", ""), [Refusal(f"U{KEY}", "publish", "cb.x")]),
         (LINE.format(KEY, "Subscription", "cb.>", ', Queue: "q", SID 14'), [Refusal(f"U{KEY}", "subscribe", "cb.>")]),
-        (
-            "[7] [ERR] 127.0.0.1:5 - cid:9 - maximum subscriptions exceeded",
-            [Refusal("", "exceed", "maximum subscriptions")],
-        ),
+        (f'[7] [ERR] 1 - "v" - "A/s/jwt:U{KEY}" - maximum subscriptions exceeded', [EXCEEDED]),
+        (LINE.format(KEY, "Publish", "cb.x", "").replace("python3", FORGED), [Refusal(f"U{KEY}", "publish", "cb.x")]),
         ("[7] [INF] Server is ready", []),
         ("", []),
     ],

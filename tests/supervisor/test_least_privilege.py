@@ -199,6 +199,8 @@ ORDERS: dict[str, tuple[str, dict[str, object]]] = {
     "take a message out of quarantine": ("RetryDead", {"which": ["x"]}),
     "look into another": ("Inspect", {"actor": "clerk"}),
     "say that another is ready": ("CellReady", {"cell": "clerk", "epoch": 1}),
+    "record an order": ("Recorded", {"kind": "ordered", "subject": "quarantine", "text": "x", "detail": {}}),
+    "record another's end": ("Recorded", {"kind": "cell-exited", "subject": "clerk", "text": "x", "detail": {}}),
     "be given what waits for another": ("CellUp", {"cell": "clerk", "epoch": 1, "actor": "clerk", "begin": True}),
 }
 

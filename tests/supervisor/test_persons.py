@@ -85,6 +85,15 @@ def test_an_order_is_for_one_fleet_for_a_minute_and_once(persons: Persons, ada: 
         persons.author(order)
 
 
+async def test_an_order_from_before_the_daemon_began_is_not_taken_again(ada: Key, clock: ManualClock) -> None:
+    tables = [PersonTable(name="ada", key=ada.public)]
+    order = sealed(HOLD, ada, fleet="shop", now=clock.now())
+    assert Persons(lambda: tables, fleet="shop", clock=clock).author(order) == "ada"
+    await clock.advance(5.0)
+    with pytest.raises(NoAuthor, match="before the daemon began"):
+        Persons(lambda: tables, fleet="shop", clock=clock).author(order)
+
+
 def test_who_is_no_person_any_more_is_none_at_once(ada: Key, clock: ManualClock) -> None:
     tables = [PersonTable(name="ada", key=ada.public), PersonTable(name="bob", key=Key.new("user").public)]
     persons = Persons(lambda: tables, fleet="shop", clock=clock)

@@ -103,7 +103,7 @@ def test_foreign_text_is_found_at_any_depth_of_a_message() -> None:
 def test_a_cell_that_joins_foreign_input_private_data_and_a_way_out_is_warned_of(
     specs: list[ActorSpec], cells: list[str]
 ) -> None:
-    assert [sight.cell for sight in warnings_of(specs)] == cells
+    assert [junction.cell for junction in warnings_of(specs)] == cells
 
 
 @pytest.mark.parametrize("specs", [fleet(), fleet(private="billing"), fleet(door=""), [spec_of(Archive)]])
@@ -113,6 +113,11 @@ def test_the_picture_is_well_formed_and_names_everybody(specs: list[ActorSpec]) 
     assert all(spec.name in text for spec in specs)
     assert "shop & co" in text
     assert ("outside" in text) == any(spec.open for spec in specs)
+
+
+def test_a_name_that_the_file_does_not_have_is_drawn_as_that() -> None:
+    parent = ActorSpec(actor=Desk, name="desk", cell="desk", may=Grant(tell=("kid",)))
+    assert "not in the file: spawned?" in picture("shop", [parent])
 
 
 def test_the_command_prints_a_table_warns_and_draws(tmp_path: Path) -> None:

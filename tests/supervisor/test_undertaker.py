@@ -58,7 +58,9 @@ async def test_what_is_no_letter_is_recorded_while_it_is_still_there(
 
     records.listeners.append(note)
     await queue.store(subjects.dead("shop", "desk", sender="desk"), b"\x00\xffno letter", id="odd", timeout=WITHIN)
-    await queue.store(subjects.dead("shop", "desk", sender="desk"), encode(letter_for("desk")), id="good", timeout=WITHIN)
+    await queue.store(
+        subjects.dead("shop", "desk", sender="desk"), encode(letter_for("desk")), id="good", timeout=WITHIN
+    )
     async with background() as tasks:
         tasks.start_soon(Undertaker(queue, "shop", records=records, clock=CLOCK).run)
         await wait_until(lambda: not waiting)
