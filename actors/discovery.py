@@ -14,10 +14,10 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from callboard.bus import Endpoint, Subscription, subjects
+from callboard.bus import Endpoint, Subscription, is_outside, subjects
 
 from .host import Host
-from .replies import PRIVATE
+from .turnstile import DoorLimits, Turnstile
 
 _LEAVE_WITHIN: Final = 2.0
 _GONE: Final = ("draining", "stopped")
@@ -127,6 +127,7 @@ class Discovery:
 
     def __init__(self, endpoint: Endpoint, hosts: Mapping[str, Host]) -> None:
         self._endpoint, self._hosts = endpoint, hosts
+        self._turnstile = Turnstile(DoorLimits())
         self._subscriptions: list[Subscription] = []
 
     async def __aenter__(self) -> "Discovery":
@@ -141,7 +142,7 @@ class Discovery:
                 await self._subscriptions.pop().unsubscribe()
 
     def _on_question(self, subject: str, _data: bytes, reply: str) -> None:
-        if not reply or reply.startswith(PRIVATE):
+        if not is_outside(reply) or self._turnstile.admit(self._endpoint.clock.monotonic()):
             return
         _, verb, *which = subject.split(".")
         for host in self._asked(which):

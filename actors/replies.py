@@ -14,16 +14,13 @@ from callboard.bus import (
     encode,
     error_body,
     is_inbox,
+    is_outside,
 )
 from callboard.errors import CallboardError, WorldError
 from callboard.ids import new_id
 
 from .letter import Letter
 from .message import Message, fingerprint, tag_of
-
-PRIVATE = ("cb.", "_CB.", "$")
-"""How reply addresses begin that nobody outside may name: an answer there would be a message inside the fleet."""
-
 
 _NOTHING: Final = encode(None)
 _WAITING: Final = frozenset((int(Kind.ASK), int(Kind.HOLDS)))
@@ -81,7 +78,7 @@ class Replies:
 
     def _bare(self, letter: Letter, body: Any) -> None:
         address = letter.envelope.reply
-        if not address or address.startswith(PRIVATE):
+        if not is_outside(address):
             return
         encoded = msgspec.json.encode(body) if letter.bare == "json" else encode(body)
         try:

@@ -6,6 +6,7 @@ not there does not: who leaves a field out, or sends another kind of value, gets
 """
 
 import inspect
+import math
 import operator
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,7 @@ _CLAUSE: Final = re.compile(
     r"""\s*([A-Za-z_]\w*)\s*(<=|>=|==|!=|<|>|\bin\b)\s*("[^"\\]*"|'[^'\\]*'|\[[^\[\]]*\]|[^\s,()\[\]"'<>=!]+)\s*(,|$)"""
 )
 _ITEM: Final = re.compile(r"""\s*("[^"\\]*"|'[^'\\]*'|[^\s,()\[\]"'<>=!]+)\s*(,|$)""")
+_DIGITS_MOST: Final = 18
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _ORDERED: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -98,15 +100,10 @@ def fields_of(given: object) -> Mapping[str, object]:
     """Return what clauses can be about: the fields of a message, or the arguments of a call."""
     if isinstance(given, Call):
         try:
-            return inspect.signature(given.fn).bind(*given.args).arguments
+            return inspect.signature(given.fn, follow_wrapped=False).bind(*given.args).arguments
         except (TypeError, ValueError):
             return {}  # a call that would fail, or of which nothing is known
-    if isinstance(given, Json):
-        try:
-            return msgspec.json.decode(given.text, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return {}
-    if isinstance(given, msgspec.Struct):
+    if isinstance(given, msgspec.Struct) and not isinstance(given, Json):  # what a text means, only its receiver knows
         return {name: getattr(given, name) for name in given.__struct_fields__}
     return {}
 
@@ -161,7 +158,7 @@ def _items(text: str, whole: str) -> tuple[Value, ...]:
 def _value(text: str) -> Value:
     if text[0] in "\"'":
         return text[1:-1]
-    if _NUMBER.fullmatch(text):
+    if len(text) <= _DIGITS_MOST and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return text
 
@@ -180,4 +177,7 @@ def _moment(text: str, whole: str) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    """Return whether it can be compared: nothing is more or less than NaN."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

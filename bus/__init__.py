@@ -73,6 +73,7 @@ from .interface import BusStatistics as BusStatistics
 from .interface import Receiver as Receiver
 from .interface import Subscription as Subscription
 from .interface import is_inbox as is_inbox
+from .interface import is_outside as is_outside
 from .keys import MESSAGE_IDS as MESSAGE_IDS
 from .keys import BadKey as BadKey
 from .keys import Key as Key

@@ -30,6 +30,7 @@ from .claims import Credentials
 from .codec import check_size
 from .errors import BusClosed, BusUnavailable
 from .interface import END_WITHIN, INBOX_ROOT, BusStatistics, Receiver
+from .jetstream import JetStream
 from .keys import Key
 from .queue import WorkQueue
 from .subjects import check_publishable
@@ -107,6 +108,7 @@ class Connection:
         self._probe_back = anyio.Event()
         self.inbox = options.inbox or new_inbox()
         self.max_payload = 0
+        self.jetstream = JetStream(self)
         self.queue: WorkQueue = NatsQueue(self)
 
     def publish(self, subject: str, data: bytes, *, reply: str = "", id: str = "") -> None:  # noqa: A002 - its name

@@ -10,7 +10,9 @@ Guarantees, the same for every transport and held by one contract suite (tests/c
 - Delivery is at most once. What must not be lost is stored by those above.
 """
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 import msgspec
@@ -20,12 +22,27 @@ from .queue import WorkQueue
 INBOX_ROOT: Final = "_CB"
 END_WITHIN: Final = 2.0
 """Seconds in which the server confirms that an interest has ended."""
-_INBOXES: Final = f"{INBOX_ROOT}."
+# Exactly those that a cell may publish to: what the server refuses is a trespass of who answers, not of who has asked.
+_INBOX: Final = re.compile(rf"{INBOX_ROOT}\.[0-9A-Za-z]+\.r")
+_RETURN: Final = re.compile(rf"{INBOX_ROOT}\.[0-9A-Za-z]+\.n\.[0-9]+")
+_OUTSIDE: Final = re.compile(r"_INBOX(\.[0-9A-Za-z_-]+)+")
 
 
+@lru_cache(maxsize=4096)
 def is_inbox(address: str) -> bool:
     """Return whether `address` is an endpoint's: anything else could be a mailbox, spoken to in our name."""
-    return address.startswith(_INBOXES)
+    return _INBOX.fullmatch(address) is not None
+
+
+def is_return(address: str) -> bool:
+    """Return whether `address` is where an endpoint hears that nobody is at an address."""
+    return _RETURN.fullmatch(address) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_outside(address: str) -> bool:
+    """Return whether `address` is where another NATS client hears replies."""
+    return _OUTSIDE.fullmatch(address) is not None
 
 
 Receiver = Callable[[str, bytes, str], None]

@@ -5,7 +5,6 @@ earlier realm has let in is nobody to this one. What is kept are the accounts' p
 them, and the seeds of two logins that others hold for longer than a daemon lives: the owner's and the guests'.
 """
 
-import time
 from typing import Final
 
 import msgspec
@@ -21,6 +20,8 @@ GUEST_INTERESTS: Final = 256
 CONNECTIONS_MOST: Final = 4096
 INTERESTS_MOST: Final = 1_000_000
 """Of all users of the fleet's account together, so that what goes wrong there ends there."""
+FOREVER: Final = 253_402_300_799
+"""Unix seconds: a user is made once, so all that was ever made is revoked, whatever the clock said then."""
 REVOKED_MOST: Final = 1000
 """Users that one key signs for. The next one takes over, and when the last of these has gone they are all forgotten."""
 
@@ -135,7 +136,7 @@ class Realm:
         for signer in self._signers:
             if who.public in signer.living:
                 signer.living.remove(who.public)
-                signer.revoked[who.public] = int(time.time()) + 1  # what was made before that second
+                signer.revoked[who.public] = FOREVER
                 self.version += 1
         # A key that nobody lives under is trusted no more, and all that it has signed for with it.
         self._signers = [signer for signer in self._signers if signer.living or signer is self._signers[-1]]

@@ -16,7 +16,7 @@ from . import codec, subjects
 from .census import Movement, pages_of
 from .endpoint import Endpoint
 from .errors import BusClosed, BusUnavailable
-from .interface import Receiver, Subscription, is_inbox
+from .interface import Receiver, Subscription, is_return
 
 _log: Final = logging.getLogger("callboard.bus")
 
@@ -93,7 +93,7 @@ class Registry:
         entry = self._entries.get(subjects.parse(subject).name)
         if entry is not None:
             entry.mailbox(subject, data, reply)
-        elif is_inbox(reply):
+        elif is_return(reply):
             with suppress(BusUnavailable, BusClosed):  # who is cut off says nothing; that is news of its own
                 self._bus.publish(reply, b"")
 

@@ -33,7 +33,6 @@ from . import monitor
 from .claims import Credentials
 from .connection import Connection, ConnectOptions
 from .errors import BusUnavailable, PortTaken, ServerFailed
-from .jetstream import JetStream
 from .ports import LOOPBACK, is_free, pick_ports, who_listens
 from .realm import Kept, Realm
 from .server_config import MOST_MEMORY, MOST_STORE, Ports, ServerConfig
@@ -363,7 +362,7 @@ async def tell_account(bus: Connection, server: NatsServer) -> None:
     Raises BusUnavailable: it did not answer, or did not take it; then it may know nothing of it.
     """
     token = server.accounts()[server.realm.fleet_account]
-    answer = await JetStream(bus).ask("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=_TOLD_WITHIN)
+    answer = await bus.jetstream.ask("$SYS.REQ.CLAIMS.UPDATE", token.encode(), timeout=_TOLD_WITHIN)
     if monitor.read(answer, _Answer).data.code != _TAKEN:
         raise BusUnavailable(f"the server did not take an account's token: {answer[:200]!r}")
 

@@ -13,6 +13,7 @@ import msgspec
 from . import subjects
 from .jetstream import JetStream, JetStreamError
 from .queue import Delivery, Feed
+from .subjects import matches
 
 NO_MESSAGE: Final = 10037
 NO_STREAM: Final = 10059
@@ -91,6 +92,22 @@ class _Page(msgspec.Struct):
 
 
 _info: Final = msgspec.json.Decoder(Info)
+
+
+class _Counts(msgspec.Struct):
+    subjects: dict[str, int] | None = None
+
+
+class _Subjects(msgspec.Struct):
+    subjects: list[str]
+
+
+class _Whole(msgspec.Struct):
+    config: _Subjects
+    state: _Counts
+
+
+_strays: Final = msgspec.json.Decoder(_Whole)
 _found: Final = msgspec.json.Decoder(_Found)
 _consumer: Final = msgspec.json.Decoder(Consumer)
 _page: Final = msgspec.json.Decoder(_Page)
@@ -167,7 +184,20 @@ async def mend(jetstream: JetStream, stream: str) -> int:
     for consumer in await consumers_of(jetstream, stream):
         for where in consumer.subjects:
             floors[where] = min(consumer.floor, floors.get(where, consumer.floor))
-    return sum([await _clear(jetstream, stream, where, floor) for where, floor in floors.items()])
+    return await _purge_strays(jetstream, stream) + sum(
+        [await _clear(jetstream, stream, where, floor) for where, floor in floors.items()]
+    )
+
+
+async def _purge_strays(jetstream: JetStream, stream: str) -> int:
+    """Take out what stands at none of a stream's own subjects: who asked for it has named one as the address."""
+    found = _strays.decode(await jetstream.api(f"STREAM.INFO.{stream}", {"subjects_filter": ">"}))
+    count = 0
+    for where, stored in (found.state.subjects or {}).items():
+        if not any(matches(own, where) for own in found.config.subjects):
+            await jetstream.api(f"STREAM.PURGE.{stream}", {"filter": where})
+            count += stored
+    return count
 
 
 async def _clear(jetstream: JetStream, stream: str, where: str, floor: int) -> int:

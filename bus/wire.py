@@ -28,7 +28,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.protocol import command, parser
 
 from .interface import Receiver
-from .subjects import check_publishable
+from .subjects import check_publishable, covers
 
 NO_RESPONDERS: Final = b"503"
 _log: Final = logging.getLogger("callboard.bus")
@@ -53,6 +53,8 @@ class Wire(Client):
         self.receivers: dict[int, Receiver] = {}
         self.wants_status: set[int] = set()
         """Those receivers that are given the head of what has no body: in JetStream it is the message."""
+        self.patterns: dict[int, str] = {}
+        """What each of the others listens to: a server delivers what was stored at whatever address it was asked to."""
         self._pushing = False
         self.refused = 0
 
@@ -67,6 +69,9 @@ class Wire(Client):
         try:
             if reply:
                 check_publishable(reply.decode())  # who could not be answered is not heard
+            if (pattern := self.patterns.get(sid)) is not None and not covers(pattern, subject.decode()):
+                self.refused += 1
+                return
             status = headers if headers and not data and sid in self.wants_status else data
             receiver(subject.decode(), status, reply.decode())
         except Exception:  # noqa: BLE001 - nothing a message does may end the reader; it is counted and logged
@@ -91,10 +96,13 @@ class Wire(Client):
         self.receivers[upcoming] = receiver
         if status:
             self.wants_status.add(upcoming)
+        else:
+            self.patterns[upcoming] = subject
         try:
             subscription = await self.subscribe(subject, queue=queue)
         except BaseException:  # cancelled, perhaps: the server may know it already, and would give it messages
             self.receivers.pop(upcoming, None)
+            self.patterns.pop(upcoming, None)
             if self._subs.pop(upcoming, None) is not None:
                 self._say(command.unsub_cmd(upcoming, 0))
             raise
@@ -112,10 +120,12 @@ class Wire(Client):
     def forget(self, subscription: NatsSubscription) -> None:
         """Hear nothing more for a subscription that has ended."""
         self.receivers.pop(subscription._id, None)  # noqa: SLF001 - the same
+        self.patterns.pop(subscription._id, None)  # noqa: SLF001 - the same
 
     def forget_ended(self) -> None:
         """Forget all that ended before a new connection was made: the server knows nothing of them."""
         self.receivers = {sid: receiver for sid, receiver in self.receivers.items() if sid in self._subs}
+        self.patterns = {sid: pattern for sid, pattern in self.patterns.items() if sid in self._subs}
 
     def write_headed(self, subject: str, data: bytes, reply: str, head: bytes) -> None:
         """Append one HPUB, as :meth:`write` does; `head` is a whole block of headers, with the empty line."""

@@ -17,7 +17,7 @@ from callboard.clock import Clock, SystemClock
 from . import subjects
 from .errors import BusUnavailable, NoSuchActor
 from .event_queue import EventQueue, events_stream
-from .jetstream import JetStream, JetStreamError, check, nanoseconds, status_of
+from .jetstream import JetStreamError, check, nanoseconds, status_of
 from .pull import Pull
 from .queue import (
     FEEDS,
@@ -70,7 +70,7 @@ class NatsQueue:
     """A :class:`~.queue.WorkQueue` over a connection."""
 
     def __init__(self, bus: "Connection", *, clock: Clock | None = None) -> None:
-        self._bus, self._jetstream = bus, JetStream(bus)
+        self._bus, self._jetstream = bus, bus.jetstream
         self._events = EventQueue(self._jetstream)
         self._clock = clock or SystemClock()
 

@@ -19,6 +19,7 @@ from callboard.ids import new_id
 
 from .access import Access
 from .persons import Command, find_key, sealed
+from .reserved import CLIENTS
 from .state import find_daemon
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def in_words(actor: str, status: StatusBody) -> str:
 @asynccontextmanager
 async def open_client(access: Access, fleet: str, *, exchange: Exchange | None = None) -> AsyncIterator[Client]:
     """Connect to a fleet's bus directly; `exchange`: whom it runs beside."""
-    cell = f"client-{new_id()[-12:]}"
+    cell = f"{CLIENTS}{new_id()[-12:]}"
     async with (
         connect(msgspec.structs.replace(access.options(), renewals=FOREVER)) as bus,
         Endpoint(bus, fleet=fleet, cell=cell, clock=SystemClock(), supervised=True, exchange=exchange) as endpoint,

@@ -21,7 +21,7 @@ from callboard.names import checked
 from .errors import BadFleet
 from .formation import CellTable, GroupTable, check_formation
 from .persons import PersonTable
-from .reserved import CELL_NAME_MOST, RESERVED, is_reserved, keeper_of
+from .reserved import CELL_NAME_MOST, CLIENTS, RESERVED, is_reserved, keeper_of
 from .toml_lines import Fault, explain
 
 SILENT_LEAST: Final = 1.0
@@ -187,9 +187,9 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
     if is_reserved(name):
         kept = f"not {sorted(RESERVED)}, nor {keeper_of('…')!r}"
         raise Fault(f"{name!r} is kept for the runtime: {kept}", f"{at}.name")
-    if cell in RESERVED or len(cell) > CELL_NAME_MOST:
+    if cell in RESERVED or cell.startswith(CLIENTS) or len(cell) > CELL_NAME_MOST:
         raise Fault(
-            f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)}",
+            f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)} or {CLIENTS}…",
             f"{at}.cell",
         )
     _check_health(table.health, at)

@@ -108,11 +108,13 @@ class Reload:
             if faults := tried.faults or faults_between(daemon.config, new):
                 raise BadFleet("nothing was changed: " + "; ".join(faults), path=str(daemon.config.file))
             change = change_between(daemon.config, new, same_code=tried.code == daemon.code)
+            persons_before = daemon.config.persons
             await self._apply(new, change)
             daemon.code = tried.code
             late = [name for name in (*change.added, *change.rolled) if daemon.charges[name].state != "up"]
             not_up = f"; not up yet: {', '.join(late)} (see 'callboard events')" if late else ""
-            text = f"{change.story()}; {tried.read} waiting messages fit{not_up}"
+            persons = "; other persons" if new.persons != persons_before else ""
+            text = f"{change.story()}{persons}; {tried.read} waiting messages fit{not_up}"
             await daemon.records.add("reloaded", new.name, text)
             return text
 

@@ -5,6 +5,8 @@ from typing import Final
 from callboard.bus import DAEMON_CELL
 
 RESERVED: Final = frozenset({"supervisor", "office", DAEMON_CELL})
+CLIENTS: Final = "client-"
+"""How the cells are called as which programs of the owner speak."""
 _KEEPER: Final = "cell-"
 CELL_NAME_MOST: Final = 63 - len(_KEEPER)
 """Characters a cell's name may have, so that its keeper's is a name too."""

@@ -5,11 +5,12 @@ They are ordinary actors; what they act on is given to them as their options.
 
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import msgspec
 
-from callboard.actors import Actor, Context, PermissionDenied, receive
+from callboard.actors import Actor, Context, DoorLimits, PermissionDenied, Turnstile, receive
 from callboard.bus import DAEMON_CELL
-from callboard.errors import CallboardError
+from callboard.errors import CallboardError, Detail
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
 from .errors import NoAuthor
@@ -43,7 +44,7 @@ from .messages import (
     Wedged,
 )
 from .persons import Command
-from .reserved import is_reserved
+from .reserved import CLIENTS, is_reserved
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -65,6 +66,11 @@ DAEMONS_BEGIN: Final = (
     "remains-",
 )
 """Kinds of events that only the daemon sees: what a cell says so, it has made up."""
+REPORTS: Final = DoorLimits(rate=50.0, burst=1000)
+"""Events that one cell may report: it limits itself to less."""
+TEXT_MOST: Final = 2000
+DETAIL_MOST: Final = 4096
+"""Characters of one value of a detail."""
 OWNER: Final = "the owner"
 """Who gives orders where the fleet file names no persons."""
 
@@ -76,6 +82,9 @@ class Supervisor(Actor):
     concurrency = 32
     answers_with = (CallboardError,)
     options: "Daemon"
+
+    def __init__(self) -> None:
+        self._turnstiles: dict[str, Turnstile] = {}
 
     @receive
     async def actors(self, _message: ListActors, ctx: Context) -> Actors:
@@ -114,8 +123,11 @@ class Supervisor(Actor):
         cell = ctx.sender_cell
         if message.kind in DAEMONS or message.kind.startswith(DAEMONS_BEGIN):
             raise self._denied(ctx, f"report {message.kind[:60]}")
-        detail = {**message.detail, "cell": cell}  # whatever it said of that itself
-        await self.options.records.take(msgspec.structs.replace(message, detail=detail))
+        if self._turnstiles.setdefault(cell, Turnstile(REPORTS)).admit(anyio.current_time()):
+            return  # one that goes around its own limits
+        detail = {**_short(message.detail), "cell": cell}  # whatever it said of that itself
+        short = msgspec.structs.replace(message, text=message.text[:TEXT_MOST], detail=detail)
+        await self.options.records.take(short)
 
     @receive
     async def cell_up(self, message: CellUp, ctx: Context) -> Kept:
@@ -216,8 +228,8 @@ class Supervisor(Actor):
             raise self._denied(ctx, f"speak for cell {cell}")
 
     def _hear_owner(self, ctx: Context) -> None:
-        """Refuse orders and questions of cells: every cell may report here, and none may command."""
-        if ctx.sender_cell in self.options.charges:
+        """Hear only the owner's clients: every cell may report here, and none may command."""
+        if ctx.sender_cell != DAEMON_CELL and not ctx.sender_cell.startswith(CLIENTS):
             raise self._denied(ctx, "give orders or look around")
 
     async def _obey(self, command: Command, ctx: Context, subject: str, what: str) -> str:
@@ -281,6 +293,10 @@ class CellKeeper(Actor):
         """Let a content through again."""
         _hear_daemon(ctx)
         self.options.pardon(message.actor, message.digest)
+
+
+def _short(detail: Detail) -> Detail:
+    return {name[:100]: value[:DETAIL_MOST] if isinstance(value, str) else value for name, value in detail.items()}
 
 
 def _hear_daemon(ctx: Context) -> None:

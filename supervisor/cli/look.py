@@ -96,7 +96,8 @@ def events(fleet: str, state: Path | None, *, limit: int, kind: str, subject: st
         return
     for event in found.events:
         at = datetime.fromtimestamp(event.at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"{at}  {event.kind:<16}  {event.subject}: {event.text}")
+        said = f"  [said by {cell}]" if (cell := event.detail.get("cell")) not in (None, event.subject) else ""
+        click.echo(plain(f"{at}  {event.kind:<16}  {event.subject}: {event.text}{said}"))
 
 
 @click.command()

@@ -53,12 +53,9 @@ def test_a_term_allows_what_it_says_and_nothing_else(term: str, good: dict[str, 
     assert "it asks for" in objection(term), "and what is not there is not allowed"
 
 
-@pytest.mark.parametrize("value", ["50", True, None, [1], {"a": 1}, b"1", float("nan")])
+@pytest.mark.parametrize("value", ["50", True, None, [1], {"a": 1}, b"1", float("nan"), float("-inf"), Decimal("NaN")])
 @pytest.mark.parametrize("term", ["refund(amount <= 50)", "refund(amount in [1, 50])", "refund(amount != 7)"])
 def test_a_value_of_another_kind_is_not_allowed(term: str, value: object) -> None:
-    if isinstance(value, float) and "!=" in term:
-        assert objection(term, amount=value) == "", "not a number is a number, and not 7"
-        return
     assert objection(term, amount=value)
 
 

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import pytest
 
-from callboard.bus import BusClosed, BusUnavailable, Connection, ConnectOptions, NatsServer, connect
+from callboard.bus import BusClosed, BusUnavailable, Connection, ConnectOptions, NatsServer, connect, subjects
 from callboard.ids import new_id
 
 from ..contracts.ear import WITHIN, Ear
@@ -438,3 +438,26 @@ async def test_closing_while_the_network_is_gone_ends_in_time(nats_server: NatsS
             began = time.monotonic()
         assert time.monotonic() - began < 3.0
         proxy.pass_through()
+
+
+async def test_what_is_delivered_under_another_subject_than_is_listened_to_is_not_heard(
+    nats_server: NatsServer,
+) -> None:
+    """Who asks a server for stored messages may name any address for them, and they keep the subject of their own."""
+    ear, fleet = Ear(), f"f-{new_id()}"
+    async with connect(_options(nats_server)) as bus:
+        await bus.queue.declare(fleet, "desk")
+        await bus.queue.open(fleet, "desk", ack_wait=20.0)
+        where = subjects.work(fleet, "desk", lane="normal", sender="liar")
+        await bus.queue.store(where, b"stored", id="one", timeout=WITHIN)
+        await bus.subscribe(subjects.mailbox(fleet, "clerk"), ear.hear)
+        await bus.flush()
+        address = subjects.mailbox(fleet, "clerk", sender="liar")
+        refused = bus.statistics().refused
+        bus.publish(f"$JS.API.CONSUMER.MSG.NEXT.cb_{fleet}_desk.normal", b"1", reply=address)
+        with anyio.fail_after(WITHIN):
+            while bus.statistics().refused == refused:  # noqa: ASYNC110 - a count, which tells nobody
+                await anyio.sleep(0.01)
+        bus.publish(address, b"said")
+        await ear.wait(1)
+    assert ear.data == [b"said"]

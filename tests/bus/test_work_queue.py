@@ -137,7 +137,7 @@ async def test_a_task_can_be_settled_twice_and_not_where_its_queue_is_gone(tmp_p
         await bus.queue.open("shop", "desk", ack_wait=20.0)
         await _store(bus, "task", feed_for())
         receipt = (await _take(bus, feed_for())).receipt
-        assert await JetStream(bus).ask(receipt, b"+ACK", timeout=WITHIN) == b""
+        assert await bus.jetstream.ask(receipt, b"+ACK", timeout=WITHIN) == b""
         await bus.queue.done(receipt, timeout=WITHIN)
         await bus.queue.remove("shop", "desk")
         with pytest.raises(NotStored, match="nobody answers for the queue"):
@@ -217,3 +217,22 @@ async def test_a_queue_whose_removal_was_cut_short_takes_again_when_it_is_declar
         await bus.queue.declare("shop", "desk")
         await _store(bus, "task", feed_for())
         assert await _waiting(bus) == [b"task"]
+
+
+async def test_what_a_server_has_stored_for_nobody_is_taken_out_and_nothing_else(tmp_path: Path) -> None:
+    """Who asks for stored messages may name any address for them, also one that a queue listens to."""
+    async with NatsServer.open(tmp_path, fleet="shop") as server, connect(_options(server)) as bus:
+        for actor in ("desk", "clerk"):
+            await bus.queue.declare("shop", actor)
+            await bus.queue.open("shop", actor, ack_wait=20.0)
+        for number, feed in enumerate((feed_for(), feed_for(priority="low"), feed_for(key="a"))):
+            await _store(bus, f"own-{number}", feed)
+        elsewhere = subjects.work("shop", "clerk", lane="normal", sender="liar")
+        await bus.queue.store(elsewhere, b"stray", id="stray", timeout=WITHIN)
+        lane = subjects.work("shop", "desk", lane="normal", sender="liar")
+        bus.publish("$JS.API.CONSUMER.MSG.NEXT.cb_shop_clerk.normal", b"1", reply=lane)
+        with anyio.fail_after(WITHIN):
+            while len(await _waiting(bus)) < 4:  # noqa: ASYNC110 - a queue tells nobody
+                await anyio.sleep(0.01)
+        assert await bus.queue.mend("shop", ["desk"]) == 1
+        assert await _waiting(bus) == [b"own-0", b"own-1", b"own-2"]

@@ -257,6 +257,26 @@ async def test_it_is_nobody_to_a_later_daemon(daemon: Daemon, stolen: Credential
             pass
 
 
+async def test_no_reply_address_of_a_guest_costs_a_cell_anything(daemon: Daemon) -> None:
+    """A cell that answered wherever it is asked to would be refused by the server, and ended for it."""
+    odd = ("foo", "_INBOX", "_INBOX.a..b", "_INBOX.a.", "_CB.a.r", "cb.shop.to.clerk.liar", "$SYS.x", "_INBOX.ok.1")
+    where = daemon.where()
+    async with spoken(where["url"], Credentials(**where["guest"])) as stream:
+        for _ in range(20):
+            for address in odd:
+                for subject in ("$SRV.PING", "$SRV.INFO", "cb.shop.to.liar", "cb.shop.do.liar"):
+                    await stream.send(f"PUB {subject} {address} 2\r\n{{}}\r\n".encode())
+        await stream.send(b"PING\r\n")
+        heard = b""
+        with anyio.fail_after(10):
+            while not heard.endswith(b"PONG\r\n"):
+                heard += await stream.receive()
+    assert daemon.run("tell", "liar", '{"type": "Note", "text": "x"}').returncode == 0
+    daemon.wait(lambda: (daemon.folder / "stolen").exists(), "the liar to have come to all of it")
+    assert not told(daemon, "refused-by-server")
+    assert daemon.kinds("liar").count("cell-started") == 1
+
+
 async def test_a_guest_cannot_have_the_servers_answer_stored_in_a_lane(daemon: Daemon) -> None:
     """Whoever keeps the door answers, and never at an address inside the fleet."""
     guest = await nats.connect(daemon.where()["url"], user_credentials=daemon.guest, allow_reconnect=False)
