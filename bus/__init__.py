@@ -4,6 +4,7 @@ May import the floor and the ``nats`` package (nobody else may). Knows subjects 
 are written in :mod:`.interface`, the wire format in docs/adr/0002-wire.md.
 """
 
+from . import alone as alone  # before anything else of ours imports nats-py
 from . import subjects as subjects
 from .batch import BATCH_MOST as BATCH_MOST
 from .batch import Head as Head
