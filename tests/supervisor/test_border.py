@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from callboard.bus import NatsServer, Refusal, Traffic, refusals_in
-from callboard.supervisor.border import CONNECTIONS_MOST, FLOOD, TRESPASSES_MOST, WITHIN, Border
+from callboard.supervisor.border import CONNECTIONS_MOST, FLOOD, FLOODS_MOST, TRESPASSES_MOST, WITHIN, Border
 from callboard.testing import ManualClock
 
 CELLS = {"U1": "desk"}
@@ -64,13 +64,17 @@ async def test_so_many_in_so_many_seconds_are_the_end_of_a_cell_and_of_nobody_el
     assert watch.ended == [("U1", "trespassing")], "once, and guests are not ours to end"
 
 
-def test_who_floods_at_two_looks_in_a_row_is_ended(watch: Watch) -> None:
+def test_who_floods_at_so_many_looks_in_a_row_is_ended(watch: Watch) -> None:
+    calm, flood = FLOOD // 4, FLOOD
     sent = 0
-    for step, ended in ((0, 0), (FLOOD, 0), (FLOOD // 4, 0), (FLOOD, 0), (FLOOD, 1), (FLOOD, 1)):
+    for step in (0, *[flood] * (FLOODS_MOST - 1), calm, *[flood] * (FLOODS_MOST - 1)):
         sent += step
         watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=0.5)
-        assert len(watch.ended) == ended, step
-    assert watch.ended == [("U1", "flooding")]
+    assert not watch.ended
+    for _ in range(3):
+        sent += flood
+        watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=0.5)
+    assert watch.ended == [("U1", "flooding")], "once, and guests are not ours to end"
 
 
 def test_a_look_that_comes_late_and_a_connection_made_anew_are_no_flood(watch: Watch) -> None:
