@@ -176,7 +176,7 @@ class Stage(Speaker):
         An actor that is not ``open`` has no front door: the reply is empty, as the server's is where nobody listens.
         Raises TimeoutError when none comes `within` seconds.
         """
-        bus, address = self.buses["stage-caller"], f"outside.{new_id()}"
+        bus, address = self.buses["stage-caller"], f"_INBOX.{new_id()}"
         replies: list[bytes] = []
         came = anyio.Event()
 
