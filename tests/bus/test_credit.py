@@ -172,7 +172,7 @@ def test_more_credit_than_was_taken_makes_nobody_rich() -> None:
 
 # --- the other side
 
-TAKEN = st.tuples(st.sampled_from(["_CB.a", "_CB.b"]), st.sampled_from(["one", "two"]), st.integers(0, 5000))
+TAKEN = st.tuples(st.sampled_from(["_CB.a.r", "_CB.b.r"]), st.sampled_from(["one", "two"]), st.integers(0, 5000))
 
 
 class Till:
@@ -206,6 +206,6 @@ def test_credit_is_returned_at_a_quarter_of_messages_or_bytes_without_waiting(si
     till = Till()
     for number in range(most):
         assert not till.sent
-        till.returns.add("_CB.a", "one", size)
+        till.returns.add("_CB.a.r", "one", size)
         assert len(till.due) == 1, number
-    assert till.sent == [("_CB.a", CreditBody("one", most, size * most))]
+    assert till.sent == [("_CB.a.r", CreditBody("one", most, size * most))]
