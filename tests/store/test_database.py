@@ -210,10 +210,10 @@ async def test_sixty_four_tasks_lose_no_update(path: Path) -> None:
 
 
 async def _check_sound(db: Database, fresh: int) -> None:
-    """No transaction is open, pairs are whole, and the next write is quick."""
+    """No transaction is open, pairs are whole, and the next write does not wait out the busy timeout of 5 seconds."""
     started = time.monotonic()
     await db.write(pair(fresh))
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 1.0, "a disk may be slow for once"
     assert not await db.read(in_transaction)
     a, b = await db.read(rows)
     assert a == b
