@@ -5,7 +5,7 @@ So what the server has to refuse, or can hardly carry, is a fault of ours, or a 
 once is an event, again and again its end.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -20,8 +20,8 @@ WITHIN: Final = 10.0
 FLOOD: Final = 200_000
 """Messages a second that no cell sends for long. Told messages travel in company; events go one by one, and a loop that
 does nothing else publishes 350,000 a second (measured)."""
-FLOODS_MOST: Final = 6
-"""Looks in a row at which it must be that many: three seconds, half a million events and more, are no burst."""
+FLOOD_LOOKS: Final = 6
+"""Looks over which it must be that many on average: 600,000 in three seconds are no burst."""
 CONNECTIONS_MOST: Final = 4
 """Connections of one cell: one, and those that the server has not yet missed."""
 GUESTS: Final = "guests"
@@ -40,8 +40,8 @@ class Border:
         self._server, self._name_of, self._end, self._report, self._clock = server, name_of, end, report, clock
         self._trespasses: Counter[str] = Counter()
         self._since = clock.monotonic()
-        self._before: Mapping[str, Traffic] = {}
-        self._floods: Counter[str] = Counter()
+        self._looks: deque[tuple[float, Mapping[str, Traffic]]] = deque(maxlen=FLOOD_LOOKS + 1)
+        self._at = 0.0
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -71,15 +71,14 @@ class Border:
 
     def measure(self, found: Mapping[str, Traffic], *, seconds: float) -> None:
         """Take note of what each user has done so far, `seconds` after the last time."""
-        floods: Counter[str] = Counter()
+        self._at += seconds
+        self._looks.append((self._at, found))
+        began, before = self._looks[0]
         for user, now in found.items():
-            rate = (now.sent - self._before.get(user, now).sent) / max(seconds, LOOK_EVERY)
-            if rate > FLOOD:
-                floods[user] = self._floods[user] + 1
             if not self._name_of(user):
                 continue
-            if floods[user] == FLOODS_MOST:
-                self._end(user, "flooding", f"it sends {rate:,.0f} messages a second; {FLOOD:,} is more than it needs")
-            elif now.connections > CONNECTIONS_MOST:
+            rate = (now.sent - before.get(user, now).sent) / max(self._at - began, LOOK_EVERY)
+            if now.connections > CONNECTIONS_MOST:
                 self._end(user, "trespassing", f"it holds {now.connections} connections; a cell has one")
-        self._before, self._floods = found, floods
+            elif rate > FLOOD and len(self._looks) > FLOOD_LOOKS:
+                self._end(user, "flooding", f"it sends {rate:,.0f} messages a second; {FLOOD:,} is more than it needs")

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from callboard.bus import NatsServer, Refusal, Traffic, refusals_in
-from callboard.supervisor.border import CONNECTIONS_MOST, FLOOD, FLOODS_MOST, TRESPASSES_MOST, WITHIN, Border
+from callboard.supervisor.border import CONNECTIONS_MOST, FLOOD, FLOOD_LOOKS, TRESPASSES_MOST, WITHIN, Border
 from callboard.testing import ManualClock
 
 CELLS = {"U1": "desk"}
@@ -64,22 +64,31 @@ async def test_so_many_in_so_many_seconds_are_the_end_of_a_cell_and_of_nobody_el
     assert watch.ended == [("U1", "trespassing")], "once, and guests are not ours to end"
 
 
-def test_who_floods_at_so_many_looks_in_a_row_is_ended(watch: Watch) -> None:
-    calm, flood = FLOOD // 4, FLOOD
+def looked_at(watch: Watch, *steps: int, seconds: float = 0.5) -> None:
+    """Have both users send so many messages more before each look."""
     sent = 0
-    for step in (0, *[flood] * (FLOODS_MOST - 1), calm, *[flood] * (FLOODS_MOST - 1)):
+    for step in steps:
         sent += step
-        watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=0.5)
+        watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=seconds)
+
+
+def test_who_floods_for_three_seconds_is_ended_in_whatever_bursts_and_a_guest_is_not(watch: Watch) -> None:
+    looked_at(watch, 0, *[FLOOD] * (FLOOD_LOOKS - 1), 0)
+    assert set(watch.ended) == {("U1", "flooding")}
+    other = Watch()
+    looked_at(other, 0, 6 * FLOOD, 0, 0, 0, 0, 0)
+    assert set(other.ended) == {("U1", "flooding")}
+
+
+def test_a_burst_is_no_flood(watch: Watch) -> None:
+    looked_at(watch, 0, *[FLOOD * 7 // 8] * 3, *[0] * 9, *[FLOOD // 2] * 20)
     assert not watch.ended
-    for _ in range(3):
-        sent += flood
-        watch.border.measure({"U1": Traffic(sent, 1), "U9": Traffic(sent, 1)}, seconds=0.5)
-    assert watch.ended == [("U1", "flooding")], "once, and guests are not ours to end"
 
 
 def test_a_look_that_comes_late_and_a_connection_made_anew_are_no_flood(watch: Watch) -> None:
-    for sent, seconds in ((0, 0.5), (FLOOD, 5.0), (2 * FLOOD, 5.0), (7, 0.5), (9, 0.5), (10 * FLOOD, 60.0)):
-        watch.border.measure({"U1": Traffic(sent, 1)}, seconds=seconds)
+    looked_at(watch, 0, *[FLOOD] * 10, seconds=5.0)
+    for sent in (10 * FLOOD, 7, 9, 11, 13, 15, 17, 19):
+        watch.border.measure({"U1": Traffic(sent, 1)}, seconds=0.5)
     assert not watch.ended
 
 
