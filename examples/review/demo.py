@@ -116,9 +116,9 @@ async def hang_it(client: Client) -> None:
         while True:
             victim = await wait_busy(client, "metrics")
             for child in children_of(victim["pid"]):
-                os.kill(child, signal.SIGSTOP)
-                say(f"  [bold]metrics[/] waits for a tool that hangs: SIGSTOP to its worker, process {child}")
-                return
+                if await stopped(child):
+                    say(f"  [bold]metrics[/] waits for a tool that hangs: SIGSTOP to its worker, process {child}")
+                    return
 
 
 def children_of(pid: int) -> list[int]:
@@ -127,6 +127,22 @@ def children_of(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+async def stopped(pid: int) -> bool:
+    """Stop a process; False if it ended before: a worker lives for a tenth of a second."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        while (state := state_of(pid)) not in "TZX":  # noqa: ASYNC110 - the system has no event for it
+            await anyio.sleep(0.001)
+    except OSError:
+        return False
+    return state == "T"
+
+
+def state_of(pid: int) -> str:
+    """Return the letter by which the system says how a process is."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 async def disturbed_review(client: Client) -> bytes:
