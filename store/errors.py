@@ -77,3 +77,23 @@ class NoSuchKey(CallerError):
 
 class NotDurable(CallerError):
     """The database does not sync each commit, and what was to be kept there needs that."""
+
+
+class InvalidEpisode(CallerError):
+    """An episode, a query or a filter is not legal; the text says what is."""
+
+
+class NoSuchEpisode(CallerError):
+    """There is no episode of that id in this memory."""
+
+
+class EmbedderMismatch(StoreError):
+    """The vectors that are stored are of another embedder than the one at hand."""
+
+
+class BackupDamaged(StoreError):
+    """A file that was to be restored is no sound backup of this kind; nothing was changed."""
+
+
+class BadVector(StoreError):
+    """An embedder gave a vector that cannot be compared: wrong width, not finite, or not of unit length."""

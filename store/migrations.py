@@ -88,3 +88,4 @@ def packaged(kind: str) -> tuple[str, ...]:
 
 DAEMON: Final = Migrations(kind="daemon", application_id=0x43426431, steps=packaged("daemon"))
 ACTOR: Final = Migrations(kind="actor", application_id=0x43426131, steps=packaged("actor"))
+EPISODES: Final = Migrations(kind="episodes", application_id=0x43426531, steps=packaged("episodes"))

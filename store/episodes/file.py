@@ -1,0 +1,296 @@
+"""``actors/<actor>.episodes.db``: an actor's long-term memory, with one owner, a thread and an index of its own."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+
+from callboard.background import background
+from callboard.clock import Clock
+from callboard.errors import CallboardError
+from callboard.names import checked
+
+from ..database import Database
+from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
+from ..lock import OwnerLock
+from ..migrations import EPISODES
+from . import finding, outcomes, retention, table, vectors
+from .episode import Episode, Filter, Recalled, Recollection, id_of
+from .episode import checked as checked_episode
+from .finding import Question
+from .forgetting import Forgotten, Person, forget
+from .indexer import Indexer, Report
+from .outcomes import Outcome, Touched
+from .recalled import Counts
+from .retention import Retention
+from .searches import Searches
+
+if TYPE_CHECKING:
+    from .embedder import Embedder, Vectors
+
+K_MOST: Final = 100
+CATCH_UP_WITHIN: Final = 0.25
+EMBED_WITHIN: Final = 2.0
+QUERIES_KEPT: Final = 256
+HOUSEKEEPING: Final = 5.0
+SEARCH_MOST: Final = 8000
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an episode that was remembered."""
+
+    id: str
+    new: bool
+    """False: the same was there, and has been seen once more."""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an actor knows."""
+
+    episodes: int
+    worked: int
+    failed: int
+    untrusted: int
+    returned: int
+    used: int
+    helped: int
+    harmed: int
+    outcomes: int
+    bytes: int
+    embedder: str
+    """Whose vectors are stored; empty while there are none."""
+    indexed: int
+    waiting: int
+    """Episodes without a vector."""
+    trouble: str = ""
+    """Why they wait."""
+
+
+class EpisodeFile:
+    """An actor's open long-term memory. Made by :meth:`open`, which also closes it."""
+
+    def __init__(self, actor: str, db: Database, indexer: Indexer, *, clock: Clock, keep: Retention) -> None:
+        self.actor, self.db, self.indexer = actor, db, indexer
+        self._clock, self._keep = clock, keep
+        self._searches = Searches(lambda: indexer.index)
+        self._queries: OrderedDict[str, Vectors] = OrderedDict()
+        self._counts = Counts()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, state: Path, actor: str, *, epoch: int, clock: Clock, embedder: "Embedder", report: Report,
+        keep: Retention = Retention(), # noqa: B008 - frozen
+    ) -> "AsyncGenerator[EpisodeFile, None]":  # fmt: skip
+        """Own the long-term memory of `actor` below the folder `state` for the length of an ``async with``.
+
+        Raises what :meth:`ActorFile.open` does. A damaged file is left as it is.
+        """
+        path = state / "actors" / f"{checked(actor, 'actor')}.episodes.db"
+        async with Database.open(path, migrations=EPISODES, lock=OwnerLock(path)) as db:
+            await db.write(lambda conn: _claim(conn, path, actor, epoch))
+            indexer = Indexer(db, embedder, report=report)
+            await indexer.open()
+            made = cls(actor, db, indexer, clock=clock, keep=keep)
+            async with background() as tasks:
+                tasks.start_soon(indexer.run)
+                tasks.start_soon(made._keep_house)
+                yield made
+            with anyio.CancelScope(shield=True):  # bounded by the database's own patience
+                await made._flush()
+
+    async def remember(self, episode: Episode, *, message: str = "") -> Kept:
+        """Keep an episode; it is in the file on return, and found by words from then on.
+
+        Args:
+            episode: what happened.
+            message: the id of the message in which it is remembered, by which an outcome finds it.
+
+        Raises:
+            InvalidEpisode: a field is not legal.
+
+        """
+        whole = checked_episode(episode)
+        kept = await self.db.write(lambda conn: self._remember(conn, whole, message))
+        self.indexer.wake(1 if kept.new else 0)
+        return kept
+
+    def _remember(self, conn: sqlite3.Connection, episode: Episode, message: str) -> Kept:
+        id = id_of(episode)  # noqa: A001 - the field's own name
+        number = table.number_of(conn, id)
+        new = number is None
+        if number is None:
+            number = table.insert(conn, id, episode, self._clock.now())
+        elif not self._made_in(conn, message, number):  # the same message once more is the same sighting
+            table.see_again(conn, number, episode)
+        for ref in dict.fromkeys([message, *episode.evidence]):
+            if ref and table.number_of(conn, ref) is None:
+                conn.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (ref, number))
+                outcomes.apply_earlier(conn, ref, number)
+        return Kept(id=id, new=new)
+
+    def _made_in(self, conn: sqlite3.Connection, message: str, number: int) -> bool:
+        sql = "SELECT 1 FROM made WHERE message = ? AND episode = ?"
+        return bool(message) and conn.execute(sql, (message, number)).fetchone() is not None
+
+    async def recall(self, query: str, k: int = 5, *, wanted: Filter = Filter(), message: str = "") -> Recollection:  # noqa: B008 - frozen
+        """Find up to `k` episodes that are like `query`, and up to `k` warnings.
+
+        Args:
+            query: plain words; what is special to a search language is not special here.
+            k: 1 to 100.
+            wanted: which to consider.
+            message: the id of the message for which this is recalled, by which an outcome finds it.
+
+        Raises:
+            InvalidEpisode: the query or `k` is not legal.
+
+        """
+        text = _checked_query(query, k)
+        await self.indexer.caught_up(CATCH_UP_WITHIN)
+        vector = await self._vector_of(text)
+        near = [] if vector is None else await self._searches.near(vector, finding.most_near(wanted))
+        question = Question(text=text, k=k, wanted=wanted, now=self._clock.now(), vector=vector, near=near)
+        index = self.indexer.index
+        found, numbers = await self.db.read(lambda conn: finding.find(conn, question, index))
+        self._counts.returned(message, numbers)
+        return found
+
+    async def _vector_of(self, text: str) -> "Vectors | None":
+        """Return the query's vector; None where there is no way to compare it."""
+        indexer = self.indexer
+        if not indexer.usable or not len(indexer.index):
+            return None
+        key = f"{indexer.embedder.id}\0{text}"
+        if (known := self._queries.get(key)) is not None:
+            self._queries.move_to_end(key)
+            return known
+        try:
+            with anyio.fail_after(EMBED_WITHIN):
+                [vector] = await indexer.embedder.embed([text])
+        except (CallboardError, TimeoutError):
+            return None  # by words, and the recollection says so
+        if not vector.any():
+            return None
+        self._queries[key] = vector
+        if len(self._queries) > QUERIES_KEPT:
+            self._queries.popitem(last=False)
+        return vector  # type: ignore[no-any-return]  # untyped
+
+    async def used(self, message: str, ids: Iterable[str]) -> None:
+        """Say which of what was recalled for a message was made use of; an outcome counts for these alone."""
+        wanted = list(ids)
+        await self._flush()
+        await self.db.write(lambda conn: self._counts.use(conn, message, wanted, self._clock.now()))
+
+    async def outcome(self, outcome: Outcome) -> Touched:
+        """Take in how a message turned out."""
+        await self._flush()
+        return await self.db.write(lambda conn: outcomes.said(conn, outcome, self._clock.now()))
+
+    async def page(self, *, below: int, limit: int, wanted: Filter) -> list[table.Row]:
+        """Return the newest episodes numbered below `below`."""
+        return await self.db.read(
+            lambda conn: table.page(conn, below=below, limit=limit, wanted=wanted, now=self._clock.now())
+        )
+
+    async def show(self, id: str) -> tuple[Recalled, list[tuple[str, str, float | None]]]:  # noqa: A002 - the field's own name
+        """Return an episode and its links: kind, id of the other, likeness. Raises NoSuchEpisode."""
+        found = await self.db.read(lambda conn: _shown(conn, id))
+        if found is None:
+            raise NoSuchEpisode(f"{self.actor} remembers nothing under {id!r}", actor=self.actor, id=id)
+        return found
+
+    async def forget(self, person: Person) -> Forgotten:
+        """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries."""
+        self._queries.clear()
+        await self._flush()
+        found = await forget(self.db, self.indexer, person)
+        self._queries.clear()
+        return found
+
+    async def reindex(self, embedder: "Embedder", *, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Let the vectors of another embedder count, once there is one for each episode; return how many were made."""
+        done = await self.indexer.reindex(embedder, progress=progress)
+        self._queries.clear()
+        self.indexer.wake()
+        return done
+
+    async def stats(self) -> Stats:
+        """Return how much this actor knows, and how much of it was of use."""
+        await self._flush()
+        found = await self.db.read(_stats)
+        return Stats(**found, indexed=len(self.indexer.index), trouble=self.indexer.trouble)
+
+    async def _flush(self) -> None:
+        """Write down what was recalled."""
+        if self._counts.waiting:
+            counts, self._counts = self._counts, Counts()
+            await self.db.write(lambda conn: counts.write(conn, self._clock.now()))
+
+    async def _keep_house(self) -> None:
+        while True:
+            await anyio.sleep(HOUSEKEEPING)
+            try:
+                await self.keep_house()
+            except CallboardError as error:
+                self.indexer.trouble = error.text  # a full disk, say: seen in the stats, tried again
+
+    async def keep_house(self) -> None:
+        """Write down what was recalled, and let a batch go that is not to be kept."""
+        await self._flush()
+        now = self._clock.now()
+        gone = await self.db.write(lambda conn: retention.drop(conn, self._keep, now))
+        await self.db.write(lambda conn: retention.tidy(conn, now))
+        if gone:
+            self.indexer.wake()
+
+
+def _checked_query(query: str, k: int) -> str:
+    if not query.strip() or len(query) > SEARCH_MOST:
+        raise InvalidEpisode(f"a query has 1 to {SEARCH_MOST} characters and a word in them")
+    if not 1 <= k <= K_MOST:
+        raise InvalidEpisode(f"recall gives 1 to {K_MOST} episodes, not {k!r}")
+    return query.encode("utf-8", "replace").decode()
+
+
+def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:
+    [(stored,)] = conn.execute("SELECT epoch FROM owner").fetchall()
+    if epoch < stored:
+        text = f"{path} has been owned by epoch {stored} of {actor!r}: epoch {epoch} is over and must end"
+        raise Fenced(text, path=str(path), epoch=epoch, stored=int(stored))
+    conn.execute("UPDATE owner SET epoch = ?", (epoch,))
+
+
+def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[tuple[str, str, float | None]]] | None:  # noqa: A002 - the same
+    found = finding.named(conn, id)
+    if found is None:
+        return None
+    sql = (
+        "SELECT kind, id, likeness FROM links JOIN episodes ON number = other WHERE episode = ?1 UNION ALL "
+        "SELECT CASE kind WHEN 'near' THEN 'near' ELSE 'superseded by' END, id, likeness FROM links "
+        "JOIN episodes ON number = episode WHERE other = ?1"
+    )
+    return found[1], conn.execute(sql, (found[0],)).fetchall()
+
+
+def _stats(conn: sqlite3.Connection) -> dict[str, Any]:
+    sql = (
+        "SELECT count(*), total(worked = 1), total(worked = 0), total(trust = 0), total(returned), total(used), "
+        "total(helped), total(harmed) FROM episodes"
+    )
+    names = ("episodes", "worked", "failed", "untrusted", "returned", "used", "helped", "harmed")
+    found: dict[str, Any] = dict(zip(names, map(int, conn.execute(sql).fetchone()), strict=True))
+    found["outcomes"] = conn.execute("SELECT count(*) FROM outcomes").fetchone()[0]
+    pages, size = conn.execute("PRAGMA page_count").fetchone()[0], conn.execute("PRAGMA page_size").fetchone()[0]
+    return {
+        **found,
+        "bytes": pages * size,
+        "embedder": vectors.embedder_of(conn),
+        "waiting": vectors.pending_count(conn),
+    }

@@ -1,0 +1,169 @@
+"""The rows of episodes: SQL on a connection, inside whatever transaction the caller has."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from .episode import Episode, Filter, Recalled
+
+_COLUMNS: Final = (
+    "number, id, situation, cause, action, outcome, worked, about, source, labels, evidence, trust, at, valid_from, "
+    "valid_until, sightings, returned, used, helped, harmed, why"
+)
+_NAMES: Final = _COLUMNS.split(", ")
+_EPISODE: Final = (
+    "situation", "cause", "action", "outcome", "about", "source", "labels", "evidence", "trust", "valid_from",
+    "valid_until",
+)  # fmt: skip
+_WORDS: Final = "situation, cause, action, outcome"
+_NAMED: Final = frozenset({"about", "source"})
+_labels: Final = msgspec.json.Decoder(dict[str, str])
+_evidence: Final = msgspec.json.Decoder(tuple[str, ...])
+
+
+class Row(NamedTuple):
+    """An episode as the file has it."""
+
+    number: int
+    recalled: Recalled
+
+
+def number_of(conn: sqlite3.Connection, name: str) -> int | None:
+    """Return the number of an episode; None if there is none of that id."""
+    found = conn.execute("SELECT number FROM episodes WHERE id = ?", (name,)).fetchone()
+    return int(found[0]) if found else None
+
+
+def insert(conn: sqlite3.Connection, name: str, episode: Episode, now: float) -> int:
+    """Write a new episode, and return its number."""
+    begin = now if episode.valid_from is None else episode.valid_from
+    number = conn.execute(
+        "INSERT INTO episodes (id, situation, cause, action, outcome, worked, about, source, labels, evidence, trust, "
+        "at, valid_from, valid_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            name, episode.situation, episode.cause, episode.action, episode.outcome, episode.worked, episode.about,
+            episode.source, _json(episode.labels), _json(episode.evidence), trust_of(conn, episode), now, begin,
+            episode.valid_until,
+        ),
+    ).lastrowid  # fmt: skip
+    assert number is not None  # noqa: S101 - SQLite gives one to each inserted row
+    copied = f"INSERT INTO words (rowid, {_WORDS}) SELECT number, {_WORDS} FROM episodes WHERE number = ?"  # noqa: S608 - our own columns
+    conn.execute(copied, (number,))
+    conn.executemany(
+        "INSERT INTO labels (episode, name, value) VALUES (?, ?, ?)",
+        [(number, *each) for each in episode.labels.items()],
+    )
+    _supersede(conn, number, episode, begin)
+    return number
+
+
+def trust_of(conn: sqlite3.Connection, episode: Episode) -> int:
+    """Return the least trust of an episode and of those that it names as evidence."""
+    marks = ", ".join("?" * len(episode.evidence))
+    least = conn.execute(f"SELECT min(trust) FROM episodes WHERE id IN ({marks})", episode.evidence).fetchone()[0]  # noqa: S608 - marks only
+    return episode.trust if least is None else min(episode.trust, int(least))
+
+
+def _supersede(conn: sqlite3.Connection, number: int, episode: Episode, begin: float) -> None:
+    """End the validity of what is superseded, unless that is trusted more: a stranger ends no one's belief."""
+    for name in episode.supersedes:
+        if (old := number_of(conn, name)) is not None and old != number:
+            conn.execute(
+                "INSERT OR IGNORE INTO links (episode, other, kind) VALUES (?, ?, 'supersedes')", (number, old)
+            )
+            conn.execute(
+                "UPDATE episodes SET valid_until = min(coalesce(valid_until, ?), ?) WHERE number = ? AND trust <= ?",
+                (begin, begin, old, trust_of(conn, episode)),
+            )
+
+
+def see_again(conn: sqlite3.Connection, number: int, episode: Episode) -> None:
+    """Count a sighting. Of two who say the same the higher trust holds, and the word of who knows whether it worked."""
+    trust = trust_of(conn, episode)
+    conn.execute(
+        "UPDATE episodes SET sightings = sightings + 1, trust = max(trust, ?4), worked = CASE WHEN ?1 IS NULL "
+        "OR (?2 < trust AND worked IS NOT NULL) THEN worked ELSE ?3 END WHERE number = ?5",
+        (episode.worked, trust, episode.worked, trust, number),
+    )
+
+
+def delete(conn: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Delete episodes and all that belongs to them."""
+    for number in numbers:
+        conn.execute(
+            f"INSERT INTO words (words, rowid, {_WORDS}) SELECT 'delete', number, {_WORDS} FROM episodes "  # noqa: S608 - our own columns
+            "WHERE number = ?",
+            (number,),
+        )
+        conn.execute("DELETE FROM episodes WHERE number = ?", (number,))
+
+
+def load(conn: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Recalled]:
+    """Return the episodes of these numbers, by number."""
+    wanted = list(numbers)
+    found: dict[int, Recalled] = {}
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        sql = f"SELECT {_COLUMNS} FROM episodes WHERE number IN ({', '.join('?' * len(part))})"  # noqa: S608 - marks only
+        found.update((row.number, row.recalled) for row in map(_row, conn.execute(sql, part)))
+    return found
+
+
+def page(conn: sqlite3.Connection, *, below: int, limit: int, wanted: Filter, now: float) -> list[Row]:
+    """Return the newest episodes whose number is below `below`, newest first."""
+    sql, values = passing(wanted, now)
+    query = f"SELECT {_COLUMNS} FROM episodes WHERE number < ? AND {sql} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own SQL
+    return [_row(each) for each in conn.execute(query, (below, *values, limit))]
+
+
+def passing(wanted: Filter, now: float) -> tuple[str, list[Any]]:
+    """Return a filter as SQL and its values."""
+    at = now if wanted.at is None else wanted.at
+    parts, values = ["valid_from <= ? AND (valid_until IS NULL OR valid_until > ?)"], [at, at]
+    found: list[Any] = values
+    if wanted.worked is not None:
+        parts.append("worked IS NOT NULL" if wanted.worked else "worked = 0")
+    if wanted.min_trust > 0:
+        parts.append("trust >= ?")
+        found.append(wanted.min_trust)
+    for name, value in wanted.where.items():
+        if name in _NAMED:
+            parts.append(f"{name} = ?")
+            found.append(value)
+        else:
+            parts.append("number IN (SELECT episode FROM labels WHERE name = ? AND value = ?)")
+            found += [name, value]
+    return " AND ".join(parts), found
+
+
+def numbers_passing(conn: sqlite3.Connection, wanted: Filter, now: float, *, most: int) -> list[int] | None:
+    """Return the numbers of what passes a filter; None if it is more than `most`."""
+    sql, values = passing(wanted, now)
+    found = conn.execute(f"SELECT number FROM episodes WHERE {sql} LIMIT ?", (*values, most + 1)).fetchall()  # noqa: S608 - our own SQL
+    return None if len(found) > most else [int(number) for (number,) in found]
+
+
+def passing_of(conn: sqlite3.Connection, numbers: Sequence[int], wanted: Filter, now: float) -> set[int]:
+    """Return which of these numbers pass a filter."""
+    sql, values = passing(wanted, now)
+    found: set[int] = set()
+    for start in range(0, len(numbers), 500):
+        part = numbers[start : start + 500]
+        query = f"SELECT number FROM episodes WHERE number IN ({', '.join('?' * len(part))}) AND {sql}"  # noqa: S608 - marks only
+        found |= {int(number) for (number,) in conn.execute(query, (*part, *values))}
+    return found
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    row = dict(zip(_NAMES, values, strict=True))
+    number, known = row.pop("number"), row.pop("worked")
+    kept = {name: row.pop(name) for name in _EPISODE}
+    kept |= {"labels": _labels.decode(kept["labels"]), "evidence": _evidence.decode(kept["evidence"])}
+    episode = Episode(**kept, worked=None if known is None else bool(known))
+    return Row(number, Recalled(**row, episode=episode, score=0.0, likeness=None))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
