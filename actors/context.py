@@ -11,13 +11,14 @@ from callboard import names
 from callboard.bus import Endpoint
 from callboard.clock import Clock
 from callboard.printable import printable
-from callboard.store import WorkingMemory
+from callboard.store import Outcome, Touched, WorkingMemory
 
 from .errors import BadActor, PermissionDenied
 from .grant import Grant, Verb
 from .hand import InHand, Wait
 from .letter import Letter
 from .message import Message
+from .remembering import Remembering
 from .run import Run
 from .speaking import Cause, Heads, Speaker
 from .target import target_name
@@ -25,6 +26,8 @@ from .terms import Call
 from .work import Work
 
 if TYPE_CHECKING:
+    from callboard.store.episodes.file import EpisodeFile
+
     from .actor import Actor
     from .handlers import Handler
 
@@ -53,6 +56,14 @@ class Services(Protocol):
         """Return the actor's working memory, opening its file on first use."""
         ...
 
+    async def open_episodes(self) -> "EpisodeFile":
+        """Return the actor's long-term memory, opening its file on first use."""
+        ...
+
+    async def say_outcome(self, outcome: Outcome) -> Touched:
+        """Tell all whom it concerns how a message turned out."""
+        ...
+
     async def spawn(self, actor: "type[Actor]", *, name: str, may: Grant | None) -> str:
         """Start a child and return its name."""
         ...
@@ -66,7 +77,7 @@ class Services(Protocol):
         ...
 
 
-class Context(Speaker):
+class Context(Speaker, Remembering):
     """Given to each handler and hook; valid while that call runs."""
 
     __slots__ = ("_hand", "_services")
@@ -112,7 +123,7 @@ class Context(Speaker):
         if hand is None:
             return _OWN_CAUSE
         envelope = hand.letter.envelope
-        return Cause(envelope.id, envelope.chain, envelope.hops, hand.until, hand.letter.trust, envelope.trace)
+        return Cause(envelope.id, envelope.chain, envelope.hops, hand.until, self._believed(), envelope.trace)
 
     def _begin_wait(self, on: str, up_to: float) -> Wait | None:
         if self._hand is None:
@@ -269,8 +280,9 @@ class Context(Speaker):
 
     @property
     def trust(self) -> int:
-        """How far the message is believed: 0 external, 1 internal, 2 owner."""
-        return self._in_hand().trust
+        """How far the message is believed, and what was recalled for it: 0 external, 1 internal, 2 owner."""
+        self._in_hand()
+        return self._believed()
 
 
 _OWN_CAUSE: Final = Cause(trust=1)

@@ -40,6 +40,8 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     stopped: float = 0.0
     heads: Any = None
     """Of what its handler says."""
+    believed: int = 2
+    """The least trust of what its handler has recalled: it is trusted no more than that from then on."""
     wedged: bool = False
     """Whether it was reported that it goes on though it was stopped."""
 

@@ -29,7 +29,7 @@ from callboard.bus import (
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
-from callboard.store import ActorFile, WorkingMemory
+from callboard.store import ActorFile, Outcome, Touched, WorkingMemory
 
 from .actor import Actor
 from .burial import Burial
@@ -326,6 +326,14 @@ class Host:
     async def open_memory(self) -> WorkingMemory:
         """Return this actor's working memory."""
         return await self.cell.memory_of(self.name)
+
+    async def open_episodes(self) -> "EpisodeFile":
+        """Return this actor's long-term memory."""
+        return await self.cell.episodes_of(self.name)
+
+    async def say_outcome(self, outcome: Outcome) -> Touched:
+        """Tell all whom it concerns how a message turned out."""
+        return await self.cell.say_outcome(outcome)
 
     async def spawn(self, actor: type[Actor], *, name: str, may: Grant | None) -> str:
         """Start a child of this actor."""

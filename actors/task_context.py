@@ -12,7 +12,7 @@ import msgspec
 from callboard import names
 from callboard.bus import Kind, check_size, encode, subjects
 from callboard.ids import new_id
-from callboard.store import MemoryLayer, Outgoing
+from callboard.store import Episode, MemoryLayer, Outgoing, Touched, checked_episode, id_of
 
 from .context import Context, Memory, Services
 from .hand import InHand
@@ -86,6 +86,19 @@ class TaskContext(Context):
         check_size(body, self._endpoint.bus.max_payload)
         subject = subjects.topic(self._endpoint.fleet, topic, sender=self._endpoint.cell)
         self._unit.say(Outgoing("publish", subject, new_id(), body))
+
+
+    async def remember(self, episode: Episode) -> str:
+        """Keep an episode when this task is done."""
+        whole = checked_episode(self._own(episode))
+        self._unit.say(Outgoing("remember", self._name, id_of(whole), encode(whole)))
+        return id_of(whole)
+
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:  # noqa: FBT001 - as in the base
+        """Say how a message turned out when this task is done; whom it concerns is not known before."""
+        said = self._judgement(message_id, good=good, why=why)
+        self._unit.say(Outgoing("outcome", self._name, new_id(), encode(said)))
+        return Touched()
 
 
 class TaskMemory(Memory):

@@ -19,7 +19,7 @@ from .memory_layer import MemoryLayer
 HISTORY_MOST: Final = 20
 """Failures of a task that are kept in words; more are only counted."""
 SWEEP: Final = 1000
-Verb = Literal["tell", "enqueue", "publish"]
+Verb = Literal["tell", "enqueue", "publish", "remember", "outcome"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     @property
     def at_most_once(self) -> bool:
         """Whether it is never said twice: who hears it could not know it again."""
-        return self.verb != "enqueue"
+        return self.verb in ("tell", "publish")
 
 
 class TaskLog:

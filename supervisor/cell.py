@@ -103,7 +103,7 @@ class Cell:
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
         self._family = Family(self.hosts, homes, endpoint.cell)
         self._tasks: TaskGroup
-        self._files: Files
+        self._files: Files[ActorFile]
         self._troupe: Troupe
         endpoint.on_notice(self._on_notice)
         endpoint.on_uncertain(self._on_uncertain)
@@ -274,7 +274,7 @@ class Cell:
             self.end_children(host, "ended")
             self._tasks.start_soon(self._close, host, life, self._files.leave(host.name), why)
 
-    async def _close(self, host: Host, life: Life, file: OpenFile | None, why: str) -> None:
+    async def _close(self, host: Host, life: Life, file: OpenFile[ActorFile] | None, why: str) -> None:
         await host.close(why)
         for scope in [*life.runs, *life.pauses]:
             scope.cancel()
@@ -356,7 +356,7 @@ class Cell:
         async with AsyncExitStack() as stack:
             files = await stack.enter_async_context(background())
             await self.registry.open()
-            self._files = Files(self._state, epoch=self._epoch, clock=self.clock, tasks=files)
+            self._files = Files(self._open_file, tasks=files)
             self._tasks = await stack.enter_async_context(background())
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(

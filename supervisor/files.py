@@ -4,22 +4,23 @@ A name may be taken again while the one who had it still cleans up. So an actor 
 for who comes by the name from now on, and for good when nobody uses it any more. The next one waits for that.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from callboard.clock import Clock
-from callboard.store import ActorFile, StoreClosed
+from callboard.store import StoreClosed
+
+F = TypeVar("F")
 
 
-class OpenFile:
+class OpenFile(Generic[F]):
     """One actor's file, from the wish to open it until it is closed."""
 
     def __init__(self) -> None:
-        self.opened: ActorFile | None = None
+        self.opened: F | None = None
         self.settled = anyio.Event()
         """Set when it is open, or could not be opened."""
         self.scope = anyio.CancelScope()
@@ -31,26 +32,26 @@ class OpenFile:
         await self.closed.wait()
 
 
-class Files:
-    """Owns files in tasks of `tasks`, at whose end all are closed."""
+class Files(Generic[F]):
+    """Owns the files that `open_file` opens in tasks of `tasks`, at whose end all are closed."""
 
-    def __init__(self, state: Path, *, epoch: int, clock: Clock, tasks: TaskGroup) -> None:
-        self._state, self._epoch, self._clock, self._tasks = state, epoch, clock, tasks
-        self._files: dict[str, OpenFile] = {}
+    def __init__(self, open_file: "Callable[[str], AbstractAsyncContextManager[F]]", *, tasks: TaskGroup) -> None:
+        self._open_file, self._tasks = open_file, tasks
+        self._files: dict[str, OpenFile[F]] = {}
         self._turns: dict[str, anyio.Lock] = {}
 
-    async def file_of(self, actor: str) -> ActorFile:
-        """Return the file of `actor`; raises what :meth:`ActorFile.open` does."""
+    async def file_of(self, actor: str) -> F:
+        """Return the file of `actor`; raises what opening it does."""
         while (file := self._files.get(actor)) is not None:
             if file.opened is not None:
                 return file.opened
             await file.settled.wait()  # somebody opens it; if that fails, we try ourselves
         return await self._open(actor)
 
-    async def _open(self, actor: str) -> ActorFile:
-        file = self._files[actor] = OpenFile()
+    async def _open(self, actor: str) -> F:
+        file = self._files[actor] = OpenFile[F]()
         try:
-            opened: ActorFile = await self._tasks.start(self._own, actor, file)
+            opened: F = await self._tasks.start(self._own, actor, file)
         except BaseException:
             if self._files.get(actor) is file:
                 del self._files[actor]
@@ -59,13 +60,10 @@ class Files:
             file.settled.set()
         return opened
 
-    async def _own(self, actor: str, file: OpenFile, *, task_status: TaskStatus[ActorFile]) -> None:
+    async def _own(self, actor: str, file: OpenFile[F], *, task_status: TaskStatus[F]) -> None:
         try:
             with file.scope:
-                async with (
-                    self._turn(actor),
-                    ActorFile.open(self._state, actor, epoch=self._epoch, clock=self._clock) as opened,
-                ):
+                async with self._turn(actor), self._open_file(actor) as opened:
                     file.opened = opened
                     task_status.started(opened)
                     await anyio.sleep_forever()
@@ -85,6 +83,10 @@ class Files:
             if not lock.locked():
                 self._turns.pop(actor, None)
 
-    def leave(self, actor: str) -> OpenFile | None:
+    def opened(self) -> dict[str, F]:
+        """Return those that are open, by actor."""
+        return {actor: file.opened for actor, file in self._files.items() if file.opened is not None}
+
+    def leave(self, actor: str) -> OpenFile[F] | None:
         """Let who comes by this name from now on have a file of its own; the caller closes the one returned."""
         return self._files.pop(actor, None)

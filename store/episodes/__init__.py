@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from callboard.clock import Clock
 
 from .embedder import Embedder
-from .episode import Episode, Filter, Recalled, Recollection, id_of
+from .episode import Episode, Filter, Link, Recalled, Recollection, checked, id_of
 from .forgetting import Forgotten, Person
 from .outcomes import Outcome, Touched
 from .retention import Retention
+from .stats import Stats
 
 if TYPE_CHECKING:
     from .file import EpisodeFile
     from .indexer import Report
 
 __all__ = [
-
-    "Embedder", "Episode", "Filter", "Forgotten", "Outcome", "Person", "Recalled", "Recollection", "Retention",
-    "Touched", "id_of", "open_episodes",
+    "Embedder", "Episode", "Filter", "Forgotten", "Link", "Outcome", "Person", "Recalled", "Recollection", "Retention",
+    "Stats", "Touched", "checked", "id_of", "open_episodes",
 ]  # fmt: skip
 
 

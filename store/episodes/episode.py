@@ -76,6 +76,15 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of its outcome last."""
 
 
+class Link(msgspec.Struct, frozen=True):
+    """What an episode has to do with another one."""
+
+    kind: Literal["near", "supersedes", "superseded by"]
+    id: str
+    """Of the other."""
+    likeness: float | None
+
+
 class Recollection(msgspec.Struct, frozen=True, kw_only=True):
     """What a recall found, best first."""
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
@@ -19,8 +19,8 @@ from ..database import Database
 from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
-from . import finding, outcomes, retention, table, vectors
-from .episode import Episode, Filter, Recalled, Recollection, id_of
+from . import finding, outcomes, retention, table
+from .episode import Episode, Filter, Link, Recalled, Recollection, id_of
 from .episode import checked as checked_episode
 from .finding import Question
 from .forgetting import Forgotten, Person, forget
@@ -29,6 +29,7 @@ from .outcomes import Outcome, Touched
 from .recalled import Counts
 from .retention import Retention
 from .searches import Searches
+from .stats import Stats, count
 
 if TYPE_CHECKING:
     from .embedder import Embedder, Vectors
@@ -47,28 +48,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     new: bool
     """False: the same was there, and has been seen once more."""
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """How much an actor knows."""
-
-    episodes: int
-    worked: int
-    failed: int
-    untrusted: int
-    returned: int
-    used: int
-    helped: int
-    harmed: int
-    outcomes: int
-    bytes: int
-    embedder: str
-    """Whose vectors are stored; empty while there are none."""
-    indexed: int
-    waiting: int
-    """Episodes without a vector."""
-    trouble: str = ""
-    """Why they wait."""
 
 
 class EpisodeFile:
@@ -199,8 +178,8 @@ class EpisodeFile:
             lambda conn: table.page(conn, below=below, limit=limit, wanted=wanted, now=self._clock.now())
         )
 
-    async def show(self, id: str) -> tuple[Recalled, list[tuple[str, str, float | None]]]:  # noqa: A002 - the field's own name
-        """Return an episode and its links: kind, id of the other, likeness. Raises NoSuchEpisode."""
+    async def show(self, id: str) -> tuple[Recalled, list[Link]]:  # noqa: A002 - the field's own name
+        """Return an episode and its links. Raises NoSuchEpisode."""
         found = await self.db.read(lambda conn: _shown(conn, id))
         if found is None:
             raise NoSuchEpisode(f"{self.actor} remembers nothing under {id!r}", actor=self.actor, id=id)
@@ -224,8 +203,8 @@ class EpisodeFile:
     async def stats(self) -> Stats:
         """Return how much this actor knows, and how much of it was of use."""
         await self._flush()
-        found = await self.db.read(_stats)
-        return Stats(**found, indexed=len(self.indexer.index), trouble=self.indexer.trouble)
+        found = await self.db.read(count)
+        return msgspec.structs.replace(found, indexed=len(self.indexer.index), trouble=self.indexer.trouble)
 
     async def _flush(self) -> None:
         """Write down what was recalled."""
@@ -267,7 +246,7 @@ def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None
     conn.execute("UPDATE owner SET epoch = ?", (epoch,))
 
 
-def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[tuple[str, str, float | None]]] | None:  # noqa: A002 - the same
+def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[Link]] | None:  # noqa: A002 - the same
     found = finding.named(conn, id)
     if found is None:
         return None
@@ -276,21 +255,4 @@ def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[tuple[str,
         "SELECT CASE kind WHEN 'near' THEN 'near' ELSE 'superseded by' END, id, likeness FROM links "
         "JOIN episodes ON number = episode WHERE other = ?1"
     )
-    return found[1], conn.execute(sql, (found[0],)).fetchall()
-
-
-def _stats(conn: sqlite3.Connection) -> dict[str, Any]:
-    sql = (
-        "SELECT count(*), total(worked = 1), total(worked = 0), total(trust = 0), total(returned), total(used), "
-        "total(helped), total(harmed) FROM episodes"
-    )
-    names = ("episodes", "worked", "failed", "untrusted", "returned", "used", "helped", "harmed")
-    found: dict[str, Any] = dict(zip(names, map(int, conn.execute(sql).fetchone()), strict=True))
-    found["outcomes"] = conn.execute("SELECT count(*) FROM outcomes").fetchone()[0]
-    pages, size = conn.execute("PRAGMA page_count").fetchone()[0], conn.execute("PRAGMA page_size").fetchone()[0]
-    return {
-        **found,
-        "bytes": pages * size,
-        "embedder": vectors.embedder_of(conn),
-        "waiting": vectors.pending_count(conn),
-    }
+    return found[1], [Link(*each) for each in conn.execute(sql, (found[0],))]

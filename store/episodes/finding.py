@@ -10,17 +10,19 @@ from . import ranking, table
 from .episode import Filter, Recalled, Recollection
 from .index import VectorIndex
 from .ranking import Alike
-from .words import match_of
+from .words import any_of, length_of, terms_of
 
 if TYPE_CHECKING:
     from .embedder import Vectors
 
-CANDIDATES: Final = 64
+CANDIDATES: Final = 50
 """Taken from each list before they are ranked."""
 FEW: Final = 2000
 """If so few pass a filter, each of them is compared."""
 WIDER: Final = 8
 """More are asked of the index where a filter will drop some."""
+RANKED: Final = 12_000
+"""Matches for which BM25 is computed, at most: of a query's words the rarest come first (1 µs a match)."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,28 +38,35 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def narrow(self) -> bool:
         """Whether a filter drops more than what is no longer valid."""
-        wanted = self.wanted
-        return bool(wanted.where) or wanted.min_trust > 0 or wanted.worked is not None
+        return is_narrow(self.wanted)
+
+
+def is_narrow(wanted: Filter) -> bool:
+    """Return whether a filter drops more than what is no longer valid."""
+    return bool(wanted.where) or wanted.min_trust > 0 or wanted.worked is not None
 
 
 def most_near(wanted: Filter) -> int:
     """Return how many the index is to be asked for."""
-    plain = not wanted.where and wanted.min_trust == 0 and wanted.worked is None
-    return CANDIDATES if plain else CANDIDATES * WIDER
+    return CANDIDATES * WIDER if is_narrow(wanted) else CANDIDATES
 
 
 def find(conn: sqlite3.Connection, question: Question, index: VectorIndex) -> tuple[Recollection, list[int]]:
     """Return what was found, and the numbers of it."""
     words = _by_words(conn, question)
     near = _by_vector(conn, question, index)
-    if question.vector is not None:
+    if question.vector is not None:  # a cosine that is missing would count as 0
         near |= index.likeness(question.vector, [number for number in words if number not in near])
-    found = {number: Alike(words.get(number, 0.0), near.get(number)) for number in dict.fromkeys([*words, *near])}
-    return _ranked(conn, question, found)
+    rows = table.load(conn, dict.fromkeys([*words, *near]))
+    found = {
+        number: Alike(words.get(number, 0.0), near.get(number), length_of(row.episode.situation))
+        for number, row in rows.items()
+    }
+    return _chosen(question, rows, found)
 
 
 def _by_words(conn: sqlite3.Connection, question: Question) -> dict[int, float]:
-    match = match_of(question.text)
+    match = any_of(_rare(conn, terms_of(question.text)))
     if not match:
         return {}
     passing, values = table.passing(question.wanted, question.now)
@@ -66,6 +75,21 @@ def _by_words(conn: sqlite3.Connection, question: Question) -> dict[int, float]:
         f"WHERE words MATCH ? AND {passing} ORDER BY words.rank LIMIT ?"
     )
     return {int(number): float(rank) for number, rank in conn.execute(sql, (match, *values, CANDIDATES))}
+
+
+def _rare(conn: sqlite3.Connection, terms: list[str]) -> list[str]:
+    """Return the words that a large memory is asked for: the rarest, until they match enough."""
+    if int(conn.execute("SELECT coalesce(max(number), 0) FROM episodes").fetchone()[0]) <= RANKED:
+        return terms
+    sql = "SELECT count(*) FROM words WHERE words MATCH ?"
+    matches = {term: int(conn.execute(sql, (any_of([term]),)).fetchone()[0]) for term in terms}
+    chosen, total = list[str](), 0
+    for term in sorted((term for term in terms if matches[term]), key=matches.__getitem__):
+        total += matches[term]
+        if chosen and total > RANKED:
+            break
+        chosen.append(term)
+    return chosen
 
 
 def _by_vector(conn: sqlite3.Connection, question: Question, index: VectorIndex) -> dict[int, float]:
@@ -83,17 +107,12 @@ def _best(near: Mapping[int, float]) -> dict[int, float]:
     return dict(sorted(near.items(), key=lambda each: -each[1])[:CANDIDATES])
 
 
-def _ranked(conn: sqlite3.Connection, question: Question, found: Mapping[int, Alike]) -> tuple[Recollection, list[int]]:
-    relevant = ranking.relevance(found)
-    rows = table.load(conn, relevant)
-    scored = {
-        number: msgspec.structs.replace(
-            row, score=ranking.score(relevant[number], row, question.now), likeness=found[number].vector
-        )
-        for number, row in rows.items()
-    }
-    failed = [each for each in scored.values() if each.episode.worked is False]
+def _chosen(
+    question: Question, rows: Mapping[int, Recalled], found: Mapping[int, Alike]
+) -> tuple[Recollection, list[int]]:
+    scored = _scored(question, rows, found)
     best = max((each.score for each in scored.values()), default=0.0)
+    failed = [each for each in scored.values() if each.episode.worked is False]
     warnings = [each for each in ranking.order(failed) if each.score >= ranking.BESIDE * best][: question.k]
     episodes = ranking.order(each for each in scored.values() if each.episode.worked is not False)[: question.k]
     shown = {each.id for each in [*episodes, *warnings]}
@@ -102,7 +121,16 @@ def _ranked(conn: sqlite3.Connection, question: Question, found: Mapping[int, Al
     return Recollection(episodes=episodes, warnings=warnings, by=by), numbers
 
 
-def named(conn: sqlite3.Connection, id: str) -> tuple[int, Recalled] | None:  # noqa: A002 - the field's own name
+def _scored(question: Question, rows: Mapping[int, Recalled], found: Mapping[int, Alike]) -> dict[int, Recalled]:
+    relevant = ranking.relevance(found)
+    scores = {number: ranking.score(relevant[number], row, question.now) for number, row in rows.items()}
+    return {
+        number: msgspec.structs.replace(row, score=scores[number], likeness=found[number].vector)
+        for number, row in rows.items()
+    }
+
+
+def named(conn: sqlite3.Connection, name: str) -> tuple[int, Recalled] | None:
     """Return an episode by its id."""
-    number = table.number_of(conn, id)
+    number = table.number_of(conn, name)
     return None if number is None else (number, table.load(conn, [number])[number])

@@ -9,20 +9,24 @@ QUERY_MOST: Final = 2000
 _TERM: Final = re.compile(r"\w+")
 STOP: Final = frozenset(
     """
-    a about after again all am an and any are as at be been before being but by can could did do does doing down for
-    from had has have having he her here hers him his how i if in into is it its just me more most my no nor not now
-    of off on once only or other our out over own s same she should so some such t than that the their them then
-    there these they this those through to too under until up very was we were what when where which while who whom
-    why will with would you your
-    """.split()  # noqa: SIM905 - a list of 130 words is 130 lines
+    a an and are as at be been but by did do does for from had has have he her him his how i if in into is it its me
+    my of on or our she so than that the their them then they this to was we were what when where which who whom why
+    will with would you your
+    """.split()  # noqa: SIM905 - a list would have as many lines as words
 )
 
 
-def match_of(query: str) -> str:
-    """Return the query as an FTS5 expression: any of its words, each quoted, so that none is an operator.
+def terms_of(query: str) -> list[str]:
+    """Return the words of a query, each once; frequent English ones are left out unless there are no others."""
+    terms = list(dict.fromkeys(_TERM.findall(query[:QUERY_MOST].lower())))
+    return ([term for term in terms if term not in STOP] or terms)[:TERMS_MOST]
 
-    Frequent words are left out unless there are no others; empty if there is no word at all.
-    """
-    terms = list(dict.fromkeys(term.lower() for term in _TERM.findall(query[:QUERY_MOST])))
-    telling = [term for term in terms if term not in STOP] or terms
-    return " OR ".join(f'"{term}"' for term in telling[:TERMS_MOST])
+
+def any_of(terms: list[str]) -> str:
+    """Return the FTS5 expression that matches any of these words, each quoted, so that none is an operator."""
+    return " OR ".join(f'"{term}"' for term in terms)
+
+
+def length_of(text: str) -> int:
+    """Return how many words a text has."""
+    return sum(1 for _ in _TERM.finditer(text))
