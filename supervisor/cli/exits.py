@@ -34,6 +34,8 @@ _BY_CODE = {
     "mailbox-full": Exit.REFUSED,
     "queue-full": Exit.REFUSED,
     "not-in-quarantine": Exit.USAGE,
+    "unknown-model": Exit.USAGE,
+    "model-refused": Exit.REFUSED,
     "not-stored": Exit.NO_ANSWER,
     "deadline-exceeded": Exit.NO_ANSWER,
 }

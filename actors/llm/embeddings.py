@@ -1,0 +1,125 @@
+"""An embedder behind any API of OpenAI's form: ``POST /embeddings``."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+
+from callboard.printable import printable
+
+from ..embedding.errors import EmbedderFailed
+from ..embedding.texts import bounded_all, unit
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_BATCH: Final = 64
+_ANSWER_MOST: Final = 64 * 1024 * 1024
+_SAID_MOST: Final = 200
+
+
+class _Row(msgspec.Struct, frozen=True):
+    embedding: list[float]
+    index: int
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    data: list[_Row]
+
+
+class EndpointEmbedder:
+    """Asks an endpoint, and checks what comes back: how many, how wide, which text's, and that all are numbers."""
+
+    local: Final = False
+
+    def __init__(
+        self, url: str, model: str, *, dimensions: int, key: str = "", timeout: float = 10.0, shorten: bool = False
+    ) -> None:
+        """Ask `model` at `url` for vectors of `dimensions`; `timeout`: seconds for one call, all in all."""
+        self._url, self._model, self._key, self._timeout = url.rstrip("/"), model, key, timeout
+        self._shorten = shorten
+        self.dimensions: Final = dimensions
+        self._client: Any = None
+
+    @property
+    def id(self) -> str:
+        """The model, not the place: the same one behind another URL makes the same vectors."""
+        return f"openai:{self._model}:{self.dimensions}"
+
+    async def embed(self, texts: Sequence[str]) -> "npt.NDArray[np.float32]":
+        """Return a row for each text; empty ones are not sent. Raises EmbedderFailed, at the timeout at the latest."""
+        import numpy as np
+
+        taken = bounded_all(texts)
+        rows = np.zeros((len(taken), self.dimensions), np.float32)
+        places = [at for at, text in enumerate(taken) if text]
+        for start in range(0, len(places), _BATCH):
+            batch = places[start : start + _BATCH]
+            rows[batch] = await self._ask([taken[at] for at in batch])
+        return rows
+
+    async def aclose(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _ask(self, texts: list[str]) -> "npt.NDArray[np.float32]":
+        import openai
+
+        wish: dict[str, Any] = {"dimensions": self.dimensions} if self._shorten else {}
+        try:
+            with anyio.fail_after(self._timeout):
+                raw = await self._opened().embeddings.with_raw_response.create(
+                    input=texts, model=self._model, encoding_format="float", **wish
+                )
+                content = raw.content
+        except TimeoutError as error:
+            raise self._failed(f"did not answer within {self._timeout:g} s") from error
+        except openai.OpenAIError as error:
+            raise self._failed(self._said(error)) from None  # the error holds the request, and that the key
+        return self._checked(content, len(texts))
+
+    def _opened(self) -> Any:
+        if self._client is None:
+            import openai
+
+            # With no key at all the client would take one from the environment, which may be another endpoint's.
+            client = openai.AsyncOpenAI(
+                base_url=self._url, api_key=self._key or "none", admin_api_key="", webhook_secret="",
+                max_retries=0, timeout=self._timeout,
+            )  # fmt: skip
+            client.organization = client.project = None
+            self._client = client
+        return self._client
+
+    def _checked(self, content: bytes, asked: int) -> "npt.NDArray[np.float32]":
+        import numpy as np
+
+        if len(content) > _ANSWER_MOST:
+            raise self._failed(f"answered with {len(content)} bytes")
+        try:
+            rows = sorted(msgspec.json.decode(content, type=_Answer).data, key=lambda row: row.index)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise self._failed(f"answered with nonsense: {error}") from error
+        if [row.index for row in rows] != list(range(asked)):
+            raise self._failed(f"answered {len(rows)} vectors to {asked} texts")
+        for row in rows:
+            if len(row.embedding) != self.dimensions:
+                raise self._failed(f"answered vectors of {len(row.embedding)} numbers, not {self.dimensions}")
+            if not math.isfinite(norm := math.hypot(*row.embedding)) or not norm:
+                raise self._failed("answered a vector without a direction")
+        return unit(np.array([row.embedding for row in rows], np.float64))
+
+    def _said(self, error: Exception) -> str:
+        """Return what went wrong, in a few words, without the key if the endpoint repeats it."""
+        status = getattr(error, "status_code", None)
+        said = printable(str(error))
+        said = said.replace(self._key, "***") if self._key else said
+        return f"answered {status}: {said[:_SAID_MOST]}" if status else f"could not be asked: {said[:_SAID_MOST]}"
+
+    def _failed(self, why: str) -> EmbedderFailed:
+        return EmbedderFailed(f"the embedder {self._model} at {self._url} {why}", endpoint=self._url, model=self._model)

