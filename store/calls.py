@@ -1,59 +1,67 @@
 """One function on its way through the database's thread."""
 
-import itertools
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 from .faults import typed
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-class Call(Generic[T]):
-    """A function, who waits for it, and what came of it.
+class Joined(Protocol[Item, T]):
+    """A change that costs less for many items at once than for each alone, such as one statement for all rows."""
 
-    Two parties hold a call: the task that waits and the thread that runs it. They let go in any order, and
-    the last one gives the place in the queue back: a cancelled caller leaves at once, but its place stays
-    taken until the thread has passed the call, so that cancelling cannot make the queue grow.
-    """
+    def run(self, conn: sqlite3.Connection, items: list[Item]) -> T:
+        """Make the change; called again for each item alone if it raises for several."""
+        ...
 
-    __slots__ = ("_leaving", "abandoned", "committed", "done", "error", "fn", "result")
+    def committed(self, items: list[Item], result: T) -> None:
+        """Called on the thread between the COMMIT and the next function."""
+        ...
 
-    def __init__(self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None) -> None:
-        self.fn = fn
-        self.committed = committed
-        self.abandoned = False
-        self.done = False
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self._leaving = itertools.count()
 
-    def leave(self) -> bool:
-        """Let go; True for the second of the two parties. A counter's ``next`` is atomic between threads."""
-        return next(self._leaving) == 1
+class Call(msgspec.Struct, Generic[T], eq=False):
+    """A function, or one item of a joined change; who waits for it, and what came of it."""
 
-    def run(self, conn: sqlite3.Connection) -> None:
-        """Run the function and keep its result or error; never raises."""
-        try:
-            self.result = self.fn(conn)
-        except BaseException as error:  # noqa: BLE001 - it is the caller's: outcome() raises it in the waiting task
-            self.error = error
+    future: asyncio.Future[T]
+    writes: bool
+    fn: Callable[[sqlite3.Connection], T] | None = None
+    told: Callable[[T], None] | None = None
+    joined: Joined[Any, T] | None = None
+    item: Any = None
+    passed: bool = False
+    """The thread has nothing more to do with it."""
+    result: T | None = None
+    error: BaseException | None = None
 
-    def settle(self) -> None:
-        """Tell the listener that the result is in the file; nothing that failed is told."""
-        if self.error is None and self.committed is not None:
-            try:
-                self.committed(cast("T", self.result))
-            except BaseException as error:  # noqa: BLE001 - a bug in the listener reaches the caller, not the thread
-                self.error = error
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it any more. For the thread too: a future is cancelled in one step."""
+        return self.future.cancelled()
 
-    def outcome(self, path: Path) -> T:
-        """Return the result or raise the error, SQLite's own as the store's: the one door of translation."""
+    def deliver(self, path: Path) -> None:
+        """Give what came of it to who waits, SQLite's errors as the store's: the one door of translation."""
+        if self.future.done():
+            return
         if self.error is None:
-            return cast("T", self.result)
-        if isinstance(self.error, sqlite3.Error):
-            # A group that fails as a whole shares one error: each waiting task gets its own from it.
-            raise typed(self.error, path) from self.error
-        raise self.error
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a call without an error has its result
+        else:
+            self.future.set_exception(_outward(self.error, path))
+
+
+def _outward(error: BaseException, path: Path) -> BaseException:
+    """Return what the waiting task is to raise. A group that fails as a whole shares one error: each gets its own."""
+    if isinstance(error, sqlite3.Error):
+        mine: BaseException = typed(error, path)
+    elif isinstance(error, StopIteration):  # a future refuses it
+        mine = RuntimeError("a function raised StopIteration")
+    else:
+        return error
+    mine.__cause__ = error
+    return mine

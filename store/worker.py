@@ -5,13 +5,16 @@ small writes. Each keeps its own savepoint, so to its caller it is still a trans
 exception undoes its own changes alone, and it returns only after the COMMIT. What they share is the end: if
 the disk refuses the COMMIT, all of the group fail and none of them is in the file.
 
-Every write is queued here and has one entry in the thread's queue. The first entry takes all that waits (up
-to ``GROUP``); the entries of those that it served find them done and return at once.
+A *unit* is what has a savepoint: a function, or neighbours that are items of one joined change. If that fails for
+several, each is tried alone.
 """
 
 import contextlib
 import sqlite3
 from collections import deque
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,19 +23,16 @@ from .errors import StoreClosed, StoreError
 
 GROUP: Final = 128
 
+Unit = list[Call[Any]]
+
 
 class Worker:
-    """The thread's side of a :class:`Database`. For other threads: only `queue` and `abort`."""
+    """The thread's side of a :class:`Database`. For other threads: only `abort`."""
 
     def __init__(self, conn: sqlite3.Connection, path: Path) -> None:
         self._conn = conn
         self._path = path
-        self._waiting: deque[Call[Any]] = deque()
         self._aborting = False
-
-    def queue(self, call: Call[Any]) -> None:
-        """Let a write take part in the next group."""
-        self._waiting.append(call)
 
     def abort(self) -> None:
         """Stop what runs and refuse what waits."""
@@ -40,27 +40,30 @@ class Worker:
         with contextlib.suppress(sqlite3.ProgrammingError):  # closed this very moment: nothing runs
             self._conn.interrupt()
 
-    def serve_write(self, call: Call[Any]) -> None:
-        """Commit groups until `call` has been in one. Groups are taken in order, so one is enough."""
-        while not call.done:
-            self._commit(self._group())
+    def serve(self, calls: list[Call[Any]]) -> Iterator[list[Call[Any]]]:
+        """Run all, and yield those that are passed as it comes to them. The first write takes those after it along."""
+        writes = deque(call for call in calls if call.writes)
+        for call in calls:
+            while not call.passed:
+                if call.writes:
+                    group = [writes.popleft() for _ in range(min(GROUP, len(writes)))]
+                    self._commit([each for each in group if not self._refused(each)])
+                else:
+                    group = [call]
+                    self._read(call)
+                for each in group:
+                    each.passed = True
+                yield group
 
-    def serve_read(self, call: Call[Any]) -> None:
+    def _read(self, call: Call[Any]) -> None:
         """Run `call` outside any transaction; ``query_only`` makes a write in it an error."""
         if not self._refused(call):
             self._conn.execute("PRAGMA query_only = 1")
             try:
-                call.run(self._conn)
+                self._attempt([call])
                 self._undo()
             finally:
                 self._conn.execute("PRAGMA query_only = 0")
-        call.done = True
-
-    def _group(self) -> list[Call[Any]]:
-        taken = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
-        for call in taken:
-            call.done = self._refused(call)
-        return [call for call in taken if not call.done]
 
     def _refused(self, call: Call[Any]) -> bool:
         if self._aborting or call.abandoned:
@@ -70,32 +73,60 @@ class Worker:
     def _commit(self, group: list[Call[Any]]) -> None:
         if not group:
             return
+        done = list[Unit]()
         try:
             self._conn.execute("BEGIN IMMEDIATE")
-            for call in group:
-                if not self._refused(call):
-                    self._run(call)
+            for unit in _units(group):
+                done += self._run([call for call in unit if not self._refused(call)], alone=len(group) == 1)
             self._conn.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - it goes to every caller of the group
             for call in group:
                 call.error = call.error or error
+            done = []
         finally:
             self._undo()
-        for call in group:
-            call.settle()
-            call.done = True
+        for unit in done:
+            _settle(unit)
 
-    def _run(self, call: Call[Any]) -> None:
-        """Run one write of a group in its own savepoint."""
-        self._conn.execute("SAVEPOINT one_call")
-        call.run(self._conn)
+    def _run(self, unit: Unit, *, alone: bool = False) -> list[Unit]:
+        """Run a unit in its own savepoint, which one that is alone does not need; return what succeeded."""
+        if not unit:
+            return []
+        if not alone:
+            self._conn.execute("SAVEPOINT one_unit")
+        error = self._attempt(unit)
         if not self._conn.in_transaction:
             # On a full disk or a failing one SQLite may end the whole transaction; so may a function that
             # commits.
-            raise self._lost(call.error)
-        if call.error is not None:
-            self._conn.execute("ROLLBACK TO one_call")
-        self._conn.execute("RELEASE one_call")
+            raise self._lost(error)
+        if alone and error is not None:
+            raise error  # it is the call's own already, and so all of the transaction is undone
+        if alone:
+            return [unit]
+        if error is not None:
+            self._conn.execute("ROLLBACK TO one_unit")
+        self._conn.execute("RELEASE one_unit")
+        if error is None:
+            return [unit]
+        return [each for call in unit for each in self._again(call)] if len(unit) > 1 else []
+
+    def _again(self, call: Call[Any]) -> list[Unit]:
+        call.error = None
+        return self._run([call])
+
+    def _attempt(self, unit: Unit) -> BaseException | None:
+        """Run a unit's function and keep its result or error with each call; never raises."""
+        first, result, error = unit[0], None, None
+        try:
+            if first.joined is not None:
+                result = first.joined.run(self._conn, [call.item for call in unit])
+            elif first.fn is not None:
+                result = first.fn(self._conn)
+        except BaseException as raised:  # noqa: BLE001 - it is the caller's, and raised in the waiting task
+            error = raised
+        for call in unit:
+            call.result, call.error = result, error
+        return error
 
     def _lost(self, error: BaseException | None) -> BaseException:
         if isinstance(error, sqlite3.Error):
@@ -106,3 +137,25 @@ class Worker:
     def _undo(self) -> None:
         if self._conn.in_transaction:
             self._conn.execute("ROLLBACK")
+
+
+def _units(group: list[Call[Any]]) -> list[Unit]:
+    """Return neighbours of one joined change together, and all others alone."""
+    found = list[Unit]()
+    for joined, calls in groupby(group, key=attrgetter("joined")):
+        neighbours = list(calls)
+        found += [[call] for call in neighbours] if joined is None else [neighbours]
+    return found
+
+
+def _settle(unit: Unit) -> None:
+    """Tell the listener that a result is in the file; nothing that failed is told."""
+    first = unit[0]
+    try:
+        if first.joined is not None:
+            first.joined.committed([call.item for call in unit], first.result)
+        elif first.told is not None:
+            first.told(first.result)
+    except BaseException as error:  # noqa: BLE001 - a bug in the listener reaches the caller, not the thread
+        for call in unit:
+            call.error = error
