@@ -19,18 +19,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import aiosqlite
 import anyio
 
-from .calls import Call, Joined
+from .calls import Call, Joined, Joint
 from .errors import InvalidLimit, StoreClosed, StoreError, StoreStuck
 from .lock import OwnerLock
 from .migrations import Migrations
 from .opening import Opener, Synchronous
 from .places import Places
-from .worker import Worker
+from .worker import GROUP, AnyCall, Worker
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -54,7 +54,7 @@ class Database:
         # Not anyio: the thread must answer without waiting for the loop, and anyio can only wait.
         self._loop = asyncio.get_running_loop()
         self._places = Places(max_pending)
-        self._gathered: list[Call[Any]] = []
+        self._gathered: list[AnyCall] = []
         self._crossing = False
         """Whether the thread has calls of ours, or is about to."""
         self._closed = False
@@ -126,27 +126,33 @@ class Database:
         Cancelled while waiting, `fn` runs whole or not at all. Raises :class:`StoreClosed` and the store's
         other errors in place of SQLite's.
         """
-        return await self._through(Call(self._loop.create_future(), writes=True, fn=fn, told=committed))
+        future: asyncio.Future[T] = self._loop.create_future()
+        return await self._through(Call(future, fn, writes=True, told=committed), future)
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run `fn` on the database's thread, outside any transaction; nothing else writes while it runs.
 
         A write in it raises :class:`DatabaseReadOnly`. Otherwise as :meth:`write`.
         """
-        return await self._through(Call(self._loop.create_future(), writes=False, fn=fn))
+        future: asyncio.Future[T] = self._loop.create_future()
+        return await self._through(Call(future, fn, writes=False), future)
 
     def join(self, joined: Joined[Item, T], item: Item) -> Awaitable[T]:
         """Make a joined change for `item`, together with those of others who wait now; what they give is the same.
 
         Otherwise as :meth:`write`.
         """
-        call = Call[T](self._loop.create_future(), writes=True, joined=joined, item=item)
+        future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or not self._places.take_nowait():
-            return self._through(call)
-        self._gather(call)  # the short way, without a coroutine of our own
-        return call.future
+            return self._through(Joint(joined, [item], [future]), future)
+        last = self._gathered[-1] if self._gathered else None
+        if isinstance(last, Joint) and last.joined is joined and last.places < GROUP:
+            last.add(item, future)
+        else:
+            self._gather(Joint(joined, [item], [future]))
+        return future  # the short way, without a coroutine of our own
 
-    async def _through(self, call: Call[T]) -> T:
+    async def _through(self, call: AnyCall, future: asyncio.Future[T]) -> T:
         self._check_open()
         await self._places.take()
         try:
@@ -155,9 +161,9 @@ class Database:
             self._places.give(1)
             raise
         self._gather(call)
-        return await call.future
+        return await future
 
-    def _gather(self, call: Call[Any]) -> None:
+    def _gather(self, call: AnyCall) -> None:
         """Let a call that has its place cross at the end of this turn of the loop, or when the thread is back."""
         self._gathered.append(call)
         if not self._crossing:
@@ -171,9 +177,9 @@ class Database:
         if calls:
             self._requests.put((None, partial(self._serve, calls)))
 
-    def _serve(self, calls: list[Call[Any]]) -> None:
+    def _serve(self, calls: list[AnyCall]) -> None:
         """Run on the thread, once for each crossing; each call passes, whatever happens."""
-        passed, began = list[Call[Any]](), time.monotonic()
+        passed, began = list[AnyCall](), time.monotonic()
         try:
             for some in self._worker.serve(calls):
                 passed += some
@@ -183,18 +189,18 @@ class Database:
         except BaseException as error:  # noqa: BLE001 - a fault of the connection itself; nobody may wait for ever
             for call in calls:
                 if not call.passed:
-                    call.error = call.error or error
+                    call.fail(error)
                     passed.append(call)
         self._post(passed, last=True)
 
-    def _post(self, passed: list[Call[Any]], *, last: bool) -> None:
+    def _post(self, passed: list[AnyCall], *, last: bool) -> None:
         # A closed loop has nobody left who could wait.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._deliver, passed, last)
 
-    def _deliver(self, passed: list[Call[Any]], last: bool) -> None:
-        self._places.give(len(passed))
+    def _deliver(self, passed: list[AnyCall], last: bool) -> None:
         for call in passed:
+            self._places.give(call.places)
             call.deliver(self.path)
         if last:
             # After the tasks that were woken now, so that what they write next is in the same group.
