@@ -5,34 +5,42 @@ leaves its transaction open for ever, and a BEGIN whose caller has gone still su
 whole function: it runs on the thread from BEGIN to COMMIT or ROLLBACK and no await lies inside it. Cancelling
 stops the waiting, never the function. One that has begun runs to its end, one that has not is skipped, and
 the connection is never left inside a transaction.
+
+To wake a thread costs more than a small write. So the calls of one turn of the loop are gathered and cross to the
+thread together, and their results come back together; while the thread works the next ones gather. A place in the
+queue is taken until the thread has passed its call, so that cancelling cannot make the queue grow.
 """
 
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import aiosqlite
 import anyio
 
-from .calls import Call
+from .calls import Call, Joined, Joint
 from .errors import InvalidLimit, StoreClosed, StoreError, StoreStuck
 from .lock import OwnerLock
 from .migrations import Migrations
 from .opening import Opener, Synchronous
-from .worker import Worker
+from .places import Places
+from .worker import GROUP, AnyCall, Worker
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
+_HOLD: Final = 0.001  # seconds that a result waits for others of its crossing
 _THREAD_ENDS_WITHIN: Final = 10.0  # seconds after its last function: longer than a busy timeout
 
 
-class _Execute(Protocol):
-    def __call__(self, fn: Callable[[], None], /) -> Awaitable[None]: ...
+class _Requests(Protocol):
+    def put(self, request: tuple[None, Callable[[], None]], /) -> None: ...
 
 
 class Database:
@@ -43,15 +51,17 @@ class Database:
         self.synchronous: Synchronous = opener.synchronous
         self._connection = connection
         self._worker = Worker(cast("sqlite3.Connection", opener.conn), opener.path)
-        # Not anyio: the thread must give a place back without waiting for the loop, and anyio can only wait.
+        # Not anyio: the thread must answer without waiting for the loop, and anyio can only wait.
         self._loop = asyncio.get_running_loop()
-        self._places = anyio.Semaphore(max_pending, fast_acquire=True)
-        self._max_pending = max_pending
+        self._places = Places(max_pending)
+        self._gathered: list[AnyCall] = []
+        self._crossing = False
+        """Whether the thread has calls of ours, or is about to."""
         self._closed = False
-        # The public methods send one statement each. Only this private one runs a function of ours on the
-        # thread, and without that a transaction cannot be one unit. aiosqlite is held below the next minor
-        # version for it.
-        self._execute = cast("_Execute", connection._execute)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        # The public methods send one statement each, and answer each by itself. Only this private queue runs a
+        # function of ours on the thread, and without that a transaction cannot be one unit. aiosqlite is held below
+        # the next minor version for it.
+        self._requests = cast("_Requests", connection._tx)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     @classmethod
     @asynccontextmanager
@@ -102,7 +112,7 @@ class Database:
     @property
     def pending(self) -> int:
         """How many calls hold a place: waiting for the thread or running on it."""
-        return self._max_pending - self._places.value
+        return self._places.taken
 
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, committed: Callable[[T], None] | None = None) -> T:
         """Run `fn` as one transaction and return its result once that is committed.
@@ -116,48 +126,85 @@ class Database:
         Cancelled while waiting, `fn` runs whole or not at all. Raises :class:`StoreClosed` and the store's
         other errors in place of SQLite's.
         """
-        return await self._run(Call(fn, committed=committed), writes=True)
+        future: asyncio.Future[T] = self._loop.create_future()
+        return await self._through(Call(future, fn, writes=True, told=committed), future)
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run `fn` on the database's thread, outside any transaction; nothing else writes while it runs.
 
         A write in it raises :class:`DatabaseReadOnly`. Otherwise as :meth:`write`.
         """
-        return await self._run(Call(fn), writes=False)
+        future: asyncio.Future[T] = self._loop.create_future()
+        return await self._through(Call(future, fn, writes=False), future)
 
-    async def _run(self, call: Call[T], *, writes: bool) -> T:
+    def join(self, joined: Joined[Item, T], item: Item) -> Awaitable[T]:
+        """Make a joined change for `item`, together with those of others who wait now; what they give is the same.
+
+        Otherwise as :meth:`write`.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed or not self._places.take_nowait():
+            return self._through(Joint(joined, [item], [future]), future)
+        last = self._gathered[-1] if self._gathered else None
+        if isinstance(last, Joint) and last.joined is joined and last.places < GROUP:
+            last.add(item, future)
+        else:
+            self._gather(Joint(joined, [item], [future]))
+        return future  # the short way, without a coroutine of our own
+
+    async def _through(self, call: AnyCall, future: asyncio.Future[T]) -> T:
         self._check_open()
-        await self._places.acquire()
+        await self._places.take()
         try:
             self._check_open()
         except StoreClosed:
-            self._places.release()
+            self._places.give(1)
             raise
-        try:
-            # No await between these: the thread relies on both queues having the same order.
-            if writes:
-                self._worker.queue(call)
-            await self._execute(partial(self._serve, call, writes=writes))
-        except BaseException:
-            call.abandoned = True
-            raise
-        finally:
-            if call.leave():
-                self._places.release()
-        return call.outcome(self.path)
+        self._gather(call)
+        return await future
 
-    def _serve(self, call: Call[Any], *, writes: bool) -> None:
-        """Run on the thread, once for each call."""
+    def _gather(self, call: AnyCall) -> None:
+        """Let a call that has its place cross at the end of this turn of the loop, or when the thread is back."""
+        self._gathered.append(call)
+        if not self._crossing:
+            self._crossing = True
+            self._loop.call_soon(self._cross)
+
+    def _cross(self) -> None:
+        """Send what was gathered to the thread."""
+        calls, self._gathered = self._gathered, []
+        self._crossing = bool(calls)
+        if calls:
+            self._requests.put((None, partial(self._serve, calls)))
+
+    def _serve(self, calls: list[AnyCall]) -> None:
+        """Run on the thread, once for each crossing; each call passes, whatever happens."""
+        passed, began = list[AnyCall](), time.monotonic()
         try:
-            if writes:
-                self._worker.serve_write(call)
-            else:
-                self._worker.serve_read(call)
-        finally:
-            if call.leave():
-                # A closed loop has nobody left who could wait for the place.
-                with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._places.release)
+            for some in self._worker.serve(calls):
+                passed += some
+                if time.monotonic() - began > _HOLD:
+                    self._post(passed, last=False)
+                    passed, began = [], time.monotonic()
+        except BaseException as error:  # noqa: BLE001 - a fault of the connection itself; nobody may wait for ever
+            for call in calls:
+                if not call.passed:
+                    call.fail(error)
+                    passed.append(call)
+        self._post(passed, last=True)
+
+    def _post(self, passed: list[AnyCall], *, last: bool) -> None:
+        # A closed loop has nobody left who could wait.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._deliver, passed, last)
+
+    def _deliver(self, passed: list[AnyCall], last: bool) -> None:
+        for call in passed:
+            self._places.give(call.places)
+            call.deliver(self.path)
+        if last:
+            # After the tasks that were woken now, so that what they write next is in the same group.
+            self._loop.call_soon(self._cross)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -165,6 +212,7 @@ class Database:
 
     async def _close(self, opener: Opener, within: float) -> None:
         self._closed = True
+        self._cross()  # the rest, before the end
         patience = anyio.move_on_after(within)
         with anyio.CancelScope(shield=True):
             try:

@@ -1,12 +1,15 @@
-"""What the memory table holds, in memory: each key and its expiry, and the values used lately.
+"""What the memory table holds, in memory: each key and its expiry in order of use, and the values used lately.
 
-Only the database's thread changes it, after each commit and in the order of commits; the event loop only
-looks a key up, which is one atomic step. So a reader never sees what is not in the file, also when the writer
-was cancelled.
+Only the database's thread adds, changes and removes, after each commit and in the order of commits. The event loop
+looks a key up and moves it to the end of the order, each of which is one atomic step. So a reader never sees what is
+not in the file, also when the writer was cancelled.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 
@@ -18,42 +21,85 @@ class Row(NamedTuple):
 
 
 class Mirror:
-    """The rows by key. `resident` bounds the bytes of values held; the table bounds the keys."""
+    """The rows by key, the least recently used first. `resident` bounds the bytes of values, the table the keys."""
 
     def __init__(self, *, resident: int) -> None:
         self.loaded = False
-        self.rows: dict[str, Row] = {}
+        self.rows: OrderedDict[str, Row] = OrderedDict()
+        self.soonest = math.inf
+        """No row expires before that."""
         self._limit = resident
         self._bytes = 0
-        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._resident: OrderedDict[str, None] = OrderedDict()
+        """The keys whose values are here, in the order in which they came."""
 
     def load(self, listing: Iterable[tuple[str, float]]) -> None:
-        """Take the file's keys and expiries over, once."""
-        if not self.loaded:
-            self.rows = {key: Row(expires, None) for key, expires in listing}
-            self.loaded = True
+        """Take the file's keys and expiries over, in order of use; values are read when they are asked for."""
+        self.rows = OrderedDict((key, Row(expires, None)) for key, expires in listing)
+        self._bytes, self._resident = 0, OrderedDict()
+        self.soonest = min((row.expires for row in self.rows.values()), default=math.inf)
+        self.loaded = True
 
-    def keep(self, key: str, row: Row) -> None:
-        """Hold what has been committed or read; older values make room for it."""
-        self._forget(key)
-        if row.data is not None and len(row.data) <= self._limit:
-            self._make_room(len(row.data))
-            self._sizes[key] = len(row.data)
-            self._bytes += len(row.data)
-            self.rows[key] = row
+    def keep(self, written: Iterable[tuple[str, Row]]) -> None:
+        """Hold what has been committed, as the most recently used."""
+        rows = self.rows
+        for key, row in written:
+            self.fill(key, row)
+            rows.move_to_end(key)
+
+    def fill(self, key: str, row: Row) -> None:
+        """Hold a row where it is in the order: its value was read from the file."""
+        old, size = self.rows.get(key), len(row.data or b"")
+        if size > self._limit:
+            row, size = Row(row.expires, None), 0
+        self.rows[key] = row
+        if row.expires < self.soonest:
+            self.soonest = row.expires
+        if old is not None and old.data is not None:
+            self._bytes -= len(old.data)
         else:
-            self.rows[key] = Row(row.expires, None)
+            self._resident[key] = None
+        self._bytes += size
+        if self._bytes > self._limit:
+            self._make_room()
+
+    def use(self, key: str) -> None:
+        """Note that a row was used. For the event loop."""
+        try:  # noqa: SIM105 - suppress() costs more than the step itself
+            self.rows.move_to_end(key)
+        except KeyError:  # deleted this very moment
+            pass
 
     def drop(self, key: str) -> None:
         """Forget a row that has been deleted."""
-        self._forget(key)
-        self.rows.pop(key, None)
+        old = self.rows.pop(key, None)
+        self._resident.pop(key, None)
+        if old is not None and old.data is not None:
+            self._bytes -= len(old.data)
 
-    def _forget(self, key: str) -> None:
-        self._bytes -= self._sizes.pop(key, 0)
+    def oldest(self, count: int) -> list[str]:
+        """Return the least recently used keys."""
+        while True:
+            with suppress(RuntimeError):  # a reader moved one meanwhile
+                return list(islice(self.rows, count))
 
-    def _make_room(self, needed: int) -> None:
-        while self._sizes and self._bytes + needed > self._limit:
-            oldest, size = self._sizes.popitem(last=False)
-            self._bytes -= size
-            self.rows[oldest] = Row(self.rows[oldest].expires, None)
+    def expired(self, now: float) -> list[str]:
+        """Return the keys of all rows that have expired."""
+        if now < self.soonest:
+            return []
+        while True:
+            with suppress(RuntimeError):
+                rows = list(self.rows.items())
+                break
+        self.soonest = min((row.expires for _, row in rows if row.expires > now), default=math.inf)
+        found = [key for key, row in rows if row.expires <= now]
+        if found:
+            self.soonest = now  # until they are gone
+        return found
+
+    def _make_room(self) -> None:
+        while self._bytes > self._limit:
+            key, _ = self._resident.popitem(last=False)
+            row = self.rows[key]
+            self._bytes -= len(row.data or b"")
+            self.rows[key] = Row(row.expires, None)

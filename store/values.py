@@ -54,6 +54,8 @@ def decoded(key: str, data: bytes, wanted: Any) -> Any:
 
 def checked_key(key: object) -> str:
     """Return `key` unchanged if memory may hold it; raise :class:`InvalidMemoryKey` otherwise."""
+    if type(key) is str and 0 < len(key) <= _LONGEST_KEY and key.isascii():
+        return key
     if isinstance(key, str) and 1 <= len(key) <= _LONGEST_KEY:
         with suppress(UnicodeEncodeError):  # a lone surrogate: no UTF-8, so no key
             if len(key.encode()) <= _LONGEST_KEY:

@@ -4,35 +4,30 @@ Writes that wait at the same moment are committed together, since one sync of th
 small writes. Each keeps its own savepoint, so to its caller it is still a transaction of its own: its
 exception undoes its own changes alone, and it returns only after the COMMIT. What they share is the end: if
 the disk refuses the COMMIT, all of the group fail and none of them is in the file.
-
-Every write is queued here and has one entry in the thread's queue. The first entry takes all that waits (up
-to ``GROUP``); the entries of those that it served find them done and return at once.
 """
 
 import contextlib
 import sqlite3
 from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .calls import Call
+from .calls import Call, Joint
 from .errors import StoreClosed, StoreError
 
 GROUP: Final = 128
 
+AnyCall = Call[Any] | Joint[Any, Any]
+
 
 class Worker:
-    """The thread's side of a :class:`Database`. For other threads: only `queue` and `abort`."""
+    """The thread's side of a :class:`Database`. For other threads: only `abort`."""
 
     def __init__(self, conn: sqlite3.Connection, path: Path) -> None:
         self._conn = conn
         self._path = path
-        self._waiting: deque[Call[Any]] = deque()
         self._aborting = False
-
-    def queue(self, call: Call[Any]) -> None:
-        """Let a write take part in the next group."""
-        self._waiting.append(call)
 
     def abort(self) -> None:
         """Stop what runs and refuse what waits."""
@@ -40,69 +35,93 @@ class Worker:
         with contextlib.suppress(sqlite3.ProgrammingError):  # closed this very moment: nothing runs
             self._conn.interrupt()
 
-    def serve_write(self, call: Call[Any]) -> None:
-        """Commit groups until `call` has been in one. Groups are taken in order, so one is enough."""
-        while not call.done:
-            self._commit(self._group())
+    def serve(self, calls: list[AnyCall]) -> Iterator[list[AnyCall]]:
+        """Run all, and yield those that are passed as it comes to them. The first write takes those after it along."""
+        writes = deque(call for call in calls if call.writes)
+        for call in calls:
+            while not call.passed:
+                group = _taken(writes) if call.writes else [call]
+                if call.writes:
+                    self._commit(group)
+                elif self._is_wanted(call):
+                    self._read(call)
+                for each in group:
+                    each.passed = True
+                yield group
 
-    def serve_read(self, call: Call[Any]) -> None:
+    def _read(self, call: AnyCall) -> None:
         """Run `call` outside any transaction; ``query_only`` makes a write in it an error."""
-        if not self._refused(call):
-            self._conn.execute("PRAGMA query_only = 1")
-            try:
-                call.run(self._conn)
-                self._undo()
-            finally:
-                self._conn.execute("PRAGMA query_only = 0")
-        call.done = True
+        self._conn.execute("PRAGMA query_only = 1")
+        try:
+            call.attempt(self._conn)
+            self._undo()
+        finally:
+            self._conn.execute("PRAGMA query_only = 0")
 
-    def _group(self) -> list[Call[Any]]:
-        taken = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
-        for call in taken:
-            call.done = self._refused(call)
-        return [call for call in taken if not call.done]
+    def _is_wanted(self, call: AnyCall) -> bool:
+        if not self._aborting and call.wanted:
+            return True
+        call.fail(StoreClosed(f"{self._path} was closed before the call was run", path=str(self._path)))
+        return False
 
-    def _refused(self, call: Call[Any]) -> bool:
-        if self._aborting or call.abandoned:
-            call.error = StoreClosed(f"{self._path} was closed before the call was run", path=str(self._path))
-        return call.error is not None
-
-    def _commit(self, group: list[Call[Any]]) -> None:
+    def _commit(self, calls: Sequence[AnyCall]) -> None:
+        group = [call for call in calls if self._is_wanted(call)]
         if not group:
             return
         try:
             self._conn.execute("BEGIN IMMEDIATE")
-            for call in group:
-                if not self._refused(call):
-                    self._run(call)
+            self._run_all(group)
             self._conn.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - it goes to every caller of the group
             for call in group:
-                call.error = call.error or error
+                call.fail(error)
         finally:
             self._undo()
         for call in group:
             call.settle()
-            call.done = True
 
-    def _run(self, call: Call[Any]) -> None:
-        """Run one write of a group in its own savepoint."""
+    def _run_all(self, group: list[AnyCall]) -> None:
+        if len(group) == 1 and group[0].places == 1:  # its savepoint is the transaction
+            error = group[0].attempt(self._conn)
+            self._check_transaction(error)
+            if error is not None:
+                raise error
+            return
+        for call in group:
+            if self._is_wanted(call):
+                self._run(call)
+
+    def _run(self, call: AnyCall) -> None:
+        """Run one in its own savepoint; a joint that fails, its items each by itself."""
         self._conn.execute("SAVEPOINT one_call")
-        call.run(self._conn)
-        if not self._conn.in_transaction:
-            # On a full disk or a failing one SQLite may end the whole transaction; so may a function that
-            # commits.
-            raise self._lost(call.error)
-        if call.error is not None:
+        error = call.attempt(self._conn)
+        self._check_transaction(error)
+        if error is not None:
             self._conn.execute("ROLLBACK TO one_call")
         self._conn.execute("RELEASE one_call")
+        for part in () if error is None else call.apart():
+            self._run(part)
 
-    def _lost(self, error: BaseException | None) -> BaseException:
+    def _check_transaction(self, error: BaseException | None) -> None:
+        """Raise if a call has lost us the transaction.
+
+        On a full disk or a failing one SQLite may end the whole of it; so may a function that commits.
+        """
+        if self._conn.in_transaction:
+            return
         if isinstance(error, sqlite3.Error):
-            return error
+            raise error
         why = f"after {error!r}" if error else "by a function that ran COMMIT or ROLLBACK itself"
-        return StoreError(f"{self._path}: the transaction was ended early, {why}", path=str(self._path))
+        raise StoreError(f"{self._path}: the transaction was ended early, {why}", path=str(self._path))
 
     def _undo(self) -> None:
         if self._conn.in_transaction:
             self._conn.execute("ROLLBACK")
+
+
+def _taken(writes: deque[AnyCall]) -> list[AnyCall]:
+    """Take the next group: about GROUP places."""
+    group, places = [writes.popleft()], 0
+    while writes and (places := places + group[-1].places) < GROUP:
+        group.append(writes.popleft())
+    return group

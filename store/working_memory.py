@@ -4,7 +4,6 @@ The file is the truth. Each change is one transaction of the database's thread, 
 runs inside it. Reads are answered from the mirror, which that thread keeps equal to what has been committed.
 """
 
-import itertools
 import math
 import sqlite3
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from callboard.clock import Clock
 
 from .database import Database
 from .errors import InvalidLimit, NoSuchKey
+from .joined_puts import JoinedPuts
 from .memory_table import MemoryTable
 from .mirror import Mirror, Row
 from .values import checked_key, decoded, encoded
@@ -74,8 +74,9 @@ class WorkingMemory:
         self._clock = clock
         self._default_ttl = _checked_ttl(default_ttl)
         self._max_value_bytes = max_value_bytes
-        self._table = MemoryTable(max_rows=max_rows)
         self._mirror = Mirror(resident=resident_bytes)
+        self._table = MemoryTable(self._mirror, max_rows=max_rows)
+        self._puts = JoinedPuts(self._table, self._mirror)
 
     async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
         """Store `value` for `ttl` seconds (``math.inf``: until evicted); it is in the file on return.
@@ -83,9 +84,10 @@ class WorkingMemory:
         Raises :class:`InvalidMemoryKey`, :class:`WrongValueType`, :class:`ValueTooLarge` or
         :class:`InvalidLimit`.
         """
-        data = encoded(checked_key(key), value, limit=self._max_value_bytes)
-        row = Row(self._expiry(ttl), data)
-        await self._write(lambda conn: self._put(conn, key, row, None))
+        data, expires = self.prepare(key, value, ttl)
+        if not self._mirror.loaded:
+            await self.ready()
+        await self._db.join(self._puts, (key, Row(expires, data)))
 
     @overload
     async def get(self, key: str) -> object: ...
@@ -117,23 +119,30 @@ class WorkingMemory:
         checked_key(key)
         now = self._clock.now()
         await self.ready()
-        return await self._db.write(
-            lambda conn: self._delete(conn, key, now), committed=lambda _: self._mirror.drop(key)
-        )
+        return await self._db.write(lambda conn: self._delete(conn, key, now), committed=lambda _: self.dropped([key]))
+
+    async def touch(self, key: str, ttl: float | None = None) -> bool:
+        """Let a living value live for `ttl` seconds from now, as with :meth:`put`, and count this as a use of it.
+
+        False if there is none: an expired one stays so.
+        """
+        expires, now = self._expiry(ttl), self._clock.now()
+        checked_key(key)
+        return (await self._write(lambda conn: self.renew(conn, key, expires, now))) is not None
 
     @overload
-    async def items(self, prefix: str = ...) -> list[tuple[str, object]]: ...
+    async def items(self, prefix: str = ..., *, start: str = ...) -> list[tuple[str, object]]: ...
     @overload
-    async def items(self, prefix: str = ..., *, type: type[T]) -> list[tuple[str, T]]: ...
-    async def items(self, prefix: str = "", *, type: Any = Any) -> list[tuple[str, Any]]:  # noqa: A002 - msgspec's word
+    async def items(self, prefix: str = ..., *, type: type[T], start: str = ...) -> list[tuple[str, T]]: ...
+    async def items(self, prefix: str = "", *, type: Any = Any, start: str = "") -> list[tuple[str, Any]]:  # noqa: A002 - msgspec's word
         """Return the living values whose keys start with `prefix`, in order of their keys, as of one moment.
 
-        This does not count as a use of them.
+        Those before the key `start` are left out. This does not count as a use of them.
         """
         if prefix:
             checked_key(prefix)
         now = self._clock.now()
-        rows = await self._db.read(lambda conn: self._table.living(conn, prefix, now))
+        rows = await self._db.read(lambda conn: self._table.living(conn, prefix, start, now))
         return [(key, decoded(key, data, type)) for key, data in rows]
 
     @overload
@@ -166,7 +175,7 @@ class WorkingMemory:
             value = fn(_value(key, old, now, wanted=type, default=default))
             return self._put(conn, key, Row(expires, encoded(key, value, limit=self._max_value_bytes)), value)
 
-        return (await self._write(change)).value
+        return _surely(await self._write(change)).value
 
     async def incr(self, key: str, by: int = 1, *, ttl: float | None = None) -> int:
         """Add `by` to an integer, 0 if there is no living one, and return the sum.
@@ -175,21 +184,27 @@ class WorkingMemory:
         """
         checked_key(key)
         expires = 0.0 if ttl is None else self._expiry(ttl)
-        return int((await self._write(lambda conn: self.add(conn, key, by, expires))).value)
+        change = await self._write(lambda conn: self.add(conn, key, by, expires))
+        return int(_surely(change).value)
 
     async def sweep(self, limit: int = 500) -> int:
-        """Delete up to `limit` expired values and return how many; saves the order of accesses too."""
+        """Delete up to `limit` expired values and return how many; saves the order of up to `limit` accesses too.
+
+        Where there is nothing to do, nothing is written.
+        """
         if limit < 1:
             raise InvalidLimit(f"the limit of a sweep must be 1 or more, not {limit}")
         await self.ready()
         now = self._clock.now()
+        if now < self._mirror.soonest and not self._table.has_touches:
+            return 0
         gone = await self._db.write(lambda conn: self._sweep(conn, limit, now), committed=self.dropped)
         return len(gone)
 
     async def ready(self) -> None:
         """Read which keys there are, once."""
         if not self._mirror.loaded:
-            await self._db.read(lambda conn: self._mirror.load(self._table.listing(conn)))
+            await self._db.read(self._load)
 
     async def _look_up(self, key: str) -> Row | None:
         """Find a row that the mirror could not answer for."""
@@ -199,9 +214,13 @@ class WorkingMemory:
             return row
         return await self._db.read(lambda conn: self._fetch(conn, key))
 
-    async def _write(self, change: Callable[[sqlite3.Connection], Change]) -> Change:
+    async def _write(self, change: Callable[[sqlite3.Connection], Change | None]) -> Change | None:
         await self.ready()
         return await self._db.write(change, committed=self.mirrored)
+
+    def _load(self, conn: sqlite3.Connection) -> None:
+        if not self._mirror.loaded:  # two may have wanted it at once
+            self._table.load(conn)
 
     # For a layer above, which commits with other things.
 
@@ -232,6 +251,11 @@ class WorkingMemory:
         kept = old.expires if old and old.expires > now else self._expiry(None)
         return self._put(conn, key, Row(expires or kept, encoded(key, value, limit=self._max_value_bytes)), value)
 
+    def renew(self, conn: sqlite3.Connection, key: str, expires: float, now: float) -> Change | None:
+        """Let a living value live until `expires`, the same way; None if there is none."""
+        row = self._table.find(conn, key)
+        return None if row is None or row.expires <= now else self._put(conn, key, Row(expires, row.data), None)
+
     def remove(self, conn: sqlite3.Connection, key: str) -> None:
         """Delete a value, the same way; give its key to :meth:`dropped`."""
         self._table.delete(conn, key)
@@ -239,11 +263,11 @@ class WorkingMemory:
     def _fetch(self, conn: sqlite3.Connection, key: str) -> Row | None:
         row = self._table.find(conn, key)
         if row is not None:
-            self._mirror.keep(key, row)
+            self._mirror.fill(key, row)
         return row
 
     def _put(self, conn: sqlite3.Connection, key: str, row: Row, value: Any) -> Change:
-        return Change(key, row, self._table.put(conn, key, row), value)
+        return Change(key, row, self._table.put(conn, [(key, row)]), value)
 
     def _delete(self, conn: sqlite3.Connection, key: str, now: float) -> bool:
         row = self._table.find(conn, key)
@@ -251,18 +275,19 @@ class WorkingMemory:
 
     def _sweep(self, conn: sqlite3.Connection, limit: int, now: float) -> list[str]:
         self._table.save_touches(conn, limit)
-        expired = (key for key, row in self._mirror.rows.items() if row.expires <= now)
-        return [key for key in itertools.islice(expired, limit) if self._table.delete(conn, key)]
+        return [key for key in self._mirror.expired(now)[:limit] if self._table.delete(conn, key)]
 
-    def mirrored(self, change: Change) -> None:
+    def mirrored(self, change: Change | None) -> None:
         """Let readers see what has been committed."""
-        self._mirror.keep(change.key, change.row)
-        self.dropped(change.evicted)
+        if change is not None:
+            self._mirror.keep([(change.key, change.row)])
+            self.dropped(change.evicted)
 
     def dropped(self, keys: list[str]) -> None:
         """Let readers see that values are gone."""
         for key in keys:
             self._mirror.drop(key)
+        self._table.settle()
 
     def _expiry(self, ttl: float | None) -> float:
         return self._clock.now() + (self._default_ttl if ttl is None else _checked_ttl(ttl))
@@ -272,6 +297,13 @@ def _checked_ttl(ttl: float) -> float:
     if not ttl > 0 or math.isnan(ttl):
         raise InvalidLimit(f"a time to live is in seconds above 0, not {ttl!r}")
     return ttl
+
+
+def _surely(change: Change | None) -> Change:
+    """Return a change that was made for sure."""
+    if change is None:
+        raise AssertionError("nothing was written")
+    return change
 
 
 def _value(key: str, row: Row | None, now: float, *, wanted: Any, default: Any) -> Any:

@@ -542,3 +542,92 @@ async def test_who_waits_for_a_place_when_the_database_closes_is_refused(path: P
             await anyio.lowlevel.checkpoint()
             gate.opened.set()
     assert caught == ["late"]
+
+
+# Joined changes
+
+
+class Pairs:
+    """A joined change that writes pairs; told what was committed."""
+
+    def __init__(self) -> None:
+        self.runs = list[list[int]]()
+        self.told = list[list[int]]()
+
+    def run(self, conn: sqlite3.Connection, items: list[int]) -> int:
+        self.runs.append(items)
+        conn.executemany("INSERT INTO a VALUES (?)", [(n,) for n in items])
+        conn.executemany("INSERT INTO b VALUES (?)", [(n,) for n in items])
+        return len(items)
+
+    def committed(self, items: list[int], result: int) -> None:
+        assert len(items) == result
+        self.told.append(items)
+
+
+async def test_items_of_a_joined_change_are_made_at_once(path: Path) -> None:
+    pairs = Pairs()
+
+    async def write(n: int) -> None:
+        assert await db.join(pairs, n) == 10
+
+    async with Database.open(path, migrations=PAIRS) as db:
+        async with anyio.create_task_group() as tasks:
+            for n in range(10):
+                tasks.start_soon(write, n)
+        assert pairs.runs == pairs.told == [list(range(10))]
+        assert await db.read(rows) == (list(range(10)), list(range(10)))
+
+
+async def test_an_item_that_fails_takes_no_other_along(path: Path) -> None:
+    pairs, caught = Pairs(), list[int]()
+
+    async def write(n: int) -> None:
+        try:
+            await db.join(pairs, n)
+        except StoreError:
+            caught.append(n)
+
+    async with Database.open(path, migrations=PAIRS) as db:
+        await db.write(pair(5))
+        async with anyio.create_task_group() as tasks:
+            for n in range(10):
+                tasks.start_soon(write, n)
+        assert caught == [5]
+        assert pairs.told == [[n] for n in range(10) if n != 5]
+        assert await db.read(rows) == (list(range(10)), list(range(10)))
+        with pytest.raises(StoreError, match="UNIQUE"):
+            await db.join(pairs, 5)
+        assert not await db.read(in_transaction)
+
+
+async def test_a_joined_change_keeps_its_place_among_the_others(path: Path) -> None:
+    pairs = Pairs()
+    async with Database.open(path, migrations=PAIRS) as db:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(db.write, pair(1))
+            tasks.start_soon(_join, db, pairs, 2)
+            tasks.start_soon(db.write, execute("DELETE FROM a WHERE n = 2"))
+            tasks.start_soon(_join, db, pairs, 3)
+        assert await db.read(rows) == ([1, 3], [1, 2, 3])
+        assert pairs.told == [[2], [3]]
+
+
+async def _join(db: Database, pairs: Pairs, n: int) -> None:
+    await db.join(pairs, n)
+
+
+async def test_joined_items_are_cancelled_and_bounded_as_all_others(path: Path) -> None:
+    gate, pairs = Gate(), Pairs()
+    async with Database.open(path, migrations=PAIRS, max_pending=3) as db, anyio.create_task_group() as tasks:
+        tasks.start_soon(db.write, gate)
+        await until(gate.entered.is_set)
+        for n in range(20):
+            with anyio.move_on_after(0.001):
+                await db.join(pairs, n)
+        assert db.pending == 3
+        gate.opened.set()
+        await _check_sound(db, 99)
+        assert pairs.runs == []
+    with pytest.raises(StoreClosed):
+        await db.join(pairs, 1)

@@ -283,6 +283,63 @@ async def test_the_least_recently_used_row_is_evicted(tmp_path: Path, clock: Man
         assert [key for key, _ in await memory.items()] == ["b", "d", "e"]
 
 
+async def test_writes_of_one_moment_evict_the_oldest_and_never_each_other_out_of_turn(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with memory_at(tmp_path, clock, max_rows=20) as memory:
+        for n in range(20):
+            await memory.put(f"old-{n:02}", n)
+        await memory.get("old-00")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(memory.incr, "old-01")  # written in the same transaction: in the file it is new by now
+            for n in range(5):
+                tasks.start_soon(memory.put, f"put-{n}", n)
+                tasks.start_soon(memory.incr, f"count-{n}")
+            tasks.start_soon(memory.delete, "old-02")
+        left = [key for key, _ in await memory.items()]
+        assert [key for key in left if key.startswith("old")] == ["old-00", "old-01"] + [
+            f"old-{n:02}" for n in range(12, 20)
+        ]
+        assert len(left) == 20
+        for key in left:
+            assert await memory.get(key) is not None
+
+
+async def test_more_writes_of_one_moment_than_there_are_rows_leave_the_last(tmp_path: Path, clock: ManualClock) -> None:
+    async with memory_at(tmp_path, clock, max_rows=3) as memory:
+        await memory.put("before", 1)
+        async with anyio.create_task_group() as tasks:
+            for n in range(64):
+                tasks.start_soon(memory.put if n % 3 else memory.incr, f"{n:02}", 1)
+        assert [key for key, _ in await memory.items()] == ["61", "62", "63"]
+        assert await reason(memory, "60") == "absent"
+
+
+async def test_touch_lets_a_living_value_live_on_and_is_a_use_of_it(tmp_path: Path, clock: ManualClock) -> None:
+    async with memory_at(tmp_path, clock, max_rows=2) as memory:
+        await memory.put("kept", 1, ttl=10.0)
+        await memory.put("left", 2, ttl=10.0)
+        assert await memory.touch("kept", 20.0)
+        clock.time += 10.0
+        assert await memory.get("kept", int) == 1
+        assert not await memory.touch("left")
+        assert not await memory.touch("never")
+        assert await reason(memory, "left") == "expired"
+        await memory.put("new", 3)
+        assert [key for key, _ in await memory.items()] == ["kept", "new"]
+        assert await memory.touch("kept")
+        clock.time += 7199.0
+        assert await memory.get("kept", int) == 1
+
+
+async def test_a_sweep_with_nothing_to_do_writes_nothing(memory: WorkingMemory, clock: ManualClock) -> None:
+    await memory.put("key", 1)
+    assert await memory.sweep() == 0
+    changes = await memory._db.read(lambda conn: conn.total_changes)
+    assert await memory.sweep() == 0
+    assert await memory._db.read(lambda conn: conn.total_changes) == changes
+
+
 async def test_reading_an_absent_or_expired_key_is_no_use_of_it(tmp_path: Path, clock: ManualClock) -> None:
     async with memory_at(tmp_path, clock, max_rows=2) as memory:
         await memory.put("old", 1, ttl=1.0)
@@ -379,6 +436,8 @@ STEPS: Final = st.lists(
         st.tuples(st.just("get"), KEYS),
         st.tuples(st.just("delete"), KEYS),
         st.tuples(st.just("incr"), KEYS),
+        st.tuples(st.just("update"), KEYS),
+        st.tuples(st.just("touch"), KEYS, TTLS),
         st.tuples(st.just("wait"), st.sampled_from([0.5, 1.0, 3.0])),
         st.tuples(st.just("sweep")),
         st.tuples(st.just("reopen")),
@@ -418,6 +477,17 @@ class Model:
         self.use(key, row)
         return row[0]
 
+    def update(self, key: str) -> int:
+        value = 2 * (self.living(key) or 0) + 1
+        self.use(key, (value, self.clock.time + 2.0))
+        return value
+
+    def touch(self, key: str, ttl: float) -> bool:
+        value = self.living(key)
+        if value is not None:
+            self.use(key, (value, self.clock.time + ttl))
+        return value is not None
+
     def sweep(self) -> int:
         dead = [key for key in self.rows if self.living(key) is None]
         for key in dead:
@@ -444,6 +514,10 @@ async def _play(memory: WorkingMemory, model: Model, step: tuple[Any, ...]) -> N
             model.rows.pop(key, None)
         case ("incr", key):
             assert await memory.incr(key) == model.incr(key)
+        case ("update", key):
+            assert await memory.update(key, lambda old: 2 * old + 1, type=int, default=0) == model.update(key)
+        case ("touch", key, ttl):
+            assert await memory.touch(key, ttl) == model.touch(key, ttl)
         case ("wait", seconds):
             model.clock.time += seconds
         case _:
