@@ -68,7 +68,7 @@ class Remembering:
         memory = await self._services.open_episodes()
         await memory.used(self._message_id(), [each.id for each in episodes])
 
-    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:  # noqa: FBT001 - the one thing it says
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
         """Say how a message turned out, and so whether what was remembered in it, or recalled for it, was of use.
 
         It concerns every actor that remembered or recalled something in that message. Saying the same again changes

@@ -87,14 +87,13 @@ class TaskContext(Context):
         subject = subjects.topic(self._endpoint.fleet, topic, sender=self._endpoint.cell)
         self._unit.say(Outgoing("publish", subject, new_id(), body))
 
-
     async def remember(self, episode: Episode) -> str:
         """Keep an episode when this task is done."""
         whole = checked_episode(self._own(episode))
         self._unit.say(Outgoing("remember", self._name, id_of(whole), encode(whole)))
         return id_of(whole)
 
-    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:  # noqa: FBT001 - as in the base
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
         """Say how a message turned out when this task is done; whom it concerns is not known before."""
         said = self._judgement(message_id, good=good, why=why)
         self._unit.say(Outgoing("outcome", self._name, new_id(), encode(said)))

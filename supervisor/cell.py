@@ -140,6 +140,14 @@ class Cell:
         """Return the working memory of one of our actors."""
         return (await self.file_of(actor)).memory
 
+    async def episodes_of(self, actor: str) -> EpisodeFile:
+        """Return an actor's long-term memory, opening its file on first use."""
+        return await self.memories.of(actor)
+
+    async def say_outcome(self, outcome: Outcome) -> Touched:
+        """Tell all whom it concerns how a message turned out."""
+        return await self.memories.say(outcome)
+
     async def file_of(self, actor: str) -> ActorFile:
         """Return the file of one of our actors; it is opened once and stays ours until the actor ends."""
         if actor not in self.hosts:

@@ -40,6 +40,4 @@ def count(conn: sqlite3.Connection) -> Stats:
     found: dict[str, Any] = dict(zip(names, map(int, conn.execute(sql).fetchone()), strict=True))
     found["outcomes"] = conn.execute("SELECT count(*) FROM outcomes").fetchone()[0]
     pages, size = conn.execute("PRAGMA page_count").fetchone()[0], conn.execute("PRAGMA page_size").fetchone()[0]
-    return Stats(
-        **found, bytes=pages * size, embedder=vectors.embedder_of(conn), waiting=vectors.pending_count(conn)
-    )
+    return Stats(**found, bytes=pages * size, embedder=vectors.embedder_of(conn), waiting=vectors.pending_count(conn))
