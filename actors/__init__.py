@@ -19,6 +19,7 @@ from .errors import DoorCrowded as DoorCrowded
 from .errors import DuplicateStep as DuplicateStep
 from .errors import HandlerFailed as HandlerFailed
 from .errors import NotDone as NotDone
+from .errors import OutcomeUnheard as OutcomeUnheard
 from .errors import PermissionDenied as PermissionDenied
 from .errors import Stalled as Stalled
 from .errors import StepsChanged as StepsChanged
@@ -40,8 +41,6 @@ from .handlers import Handler as Handler
 from .handlers import receive as receive
 from .host import CellServices as CellServices
 from .host import Host as Host
-from .host import Row as Row
-from .host import State as State
 from .letter import Letter as Letter
 from .mailbox import Mailbox as Mailbox
 from .message import Json as Json
@@ -55,6 +54,8 @@ from .replica import Crashed as Crashed
 from .replica import Replica as Replica
 from .replies import Replies as Replies
 from .retry import TRIES as TRIES
+from .row import Row as Row
+from .row import State as State
 from .speaking import Speaker as Speaker
 from .spec import RESTARTS as RESTARTS
 from .spec import ActorSpec as ActorSpec

@@ -11,14 +11,14 @@ from callboard import names
 from callboard.bus import Endpoint
 from callboard.clock import Clock
 from callboard.printable import printable
-from callboard.store import Outcome, Touched, WorkingMemory
+from callboard.store import WorkingMemory
 
 from .errors import BadActor, PermissionDenied
 from .grant import Grant, Verb
 from .hand import InHand, Wait
 from .letter import Letter
 from .message import Message
-from .remembering import Remembering
+from .remembering import LongTerm, Remembering
 from .run import Run
 from .speaking import Cause, Heads, Speaker
 from .target import target_name
@@ -26,8 +26,6 @@ from .terms import Call
 from .work import Work
 
 if TYPE_CHECKING:
-    from callboard.store.episodes.file import EpisodeFile
-
     from .actor import Actor
     from .handlers import Handler
 
@@ -43,7 +41,7 @@ class Down(Message):
     why: str
 
 
-class Services(Protocol):
+class Services(LongTerm, Protocol):
     """What a context needs of the cell that hosts its actor."""
 
     name: str
@@ -54,14 +52,6 @@ class Services(Protocol):
 
     async def open_memory(self) -> WorkingMemory:
         """Return the actor's working memory, opening its file on first use."""
-        ...
-
-    async def open_episodes(self) -> "EpisodeFile":
-        """Return the actor's long-term memory, opening its file on first use."""
-        ...
-
-    async def say_outcome(self, outcome: Outcome) -> Touched:
-        """Tell all whom it concerns how a message turned out."""
         ...
 
     async def spawn(self, actor: "type[Actor]", *, name: str, may: Grant | None) -> str:

@@ -58,3 +58,7 @@ class NotDone(PeerError):
 
 class TaskExpired(PeerError):
     """A task was not begun before its deadline."""
+
+
+class OutcomeUnheard(PeerError):
+    """A cell did not take in how a message turned out; the others did. Say it again: it counts once."""

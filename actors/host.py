@@ -5,7 +5,7 @@ for good everything that still waits is answered with a typed error.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 from anyio.abc import TaskGroup
@@ -45,32 +45,17 @@ from .mailbox import Mailbox
 from .message import fingerprint, tag_of
 from .queue_door import QueueDoor
 from .replies import Replies
+from .row import Row, State
 from .spec import ActorSpec
 from .tasks import Tasks
 from .turnstile import Turnstile
 from .verdict import judge_hand
 from .work import Work
 
-State = Literal[
-    "starting", "running", "waiting", "stalled", "restarting", "held", "draining", "stopped", "silent", "bloated"
-]
+if TYPE_CHECKING:
+    from callboard.store.episodes import EpisodeFile
+
 STATUS_MOST: Final = 1000
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """How it stands with one actor, as shown by ``callboard ps``."""
-
-    actor: str
-    state: State
-    depth: int
-    in_hand: list[str]
-    in_hand_for: float
-    doing: str = ""
-    """What the oldest of them says that it does, or waits on."""
-    handled: int
-    failed: int
-    refused: int
-    restarts: int
 
 
 class CellServices(Protocol):
@@ -99,6 +84,14 @@ class CellServices(Protocol):
 
     async def file_of(self, actor: str) -> ActorFile:
         """Return the file of an actor of this cell."""
+        ...
+
+    async def episodes_of(self, actor: str) -> "EpisodeFile":
+        """Return the long-term memory of an actor of this cell."""
+        ...
+
+    async def say_outcome(self, outcome: Outcome) -> Touched:
+        """Tell all whom it concerns how a message turned out; raises OutcomeUnheard."""
         ...
 
     async def spawn(self, parent: "Host", actor: type[Actor], *, name: str, may: Grant | None) -> str:

@@ -4,8 +4,9 @@ The actor's file is the queue, and the only one: what was committed leaves, also
 and however much waits for one that takes nothing, no more than a batch of it is in memory.
 
 A task for another actor is stored under an id of its own, so to offer it twice is harmless: that is done until the
-queue has it. What leaves at most once by its nature, ``tell`` and ``publish``, is claimed in the file before it leaves;
-if the process dies in between, nobody can know whether it left, and the next life says so instead of saying it twice.
+queue has it. So it is with what the actor is to remember. What leaves at most once by its nature, ``tell`` and
+``publish``, is claimed in the file before it leaves; if the process dies in between, nobody can know whether it left,
+and the next life says so instead of saying it twice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,11 +19,12 @@ import msgspec
 from callboard.bus import BusClosed, Endpoint, Envelope, encode, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError, CallerError
-from callboard.store import Outgoing, TaskLog
+from callboard.store import Episode, Outcome, Outgoing, TaskLog, Verb
 
 from .burial import letter_of
 from .letter import Letter
 from .patience import Patience
+from .remembering import LongTerm
 from .work import Reporter
 
 T = TypeVar("T")
@@ -31,13 +33,22 @@ BATCH: Final = 64
 STORE_WITHIN: Final = 10.0
 TELL_WITHIN: Final = 5.0
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
+_episode: Final = msgspec.msgpack.Decoder(Episode)
+_outcome: Final = msgspec.msgpack.Decoder(Outcome)
 
 
 class Outflow:
     """For one actor."""
 
-    def __init__(self, actor: str, log: TaskLog, endpoint: Endpoint, *, clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self, actor: str, log: TaskLog, endpoint: Endpoint, *, memory: LongTerm, clock: Clock, reporter: Reporter
+    ) -> None:
         self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
+        self._memory = memory
+        self._ways: dict[Verb, Callable[[Outgoing], Awaitable[None]]] = {
+            "tell": self._tell, "publish": self._publish, "enqueue": self._enqueue, "remember": self._remember,
+            "outcome": self._say_outcome,
+        }  # fmt: skip
         self._file = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
         self._queues = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
         self._changed = anyio.Event()
@@ -93,21 +104,32 @@ class Outflow:
 
     async def _send(self, each: Outgoing) -> None:
         try:
-            await (self._say if each.at_most_once else self._enqueue)(each)
+            await self._ways[each.verb](each)
         except BusClosed:
             raise
         except CallboardError as error:
             text = f"{_named(each)} did not leave: {error.text}"
             self._reporter.report("message-not-sent", self._actor, text, id=each.id, task=each.task, code=error.code)
 
-    async def _say(self, each: Outgoing) -> None:
-        endpoint = self._endpoint
-        if each.verb == "publish":
-            endpoint.bus.publish(each.target, each.data)
-            return
-        envelope = _envelope.decode(each.data)
+    async def _publish(self, each: Outgoing) -> None:
+        self._endpoint.bus.publish(each.target, each.data)
+
+    async def _tell(self, each: Outgoing) -> None:
+        endpoint, envelope = self._endpoint, _envelope.decode(each.data)
         envelope = msgspec.structs.replace(envelope, reply=endpoint.inbox, epoch=endpoint.epoch)
         await endpoint.tell(each.target, envelope, timeout=TELL_WITHIN)
+
+    async def _remember(self, each: Outgoing) -> None:
+        """Keep an episode in the other file, however long that takes; twice is as once, since it has its task's id."""
+        episode = _episode.decode(each.data)
+
+        async def keep() -> None:
+            await (await self._memory.open_episodes()).remember(episode, message=each.task)
+
+        await self._again(keep)
+
+    async def _say_outcome(self, each: Outgoing) -> None:
+        await self._memory.say_outcome(_outcome.decode(each.data))
 
     async def _enqueue(self, each: Outgoing) -> None:
         """Store a task, however long that takes; one that can never be stored goes to the quarantine."""

@@ -5,15 +5,29 @@ rest of that message, not trusted either.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from callboard.store import Episode, Filter, Outcome, Recalled, Recollection, Touched
 
 if TYPE_CHECKING:
+    from callboard.store.episodes import EpisodeFile
+
     from .context import Services
     from .hand import InHand
+
+
+class LongTerm(Protocol):
+    """Where an actor's long-term memory is."""
+
+    async def open_episodes(self) -> "EpisodeFile":
+        """Return the actor's long-term memory, opening its file on first use."""
+        ...
+
+    async def say_outcome(self, outcome: Outcome) -> Touched:
+        """Tell all whom it concerns how a message turned out; raises OutcomeUnheard."""
+        ...
 
 
 class Remembering:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from callboard.bus import ANYONE, QUEUE_MOST
+from callboard.store import Retention
 
 from .actor import Actor
 from .grant import Grant
@@ -65,6 +66,8 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How often a task is tried before it goes to the quarantine."""
     queue: int = QUEUE_MOST
     """Tasks that may wait for it before more are refused."""
+    keep: Retention = Retention()
+    """What it remembers for long."""
     topics: tuple[str, ...] | None = None
     """Its durable topics, where its class is not at hand."""
     hears: tuple[str, ...] | None = None

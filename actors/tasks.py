@@ -84,7 +84,9 @@ class Tasks:
     async def _live(self) -> None:
         host, opening = self._host, self._patience("tasks-wait")
         self._file = await opening.until_done("durable work", lambda: host.cell.file_of(host.name))
-        self._outflow = Outflow(host.name, self._file.tasks, host.endpoint, clock=host.clock, reporter=host.cell)
+        self._outflow = Outflow(
+            host.name, self._file.tasks, host.endpoint, memory=host, clock=host.clock, reporter=host.cell
+        )
         self._is_open, self.intake.paused = True, host.held
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._until_lost, self._outflow.run)

@@ -31,6 +31,7 @@ from .episodes import (
 )
 from .episodes import checked as checked_episode
 from .epochs import Epochs
+from .erasing import erase, left_in
 from .errors import (
     BackupDamaged,
     BadVector,
@@ -61,10 +62,12 @@ from .events import Event, Events
 from .holds import Holds
 from .lock import OwnerLock
 from .memory_layer import MemoryLayer
+from .mentions import mentions
 from .migrations import ACTOR, DAEMON, Migrations
 from .opening import Synchronous
+from .paths import path_of_actor, path_of_episodes
 from .quarantine import Quarantine, Quarantined
-from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
+from .task_log import Known, Outgoing, Step, TakenStep, TaskLog, Verb
 from .working_memory import WorkingMemory
 
 __all__ = [
@@ -123,11 +126,17 @@ __all__ = [
     "TaskLog",
     "Touched",
     "ValueTooLarge",
+    "Verb",
     "WorkingMemory",
     "WrongDatabase",
     "WrongValueType",
     "checked_episode",
+    "erase",
     "id_of",
+    "left_in",
+    "mentions",
     "open_episodes",
+    "path_of_actor",
+    "path_of_episodes",
     "set_aside",
 ]

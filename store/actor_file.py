@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from callboard.clock import Clock
-from callboard.names import checked
 
 from .database import Database
 from .errors import Fenced
@@ -14,6 +13,7 @@ from .lock import OwnerLock
 from .memory_layer import MemoryLayer
 from .migrations import ACTOR
 from .opening import Synchronous
+from .paths import path_of_actor
 from .task_log import TaskLog
 from .working_memory import WorkingMemory
 
@@ -27,6 +27,11 @@ class ActorFile:
         self.db = db
         self.memory = WorkingMemory(db, clock=clock)
         self.tasks = TaskLog(db, epoch=epoch, clock=clock)
+
+    async def values(self) -> int:
+        """Return how many values working memory holds, also those that have expired and were not swept yet."""
+        sql = "SELECT entries FROM memory_size"
+        return int(await self.db.read(lambda conn: conn.execute(sql).fetchone()[0]))
 
     def layer(self) -> MemoryLayer:
         """Return the actor's memory as one task sees it."""
@@ -45,7 +50,7 @@ class ActorFile:
         Raises :class:`OwnerConflict` while another process owns the file, :class:`Fenced` if a higher epoch
         has owned it, :class:`~callboard.errors.InvalidName`, and what :meth:`Database.open` raises.
         """
-        path = state / "actors" / f"{checked(actor, 'actor')}.db"
+        path = path_of_actor(state, actor)
         lock = OwnerLock(path)
         async with Database.open(path, migrations=ACTOR, synchronous=synchronous, lock=lock) as db:
             await db.write(lambda conn: _claim(conn, path, actor, epoch))

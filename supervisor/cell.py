@@ -6,7 +6,7 @@ A cell lives in a process of its own under the daemon, or inside a Python progra
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,13 +26,15 @@ from callboard.actors import (
     Work,
     stack_of,
 )
+from callboard.actors.embedding import EmbedderTable
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, in_cell, pages_of
 from callboard.clock import Clock
 from callboard.errors import CallboardError, Detail
 from callboard.printable import printable
-from callboard.store import ActorFile, WorkingMemory
+from callboard.store import ActorFile, Outcome, Touched, WorkingMemory
 
+from .above import Upward
 from .autopsy import NAMED_MOST
 from .beat import Beats
 from .family import Family
@@ -40,36 +42,17 @@ from .files import Files, OpenFile
 from .formation import CellTable
 from .inspection import Inspected, inspect
 from .keeper import Keeper
+from .memory.memories import Memories
 from .plan import Begin, Held, Restarted, Revived
 from .pool import Life, end_within
+from .reserved import is_reserved
 from .rounds import Rounds
 from .troupe import Troupe
 
+if TYPE_CHECKING:
+    from callboard.store.episodes import EpisodeFile
+
 Report = Callable[[str, str, str, Detail], None]
-
-
-class Upward(Protocol):
-    """What a cell can tell the daemon that keeps it, without waiting."""
-
-    def confine(self, actor: str, letter: Letter, digest: str, history: list[str]) -> None:
-        """Hand over a message that failed too often, and what was said each time."""
-        ...
-
-    def wedged(self, host: Host, hand: InHand) -> None:
-        """Say that a handler goes on though it was stopped: only the end of the process ends it."""
-        ...
-
-    def served(self, actor: str) -> None:
-        """Say that the first real message since the start was handled."""
-        ...
-
-    async def keep(self, actor: str, letters: list[Letter]) -> int:
-        """Give the oldest letters of an actor that stops back for its next life; return how many were taken."""
-        ...
-
-    def escalate(self, why: str) -> None:
-        """Say that the actors are given up, all of them stopped: the process is to end."""
-        ...
 
 
 _ENDS = frozenset({"down", "crashed", "held", "ended"})
@@ -89,6 +72,7 @@ class Cell:
         report: Report,
         flight: Flight = NO_FLIGHT,
         upward: Upward | None = None,
+        memory: EmbedderTable = EmbedderTable(),  # noqa: B008 - frozen
     ) -> None:
         self.endpoint, self.clock, self.flight = endpoint, clock, flight
         self.homes: Mapping[str, str] = homes
@@ -99,7 +83,10 @@ class Cell:
         self.registry = Registry(endpoint)
         self.node: Keeper
         """Keeps the actors of the fleet file, from :meth:`open` on."""
-        self._state, self._epoch, self._sink, self._upward = state, epoch, report, upward
+        self.state, self._epoch, self._sink, self._upward = state, epoch, report, upward
+        self.memories: Memories
+        """What its actors remember for long."""
+        self._embedder = memory
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
         self._family = Family(self.hosts, homes, endpoint.cell)
         self._tasks: TaskGroup
@@ -140,13 +127,25 @@ class Cell:
         """Return the working memory of one of our actors."""
         return (await self.file_of(actor)).memory
 
-    async def episodes_of(self, actor: str) -> EpisodeFile:
-        """Return an actor's long-term memory, opening its file on first use."""
+    async def episodes_of(self, actor: str) -> "EpisodeFile":
+        """Return the long-term memory of one of our actors; it is opened once and stays ours until the actor ends."""
+        if actor not in self.hosts:
+            raise ActorStopped(f"{actor} has ended, and its long-term memory is closed", actor=actor)
         return await self.memories.of(actor)
 
     async def say_outcome(self, outcome: Outcome) -> Touched:
-        """Tell all whom it concerns how a message turned out."""
-        return await self.memories.say(outcome)
+        """Tell all whom it concerns how a message turned out; raises OutcomeUnheard."""
+        here = await self.hear_outcome(outcome)
+        there = Touched() if self._upward is None else await self._upward.pass_outcome(outcome)
+        return here + there
+
+    async def hear_outcome(self, outcome: Outcome) -> Touched:
+        """Let our actors take in how a message turned out."""
+        return await self.memories.hear(outcome, list(self.hosts))
+
+    def own_actors(self) -> list[str]:
+        """Return those that are not the runtime's."""
+        return [name for name in self.hosts if not is_reserved(name)]
 
     async def file_of(self, actor: str) -> ActorFile:
         """Return the file of one of our actors; it is opened once and stays ours until the actor ends."""
@@ -280,16 +279,18 @@ class Cell:
             del self.hosts[host.name]
             life = self._troupe.drop(host.name)
             self.end_children(host, "ended")
-            self._tasks.start_soon(self._close, host, life, self._files.leave(host.name), why)
+            files = [file for file in (self._files.leave(host.name), self.memories.leave(host.name)) if file]
+            self._tasks.start_soon(self._close, host, life, files, why)
 
-    async def _close(self, host: Host, life: Life, file: OpenFile[ActorFile] | None, why: str) -> None:
+    async def _close(self, host: Host, life: Life, files: list[OpenFile[Any]], why: str) -> None:
         await host.close(why)
         for scope in [*life.runs, *life.pauses]:
             scope.cancel()
         self.report("actor-ended", host.name, why)
         self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
-        if file is not None:
+        if files:
             await end_within(life, 0.0)
+        for file in files:
             await file.close()
 
     # --- a person's hand
@@ -364,7 +365,13 @@ class Cell:
         async with AsyncExitStack() as stack:
             files = await stack.enter_async_context(background())
             await self.registry.open()
-            self._files = Files(self._open_file, tasks=files)
+            self._files = Files(
+                lambda actor: ActorFile.open(self.state, actor, epoch=self._epoch, clock=self.clock), tasks=files
+            )
+            self.memories = Memories(
+                self.state, self._embedder, epoch=self._epoch, clock=self.clock, report=self.report, tasks=files,
+                keep=lambda actor: self.hosts[actor].spec.keep,
+            )  # fmt: skip
             self._tasks = await stack.enter_async_context(background())
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import msgspec
 
-from callboard.actors import Json, Message, Speaker
+from callboard.actors import Json, Message, OutcomeUnheard, Speaker
 from callboard.background import background
 from callboard.bus import DeadlineExceeded, Endpoint, Exchange, StatusBody, connect
 from callboard.clock import SystemClock
 from callboard.errors import CallboardError
 from callboard.ids import new_id
+from callboard.store import Touched
 
 from .access import Access
 from .persons import Command, find_key, sealed
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Command)
 R = TypeVar("R", bound=Message | None)
+OUTCOME_WITHIN: Final = 15.0
+"""Seconds in which all cells hear how a message turned out, also those that are just starting."""
 FOREVER: Final = sys.maxsize
 """Renewals of a deaf connection: a cell's owner starts another cell, but nobody starts another user's program."""
 
@@ -52,6 +55,25 @@ class Client(Speaker):
         if key is not None:
             command = sealed(command, key, fleet=self.fleet, now=time.time())
         return await self.ask(handler, command, timeout=timeout)
+
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
+        """Say how a message turned out: whether what was remembered in it, or recalled for it, was of use.
+
+        Returns how many episodes it concerns. The same said again counts once; who says otherwise has changed their
+        mind. `why` is kept, up to 1,000 characters.
+
+        Raises:
+            OutcomeUnheard: a cell did not take it in; say it again.
+
+        """
+        from .memory.messages import SayOutcome
+        from .service import Supervisor
+
+        command = SayOutcome(message=message_id, good=good, why=why)
+        said = await self.command(Supervisor.outcome, command, timeout=OUTCOME_WITHIN)
+        if said.unheard:
+            raise OutcomeUnheard(f"not all have heard how {message_id} turned out: {'; '.join(said.unheard)}")
+        return said.touched
 
     async def ask_aloud(
         self, target: str, message: Message | Json, *, timeout: float, say: Callable[[str], None], every: float = 2.0

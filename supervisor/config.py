@@ -14,9 +14,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
+from callboard.actors.embedding import EmbedderTable, choose_embedder
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
+from callboard.store import Retention
 
 from .errors import BadFleet
 from .formation import CellTable, GroupTable, check_formation
@@ -73,6 +75,7 @@ class ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     health: Health = Health()
     intensity: Intensity = Intensity()
     may: Grant | None = None
+    keep: Retention = Retention()
     options: dict[str, Any] = {}
 
 
@@ -81,6 +84,7 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     fleet: FleetTable
     bus: BusTable = BusTable()
+    memory: EmbedderTable = EmbedderTable()
     actor: list[ActorTable]
     cell: list[CellTable] = []
     group: list[GroupTable] = []
@@ -88,8 +92,9 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
-    "": FleetFile, "fleet": FleetTable, "bus": BusTable, "actor": ActorTable, "health": Health, "door": DoorLimits,
-    "intensity": Intensity, "may": Grant, "cell": CellTable, "group": GroupTable, "person": PersonTable,
+    "": FleetFile, "fleet": FleetTable, "bus": BusTable, "memory": EmbedderTable, "actor": ActorTable,
+    "health": Health, "door": DoorLimits, "keep": Retention, "intensity": Intensity, "may": Grant, "cell": CellTable,
+    "group": GroupTable, "person": PersonTable,
 }  # fmt: skip
 
 
@@ -105,6 +110,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of the fleet file."""
     file: Path | None = None
     """The fleet file itself, if there is one."""
+    memory: EmbedderTable = EmbedderTable()
+    """By what memories are compared."""
     groups: tuple[GroupTable, ...] = ()
     persons: tuple[PersonTable, ...] = ()
     """Those who give orders; where there are none, the owner's login does."""
@@ -148,7 +155,7 @@ def load_fleet(path: Path) -> FleetConfig:
         raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
     return FleetConfig(
         name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home, file=path.resolve(),
-        groups=tuple(file.group), formations=tuple(file.cell), persons=tuple(file.person),
+        groups=tuple(file.group), formations=tuple(file.cell), persons=tuple(file.person), memory=file.memory,
     )  # fmt: skip
 
 
@@ -173,6 +180,7 @@ def _check(file: FleetFile) -> tuple[list[ActorTable], list[ActorSpec]]:
         specs.append(spec)
         tables.append(msgspec.structs.replace(table, name=spec.name, cell=spec.cell))
     _check_targets(specs, tables)
+    _check_memory(file.memory)
     check_formation(file.group, file.cell, {spec.cell: spec for spec in specs})
     return tables, specs
 
@@ -197,7 +205,7 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         actor=actor, name=name, cell=cell, replicas=table.replicas, private=table.private, door=table.door,
         open=table.open, restart=table.restart, intensity=table.intensity, health=table.health,
         may=actor.may if table.may is None else table.may, options=_options(actor, table.options, at),
-        mailbox=table.mailbox, tries=table.tries, queue=table.queue,
+        mailbox=table.mailbox, tries=table.tries, queue=table.queue, keep=table.keep,
     )  # fmt: skip
 
 
@@ -235,6 +243,13 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
                     f"no actor is named {unknown[0]!r}: {', '.join(sorted(names))}",
                     f"$.actor[{index}].may.{verb}",
                 )
+
+
+def _check_memory(table: EmbedderTable) -> None:
+    try:
+        choose_embedder(table)
+    except CallboardError as error:
+        raise Fault(error.text, f"$.memory.{error.detail.get('key') or 'embedder'}") from error
 
 
 def _name(name: str, kind: Any, at: str) -> None:

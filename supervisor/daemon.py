@@ -8,16 +8,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import anyio
 import anyio.to_thread
-import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.actors import ActorSpec, Letter, Speaker
+from callboard.actors import ActorSpec, Speaker
 from callboard.background import background
-from callboard.bus import Connection, Endpoint, NoSuchActor, WorkQueue, connect, encode
+from callboard.bus import Connection, Endpoint, NoSuchActor, WorkQueue, connect
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.guardian import Guardian
@@ -34,25 +32,17 @@ from .gate import Gate, open_gate
 from .group import Group, groups_of
 from .inspection import Inspect, Inspected
 from .lease import hold_lease
+from .liaison import Liaison
+from .memory.desk import MemoryDesk
 from .messages import (
     ActorHealth,
     ActorRow,
     Actors,
-    CellReady,
-    CellUp,
-    Confine,
     Done,
-    Escalated,
-    Kept,
-    Left,
     Order,
     Pardon,
-    Serves,
-    Settled,
-    Wedged,
 )
 from .persons import Persons
-from .plan import Started
 from .process import CellOrder
 from .queues import make_queues
 from .records import Records, open_records
@@ -66,9 +56,6 @@ from .service import Supervisor
 from .state import StateDirectory, Whereabouts
 from .undertaker import Undertaker
 from .upkeep import open_guardian
-
-_letter: Final = msgspec.msgpack.Decoder(Letter)
-_letters: Final = msgspec.msgpack.Decoder(list[Letter])
 
 
 class Daemon:
@@ -96,6 +83,8 @@ class Daemon:
         self.directory = Directory(
             self.charges, clock=clock, report=lambda kind, subject, text: self.report(kind, subject, text, {})
         )
+        self.memory: MemoryDesk
+        self.liaison: Liaison
         self._endpoint: Endpoint
         self.voice: Speaker
         self.reports: Reports
@@ -132,50 +121,6 @@ class Daemon:
         await self.records.add("cell-revived", charge.name, f"{order.verb} by hand")
         return Done(text=f"{order.actor}: {self.group_of(charge).revive(charge.name)} starts again")
 
-    async def hand_over(self, request: CellUp) -> Kept:
-        """Give a new incarnation what was kept for one of its actors."""
-        charge = self._current(request.cell, request.epoch)
-        letters, more = await charge.page(request.actor, begin=request.begin)
-        return Kept(letters=encode(letters), more=more)
-
-    async def cell_ready(self, message: CellReady) -> None:
-        """Take note that a cell serves."""
-        await self._current(message.cell, message.epoch).serves()
-
-    async def cell_serves(self, message: Serves) -> None:
-        """Take note that a cell has handled its first message."""
-        self._current(message.cell, message.epoch).serves_again(message.actor)
-
-    def take_back(self, message: Left) -> Done:
-        """Keep what a cell that stops with its group did not come to."""
-        charge = self._current(message.cell, message.epoch)
-        charge.take_back(message.actor, _letters.decode(message.letters))
-        return Done()
-
-    def cell_settled(self, message: Settled) -> None:
-        """Take note that each actor of a cell has started, or is held."""
-        self._current(message.cell, message.epoch).tell(Started(message.cell))
-
-    def cell_escalated(self, message: Escalated) -> None:
-        """Take note why a cell is about to end itself."""
-        life = self._current(message.cell, message.epoch).life
-        if life is not None:
-            life.given_up = message.why
-
-    def condemn(self, message: Wedged) -> None:
-        """End a process whose handler cannot be stopped."""
-        life = self._current(message.cell, message.epoch).life
-        if life is not None:
-            life.condemn("stalled", message.why, stack=message.stack)
-
-    async def confine(self, message: Confine) -> None:
-        """Quarantine a message that failed too often."""
-        self._current(message.cell, message.epoch)
-        if not message.history or not self.directory.lives(message.actor, message.cell):
-            raise NoSuchActor(f"{message.actor[:80]!r} does not live in cell {message.cell!r}", cell=message.cell)
-        letter = _letter.decode(message.letter)
-        await self.records.confine(message.actor, letter, message.digest, message.history, "failed")
-
     async def autopsy(self, cell: str) -> Autopsy | None:
         """Return how `cell` died last."""
         charge = self.charges.get(cell)
@@ -210,12 +155,6 @@ class Daemon:
         """Begin to stop; :func:`run_daemon`'s block should then end."""
         self.why_stopped = self.why_stopped or why
         self.stopped.set()
-
-    def _current(self, cell: str, epoch: int) -> Charge:
-        charge = self.charges.get(cell)
-        if charge is None or charge.epoch != epoch:
-            raise NoSuchActor(f"cell {cell!r} of epoch {epoch} is not the one that runs", cell=cell, epoch=epoch)
-        return charge
 
     def _charge_of(self, actor: str) -> Charge:
         for charge in self.charges.values():
@@ -272,6 +211,10 @@ class Daemon:
         self.queue = bus.queue
         self.undertaker = Undertaker(bus.queue, self.config.name, records=self.records, clock=self._clock)
         self.dead = DeadDesk(self.records, self.undertaker, self.release)
+        self.liaison = Liaison(self.charges, self.directory, records=self.records)
+        self.memory = MemoryDesk(
+            self.charges, self.directory, voice=self.voice, records=self.records, folder=self.state.path
+        )
         why_not = await make_queues(
             bus.queue, self.config.name, lambda: self.config.actors, self.undertaker,
             records=self.records, tasks=tasks, clock=self._clock,
@@ -366,7 +309,7 @@ class Daemon:
             fleet=config.name, cell=cell, epoch=epoch,
             access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs),
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
-            formation=config.formation_of(cell), local=config.bus.local, durable=self.durable,
+            formation=config.formation_of(cell), local=config.bus.local, durable=self.durable, memory=config.memory,
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},

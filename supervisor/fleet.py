@@ -11,14 +11,16 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
+from callboard.actors.embedding import EmbedderTable
 from callboard.background import background
 from callboard.bus import Connection, Endpoint, Exchange, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
 from callboard.names import checked
+from callboard.store import Outcome, Touched
 
 from .access import Access, access_to
 from .cell import Cell
-from .client import open_client
+from .client import Client, open_client
 from .config import ActorTable, BusTable, FleetConfig
 from .daemon import run_daemon
 from .loop_watch import watching
@@ -44,13 +46,14 @@ class Fleet(Speaker):
             a handler that blocks the loop blocks them all. ``"process"`` runs each in a cell of its own, as the
             daemon does; its classes must be importable, so not defined in ``__main__``.
         local: whether what is said inside one process stays there instead of crossing the server.
+        memory: by what memories are compared: the ``[memory]`` table of a fleet file.
 
     """
 
     def __init__(
         self, name: str, actors: Sequence[type[Actor] | ActorSpec], *, nats: str | None = None,
         state: Path | None = None, isolation: Isolation = "task",
-        local: bool = True,
+        local: bool = True, memory: EmbedderTable = EmbedderTable(), # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         self.name = checked(name, "fleet")
         self.specs = [actor if isinstance(actor, ActorSpec) else spec_of(actor) for actor in actors]
@@ -60,6 +63,9 @@ class Fleet(Speaker):
         if isolation not in ("task", "process"):
             raise BadActor(f"isolation is {isolation!r}: 'task' or 'process'")
         self._nats, self._state, self._isolation, self._local = nats, state, isolation, local
+        self._memory = memory
+        self._cell: Cell | None = None
+        self._client: Client
         self._exchange = Exchange() if local and isolation == "task" else None
         self._name = ""
         self._stack: AsyncExitStack
@@ -70,7 +76,8 @@ class Fleet(Speaker):
             state = self._state or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-")))
             run = self._as_tasks if self._isolation == "task" else self._as_processes
             access = await self._stack.enter_async_context(run(StateDirectory(state, self.name)))
-            client = await self._stack.enter_async_context(open_client(access, self.name, exchange=self._exchange))
+            opened = open_client(access, self.name, exchange=self._exchange)
+            client = self._client = await self._stack.enter_async_context(opened)
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -79,6 +86,13 @@ class Fleet(Speaker):
 
     async def __aexit__(self, *exc: Any) -> bool | None:
         return await self._stack.__aexit__(*exc)
+
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
+        """Say how a message turned out; see :meth:`Client.outcome`."""
+        if self._cell is None:
+            return await self._client.outcome(message_id, good, why)
+        said = Outcome(message=message_id[:200], good=good, why=why[:1000], said_by="the owner", trust=2)
+        return await self._cell.say_outcome(said)
 
     @asynccontextmanager
     async def _as_processes(self, state: StateDirectory) -> AsyncIterator[Access]:
@@ -92,7 +106,7 @@ class Fleet(Speaker):
         )
         return FleetConfig(
             name=self.name, bus=BusTable(url=self._nats or "", local=self._local), actors=specs,
-            tables=tuple(map(_table, specs)), home=Path.cwd(),
+            tables=tuple(map(_table, specs)), home=Path.cwd(), memory=self._memory,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -114,9 +128,12 @@ class Fleet(Speaker):
             await stack.enter_async_context(watching(reports.put, subject="main", silent_after=patience))
             epoch = await self.records.epochs.next("main")
             homes = {spec.name: "main" for spec in self.specs}
-            cell = await stack.enter_async_context(
-                Cell(endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put).running()
-            )
+            made = Cell(
+                endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put,
+                memory=self._memory,
+            )  # fmt: skip
+            cell = await stack.enter_async_context(made.running())
+            self._cell = cell
             await cell.open(self.specs)
             durable = await self._open_queues(bus, tasks)
             cell.begin(durable=durable)
@@ -161,7 +178,7 @@ def _table(spec: ActorSpec) -> ActorTable:
         replicas=spec.replicas, open=spec.open, private=spec.private, door=spec.door,
         restart=spec.restart, mailbox=spec.mailbox,
         tries=spec.tries, queue=spec.queue, may=spec.may,
-        health=spec.health, intensity=spec.intensity,
+        health=spec.health, intensity=spec.intensity, keep=spec.keep,
         options=_plain(spec.options),
     )  # fmt: skip
 

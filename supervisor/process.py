@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from callboard.actors.embedding import EmbedderTable
 from callboard.guardian import Guardian
 
 from .access import Access
@@ -49,6 +50,7 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its NATS keeps queues for us."""
     local: bool = True
     """Whether what its actors say to each other stays in the process."""
+    memory: EmbedderTable = EmbedderTable()
     held: list[str] = []
     """Actors that a person holds: they take no messages until they are revived."""
     fences: dict[str, int] = {}

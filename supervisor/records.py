@@ -19,6 +19,7 @@ from callboard.store import (
     Quarantine,
     Quarantined,
     StoreError,
+    mentions,
 )
 
 from .messages import EventList, ListEvents, Recorded
@@ -30,7 +31,7 @@ class Records:
     """Events, epochs and quarantine of one fleet."""
 
     def __init__(self, db: Database, *, clock: Clock) -> None:
-        self._events, self._clock = Events(db, clock=clock), clock
+        self._db, self._events, self._clock = db, Events(db, clock=clock), clock
         self.epochs = Epochs(db)
         self.quarantine = Quarantine(db, clock=clock)
         self.dead = DeadLetters(db)
@@ -54,6 +55,10 @@ class Records:
     async def take(self, event: Recorded) -> None:
         """Record what a cell reported."""
         await self.add(event.kind, event.subject, event.text, event.detail)
+
+    async def mentions(self, text: str) -> dict[str, int]:
+        """Return which tables mention a text, and how many of their rows do."""
+        return await self._db.read(lambda conn: mentions(conn, text))
 
     async def confine(self, actor: str, letter: Letter, digest: str, history: list[str], did: str) -> None:
         """Put a message in quarantine, whole, and say so."""

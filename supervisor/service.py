@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import msgspec
 
-from callboard.actors import Actor, Context, DoorLimits, PermissionDenied, Turnstile, receive
-from callboard.bus import DAEMON_CELL
+from callboard.actors import Actor, Context, DoorLimits, Turnstile, receive
 from callboard.errors import CallboardError, Detail
 
 from .dead import Dead, DropDead, ListDead, RetryDead, ShowDead
-from .errors import NoAuthor
+from .hearing import hear_daemon
 from .inspection import Inspect, Inspected
+from .memory.door import MemoryDoor
+from .memory.keeper import MemoryKeeper
 from .messages import (
     ActorHealth,
     Actors,
@@ -43,8 +44,7 @@ from .messages import (
     Stop,
     Wedged,
 )
-from .persons import Command
-from .reserved import CLIENTS, is_reserved
+from .reserved import is_reserved
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -71,11 +71,9 @@ REPORTS: Final = DoorLimits(rate=50.0, burst=1000)
 TEXT_MOST: Final = 2000
 DETAIL_MOST: Final = 4096
 """Characters of one value of a detail."""
-OWNER: Final = "the owner"
-"""Who gives orders where the fleet file names no persons."""
 
 
-class Supervisor(Actor):
+class Supervisor(MemoryDoor, Actor):
     """Answer commands about the fleet, and take in what cells report."""
 
     name = "supervisor"
@@ -85,35 +83,36 @@ class Supervisor(Actor):
 
     def __init__(self) -> None:
         self._turnstiles: dict[str, Turnstile] = {}
+        self.outcomes: dict[str, Turnstile] = {}
 
     @receive
     async def actors(self, _message: ListActors, ctx: Context) -> Actors:
         """List who lives where and how well."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return await self.options.list_actors()
 
     @receive
     async def events(self, message: ListEvents, ctx: Context) -> EventList:
         """List what was seen and done."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return await self.options.records.list(message)
 
     @receive
     async def order(self, message: Order, ctx: Context) -> Done:
         """Restart, hold or revive an actor."""
-        await self._obey(message, ctx, message.actor, message.verb)
+        await self.obey(message, ctx, message.actor, message.verb)
         return await self.options.order(message)
 
     @receive
     async def reload(self, message: Reloaded, ctx: Context) -> Done:
         """Apply the changed fleet file."""
-        await self._obey(message, ctx, self.options.config.name, "reload")
+        await self.obey(message, ctx, self.options.config.name, "reload")
         return Done(text=await self.options.reload.run())
 
     @receive
     async def stop(self, message: Stop, ctx: Context) -> Done:
         """Begin to drain and stop."""
-        who = await self._obey(message, ctx, self.options.config.name, "down")
+        who = await self.obey(message, ctx, self.options.config.name, "down")
         self.options.stop(f"told to by 'callboard down' of {who}")
         return Done(text="draining")
 
@@ -122,7 +121,7 @@ class Supervisor(Actor):
         """Record what a cell saw."""
         cell = ctx.sender_cell
         if message.kind in DAEMONS or message.kind.startswith(DAEMONS_BEGIN):
-            raise self._denied(ctx, f"report {message.kind[:60]}")
+            raise self.denied(ctx, f"report {message.kind[:60]}")
         if self._turnstiles.setdefault(cell, Turnstile(REPORTS)).admit(anyio.current_time()):
             return  # one that goes around its own limits
         detail = {**_short(message.detail), "cell": cell}  # whatever it said of that itself
@@ -132,124 +131,98 @@ class Supervisor(Actor):
     @receive
     async def cell_up(self, message: CellUp, ctx: Context) -> Kept:
         """Hand over what was kept for an actor."""
-        self._hear_cell(message.cell, ctx)
-        return await self.options.hand_over(message)
+        self.hear_cell(message.cell, ctx)
+        return await self.options.liaison.hand_over(message)
 
     @receive
     async def cell_ready(self, message: CellReady, ctx: Context) -> Done:
         """Take note that a cell serves."""
-        self._hear_cell(message.cell, ctx)
-        await self.options.cell_ready(message)
+        self.hear_cell(message.cell, ctx)
+        await self.options.liaison.cell_ready(message)
         return Done()
 
     @receive
     async def serves(self, message: Serves, ctx: Context) -> None:
         """Take note that a cell has handled its first message."""
-        self._hear_cell(message.cell, ctx)
-        await self.options.cell_serves(message)
+        self.hear_cell(message.cell, ctx)
+        await self.options.liaison.cell_serves(message)
 
     @receive
     async def left(self, message: Left, ctx: Context) -> Done:
         """Keep what a cell did not come to."""
-        self._hear_cell(message.cell, ctx)
-        return self.options.take_back(message)
+        self.hear_cell(message.cell, ctx)
+        return self.options.liaison.take_back(message)
 
     @receive
     async def settled(self, message: Settled, ctx: Context) -> None:
         """Take note that each actor of a cell has started."""
-        self._hear_cell(message.cell, ctx)
-        self.options.cell_settled(message)
+        self.hear_cell(message.cell, ctx)
+        self.options.liaison.cell_settled(message)
 
     @receive
     async def escalated(self, message: Escalated, ctx: Context) -> Done:
         """Take note why a cell is about to end itself."""
-        self._hear_cell(message.cell, ctx)
-        self.options.cell_escalated(message)
+        self.hear_cell(message.cell, ctx)
+        self.options.liaison.cell_escalated(message)
         return Done()
 
     @receive
     async def wedged(self, message: Wedged, ctx: Context) -> None:
         """End a process whose handler cannot be stopped."""
-        self._hear_cell(message.cell, ctx)
-        self.options.condemn(message)
+        self.hear_cell(message.cell, ctx)
+        self.options.liaison.condemn(message)
 
     @receive
     async def confine(self, message: Confine, ctx: Context) -> None:
         """Quarantine a message that failed too often."""
-        self._hear_cell(message.cell, ctx)
-        await self.options.confine(message)
+        self.hear_cell(message.cell, ctx)
+        await self.options.liaison.confine(message)
 
     @receive
     async def autopsy(self, message: ShowAutopsy, ctx: Context) -> AutopsyFound:
         """Show how a cell died last, and what it held."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return AutopsyFound(autopsy=await self.options.autopsy(message.cell))
 
     @receive
     async def health(self, message: ShowHealth, ctx: Context) -> ActorHealth:
         """Show all that is known of how an actor is."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         found = await self.options.health(message.actor)
         return msgspec.structs.replace(found, permissions=self.options.gate.warden.enforced)
 
     @receive
     async def inspect(self, message: Inspect, ctx: Context) -> Inspected:
         """Show what a living actor has in hand, and what its file knows."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return await self.options.inspect(message)
 
     @receive
     async def dead(self, message: ListDead, ctx: Context) -> Dead:
         """List what is in quarantine."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return await self.options.dead.listing(message.limit)
 
     @receive
     async def show_dead(self, message: ShowDead, ctx: Context) -> Dead:
         """Show one message in quarantine whole."""
-        self._hear_owner(ctx)
+        self.hear_owner(ctx)
         return await self.options.dead.show(message.which)
 
     @receive
     async def retry_dead(self, message: RetryDead, ctx: Context) -> Done:
         """Store messages again where they came from."""
-        await self._obey(message, ctx, "quarantine", f"retry {', '.join(message.which)}")
+        await self.obey(message, ctx, "quarantine", f"retry {', '.join(message.which)}")
         return Done(text=await self.options.dead.retry(message.which))
 
     @receive
     async def drop_dead(self, message: DropDead, ctx: Context) -> Done:
         """Forget messages, and let contents through again."""
-        await self._obey(message, ctx, "quarantine", f"drop {', '.join(message.which)}")
+        await self.obey(message, ctx, "quarantine", f"drop {', '.join(message.which)}")
         return Done(text=await self.options.dead.drop(message.which))
 
-    def _hear_cell(self, cell: str, ctx: Context) -> None:
-        """Refuse what a cell says in another's name."""
-        if ctx.sender_cell != cell:
-            raise self._denied(ctx, f"speak for cell {cell}")
 
-    def _hear_owner(self, ctx: Context) -> None:
-        """Hear only the owner's clients: every cell may report here, and none may command."""
-        if ctx.sender_cell != DAEMON_CELL and not ctx.sender_cell.startswith(CLIENTS):
-            raise self._denied(ctx, "give orders or look around")
-
-    async def _obey(self, command: Command, ctx: Context, subject: str, what: str) -> str:
-        """Record who gave an order, and return the name; refuse it if nobody gave it who may."""
-        self._hear_owner(ctx)
-        try:
-            who = self.options.persons.author(command) or OWNER
-        except NoAuthor as error:
-            self.options.report("order-refused", subject, f"{what}: {error.text}", {"code": error.code})
-            raise
-        await self.options.records.add("ordered", subject, f"{what[:300]}, by {who}", {"person": who})
-        return who
-
-    def _denied(self, ctx: Context, what: str) -> PermissionDenied:
-        text = f"cell {ctx.sender_cell!r} may not {what} at the supervisor"
-        self.options.report("permission-denied", ctx.sender_cell, text, {"code": PermissionDenied.code})
-        return PermissionDenied(text, cell=ctx.sender_cell)
-
-
-class CellKeeper(Actor):
+class CellKeeper(MemoryKeeper, Actor):
     """Answer the daemon for one cell."""
 
     name = "cell-keeper"
@@ -260,13 +233,13 @@ class CellKeeper(Actor):
     @receive
     async def rows(self, _message: ListRows, ctx: Context) -> Rows:
         """Say how it stands with each actor."""
-        _hear_daemon(ctx)
+        hear_daemon(ctx)
         return Rows(rows=[row for row in self.options.rows() if not is_reserved(row.actor)])
 
     @receive
     async def order(self, message: Order, ctx: Context) -> Done:
         """Act on an actor of this cell."""
-        _hear_daemon(ctx)
+        hear_daemon(ctx)
         if message.verb == "restart":
             self.options.restart(message.actor)
         elif message.verb == "hold":
@@ -278,28 +251,22 @@ class CellKeeper(Actor):
     @receive
     async def inspect(self, message: Inspect, ctx: Context) -> Inspected:
         """Show what an actor of this cell has in hand, and what its file knows."""
-        _hear_daemon(ctx)
+        hear_daemon(ctx)
         return await self.options.inspect(message.actor)
 
     @receive
     async def homes(self, message: NewHomes, ctx: Context) -> Done:
         """Take note of who lives where from now on."""
-        _hear_daemon(ctx)
+        hear_daemon(ctx)
         self.options.learn(message.homes)
         return Done()
 
     @receive
     async def pardon(self, message: Pardon, ctx: Context) -> None:
         """Let a content through again."""
-        _hear_daemon(ctx)
+        hear_daemon(ctx)
         self.options.pardon(message.actor, message.digest)
 
 
 def _short(detail: Detail) -> Detail:
     return {name[:100]: value[:DETAIL_MOST] if isinstance(value, str) else value for name, value in detail.items()}
-
-
-def _hear_daemon(ctx: Context) -> None:
-    """Refuse what is not said by the daemon: who may tell anybody may tell this actor too."""
-    if ctx.sender_cell != DAEMON_CELL:
-        raise PermissionDenied(f"cell {ctx.sender_cell!r} is not the daemon", cell=ctx.sender_cell)

@@ -9,11 +9,13 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from callboard.actors import Host, InHand, Letter, Message, Speaker, stack_of
+from callboard.actors import Host, InHand, Letter, Message, OutcomeUnheard, Speaker, stack_of
 from callboard.bus import encode
 from callboard.errors import CallboardError
 from callboard.once import Once
+from callboard.store import Outcome, Touched
 
+from .memory.messages import PassOutcome
 from .messages import Confine, Escalated, Left, Serves, Settled, Wedged
 from .service import Supervisor
 from .understudy import PAGE_BYTES
@@ -27,9 +29,12 @@ TOLD_WITHIN: Final = 5.0
 KEPT_WITHIN: Final = 1.0
 """Seconds in which the daemon takes a page of letters back."""
 
+PASSED_WITHIN: Final = 15.0
+"""Seconds in which all cells hear how a message turned out, also those that are just starting."""
+
 
 class ToDaemon:
-    """The :class:`~callboard.supervisor.cell.Upward` of a cell with a process of its own."""
+    """The :class:`~callboard.supervisor.above.Upward` of a cell with a process of its own."""
 
     def __init__(self, voice: Speaker, cell: str, epoch: int, tasks: TaskGroup) -> None:
         self.voice, self._cell, self._epoch, self._tasks = voice, cell, epoch, tasks
@@ -61,6 +66,14 @@ class ToDaemon:
                 return taken
             taken += len(page)
         return taken
+
+    async def pass_outcome(self, outcome: Outcome) -> Touched:
+        """Have the daemon tell all other cells how a message turned out; raises OutcomeUnheard."""
+        message = PassOutcome(cell=self._cell, epoch=self._epoch, outcome=outcome)
+        said = await self.voice.ask(Supervisor.pass_outcome, message, timeout=PASSED_WITHIN)
+        if said.unheard:
+            raise OutcomeUnheard(f"not all have heard how {outcome.message} turned out: {'; '.join(said.unheard)}")
+        return said.touched
 
     async def say_settled(self, settled: Once) -> None:
         """Say, once it is so, that each actor has started or is held."""

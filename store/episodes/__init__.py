@@ -18,7 +18,7 @@ from .retention import Retention
 from .stats import Stats
 
 if TYPE_CHECKING:
-    from .file import EpisodeFile
+    from .file import EpisodeFile as EpisodeFile
     from .indexer import Report
 
 __all__ = [

@@ -13,12 +13,12 @@ import msgspec
 from callboard.background import background
 from callboard.clock import Clock
 from callboard.errors import CallboardError
-from callboard.names import checked
 
 from ..database import Database
 from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
+from ..paths import path_of_episodes
 from . import finding, outcomes, retention, table
 from .episode import Episode, Filter, Link, Recalled, Recollection, id_of
 from .episode import checked as checked_episode
@@ -70,7 +70,7 @@ class EpisodeFile:
 
         Raises what :meth:`ActorFile.open` does. A damaged file is left as it is.
         """
-        path = state / "actors" / f"{checked(actor, 'actor')}.episodes.db"
+        path = path_of_episodes(state, actor)
         async with Database.open(path, migrations=EPISODES, lock=OwnerLock(path)) as db:
             await db.write(lambda conn: _claim(conn, path, actor, epoch))
             indexer = Indexer(db, embedder, report=report)
@@ -130,15 +130,22 @@ class EpisodeFile:
             InvalidEpisode: the query or `k` is not legal.
 
         """
+        found, numbers = await self._find(query, k, wanted)
+        self._counts.returned(message, numbers)
+        return found
+
+    async def search(self, query: str, k: int = 5, *, wanted: Filter = Filter()) -> Recollection:  # noqa: B008 - frozen
+        """Find as :meth:`recall` does, for a person who looks: it counts as no recall."""
+        return (await self._find(query, k, wanted))[0]
+
+    async def _find(self, query: str, k: int, wanted: Filter) -> tuple[Recollection, list[int]]:
         text = _checked_query(query, k)
         await self.indexer.caught_up(CATCH_UP_WITHIN)
         vector = await self._vector_of(text)
         near = [] if vector is None else await self._searches.near(vector, finding.most_near(wanted))
         question = Question(text=text, k=k, wanted=wanted, now=self._clock.now(), vector=vector, near=near)
         index = self.indexer.index
-        found, numbers = await self.db.read(lambda conn: finding.find(conn, question, index))
-        self._counts.returned(message, numbers)
-        return found
+        return await self.db.read(lambda conn: finding.find(conn, question, index))
 
     async def _vector_of(self, text: str) -> "Vectors | None":
         """Return the query's vector; None where there is no way to compare it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..erasing import scrub
 from ..errors import InvalidEpisode
 from . import table
 
@@ -42,7 +43,7 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
     gone = await db.write(lambda conn: _delete(conn, person))
     files = await indexer.drop_snapshot()
     await indexer.forget([number for number, _ in gone])
-    await db.read(_scrub)
+    await db.read(scrub)
     return Forgotten(
         episodes=[name for _, name in gone],
         places=[
@@ -69,10 +70,3 @@ def _where(person: Person) -> tuple[str, tuple[str, ...]]:
     texts = ("about", "source", "situation", "cause", "action", "outcome", "why", "labels", "evidence")
     named = " OR ".join(f"instr({text}, ?1) > 0" for text in texts)
     return f"SELECT number, id FROM episodes WHERE {named} ORDER BY number", (person.about,)  # noqa: S608 - our own columns
-
-
-def _scrub(conn: sqlite3.Connection) -> None:
-    """Pack the file and empty the log: outside a transaction, which a read is."""
-    conn.execute("PRAGMA query_only = 0")
-    conn.execute("VACUUM")
-    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

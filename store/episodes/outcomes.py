@@ -24,6 +24,9 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
     recalled: int = 0
     """For it."""
 
+    def __add__(self, other: "Touched") -> "Touched":
+        return Touched(remembered=self.remembered + other.remembered, recalled=self.recalled + other.recalled)
+
 
 def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
     """Take an outcome in. The same from the same again changes nothing; who changes their mind is counted anew."""

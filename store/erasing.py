@@ -1,0 +1,41 @@
+"""Forgetting in an actor's first file: values of working memory, and what SQLite would keep of deleted rows."""
+
+import sqlite3
+
+from .actor_file import ActorFile
+from .mentions import mentions
+
+_OURS = ("memory", "memory_size", "owner")
+
+
+async def erase(file: ActorFile, text: str) -> list[str]:
+    """Delete the values of working memory that have `text`, letter by letter, in their key or value; return the keys.
+
+    Their bytes leave the file too.
+    """
+    await file.memory.ready()
+    keys = await file.db.write(lambda conn: _delete(conn, text), committed=file.memory.dropped)
+    if keys:
+        await file.db.read(scrub)
+    return keys
+
+
+async def left_in(file: ActorFile, text: str) -> dict[str, int]:
+    """Return the tables that mention `text` and that forgetting does not touch, and how many of their rows do.
+
+    They are the memory of tasks: what was done, and what is to leave. Without it an act would be done twice.
+    """
+    return await file.db.read(lambda conn: mentions(conn, text, but=_OURS))
+
+
+def _delete(conn: sqlite3.Connection, text: str) -> list[str]:
+    conn.execute("PRAGMA secure_delete = ON")
+    sql = "DELETE FROM memory WHERE instr(key, ?) > 0 OR instr(value, ?) > 0 RETURNING key"
+    return [key for (key,) in conn.execute(sql, (text, text.encode())).fetchall()]
+
+
+def scrub(conn: sqlite3.Connection) -> None:
+    """Pack a file and empty its log, outside a transaction, so that nothing of deleted rows is left in either."""
+    conn.execute("PRAGMA query_only = 0")
+    conn.execute("VACUUM")
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
