@@ -7,14 +7,13 @@ stops the waiting, never the function. One that has begun runs to its end, one t
 the connection is never left inside a transaction.
 
 To wake a thread costs more than a small write. So the calls of one turn of the loop are gathered and cross to the
-thread together, and their results come back together; while the thread works the next ones gather. A place in the
-queue is taken until the thread has passed its call, so that cancelling cannot make the queue grow.
+thread together, and what is committed together comes back together; while the thread works the next ones gather. A
+place in the queue is taken until the thread has passed its call, so that cancelling cannot make the queue grow.
 """
 
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,7 +34,6 @@ from .worker import GROUP, AnyCall, Worker
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-_HOLD: Final = 0.001  # seconds that a result waits for others of its crossing
 _THREAD_ENDS_WITHIN: Final = 10.0  # seconds after its last function: longer than a busy timeout
 
 
@@ -178,20 +176,21 @@ class Database:
             self._requests.put((None, partial(self._serve, calls)))
 
     def _serve(self, calls: list[AnyCall]) -> None:
-        """Run on the thread, once for each crossing; each call passes, whatever happens."""
-        passed, began = list[AnyCall](), time.monotonic()
+        """Run on the thread, once for each crossing; each call passes, whatever happens.
+
+        What has passed is told before the next one begins: that may be a long read.
+        """
+        left = len(calls)
         try:
             for some in self._worker.serve(calls):
-                passed += some
-                if time.monotonic() - began > _HOLD:
-                    self._post(passed, last=False)
-                    passed, began = [], time.monotonic()
+                left -= len(some)
+                self._post(some, last=not left)
         except BaseException as error:  # noqa: BLE001 - a fault of the connection itself; nobody may wait for ever
-            for call in calls:
-                if not call.passed:
-                    call.fail(error)
-                    passed.append(call)
-        self._post(passed, last=True)
+            passed = [call for call in calls if not call.passed]
+            for call in passed:
+                call.fail(error)
+            if passed:
+                self._post(passed, last=True)
 
     def _post(self, passed: list[AnyCall], *, last: bool) -> None:
         # A closed loop has nobody left who could wait.

@@ -3,7 +3,7 @@
 A cell lives in a process of its own under the daemon, or inside a Python program under :class:`~callboard.Fleet`.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,8 @@ class Cell:
         self.memories: Memories
         """What its actors remember for long."""
         self._embedder = memory
+        self.elsewhere: Callable[[Outcome], Awaitable[Touched]] | None = upward.pass_outcome if upward else None
+        """Tells the actors of other cells how a message turned out; raises OutcomeUnheard."""
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
         self._family = Family(self.hosts, homes, endpoint.cell)
         self._tasks: TaskGroup
@@ -136,8 +138,7 @@ class Cell:
     async def say_outcome(self, outcome: Outcome) -> Touched:
         """Tell all whom it concerns how a message turned out; raises OutcomeUnheard."""
         here = await self.hear_outcome(outcome)
-        there = Touched() if self._upward is None else await self._upward.pass_outcome(outcome)
-        return here + there
+        return here if self.elsewhere is None else here + await self.elsewhere(outcome)
 
     async def hear_outcome(self, outcome: Outcome) -> Touched:
         """Let our actors take in how a message turned out."""

@@ -7,17 +7,20 @@ supervision. Only the network is replaced, by one that loses, doubles and reorde
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 
 from callboard.actors import Actor, ActorSpec, Host, Row, Speaker, spec_of
+from callboard.actors.embedding import EmbedderTable
 from callboard.actors.testing import Probe
 from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, answer_where, subjects
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.ids import new_id
+from callboard.store import Outcome, Touched
 
 from .cell import Cell
 from .formation import CellTable
@@ -38,6 +41,7 @@ class Stage(Speaker):
         clock: of cells and endpoints; default: the machine's.
         max_payload: bytes that one message may have.
         cells: how the actors of a cell belong together, as in a fleet file; here a cell that escalates is held.
+        memory: by what memories are compared, as in a fleet file.
 
     What the actors reported is in ``events``, what they own in ``folder``, which is temporary. A clean end of the block
     drains the cells; an exception in the block does not wait for what is in hand.
@@ -47,6 +51,7 @@ class Stage(Speaker):
     def __init__(
         self, actors: Sequence[type[Actor] | ActorSpec | Probe], *, faults: Faults | None = None, seed: int = 0,
         clock: Clock | None = None, max_payload: int = _PAYLOAD, cells: Sequence[CellTable] = (),
+        memory: EmbedderTable = EmbedderTable(), # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         self.specs = [_spec(actor) for actor in actors]
         self.broker = MemoryBroker(faults=faults, seed=seed, max_payload=max_payload)
@@ -54,6 +59,7 @@ class Stage(Speaker):
         self.events: list[Recorded] = []
         self.cells: dict[str, Cell] = {}
         self.buses: dict[str, MemoryBus] = {}
+        self._memory = memory
         self._formations = {table.name: table for table in cells}
         self._homes = {spec.name: spec.cell for spec in self.specs}
         self._name = ""
@@ -98,8 +104,22 @@ class Stage(Speaker):
 
     async def _open(self, cell: str) -> None:
         endpoint = await self._connect(cell)
-        made = Cell(endpoint, state=self.folder, epoch=1, homes=self._homes, clock=self.clock, report=self._report)
+        made = Cell(
+            endpoint, state=self.folder, epoch=1, homes=self._homes, clock=self.clock, report=self._report,
+            memory=self._memory,
+        )  # fmt: skip
+        made.elsewhere = partial(self._spread, but=cell)
         self.cells[cell] = await self._stack.enter_async_context(made.running())
+
+    async def _spread(self, outcome: Outcome, *, but: str = "") -> Touched:
+        """Do what a daemon does: tell all cells, except the one that has said it."""
+        heard = [await cell.hear_outcome(outcome) for name, cell in self.cells.items() if name != but]
+        return sum(heard, Touched())
+
+    async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
+        """Say how a message turned out, with the owner's rights; return how many episodes it concerns."""
+        said = Outcome(message=message_id[:200], good=good, why=why[:1000], said_by="the owner", trust=2)
+        return await self._spread(said)
 
     async def _connect(self, cell: str) -> Endpoint:
         bus = self.buses[cell] = await self._stack.enter_async_context(self.broker.bus())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from callboard.actors import Json as Json
     from callboard.actors import Message as Message
     from callboard.actors import NotDone as NotDone
+    from callboard.actors import OutcomeUnheard as OutcomeUnheard
     from callboard.actors import PermissionDenied as PermissionDenied
     from callboard.actors import Poisonous as Poisonous
     from callboard.actors import Stalled as Stalled
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from callboard.bus import NoSuchActor as NoSuchActor
     from callboard.bus import NotStored as NotStored
     from callboard.bus import QueueFull as QueueFull
+    from callboard.store import Episode as Episode
+    from callboard.store import InvalidEpisode as InvalidEpisode
+    from callboard.store import Recalled as Recalled
+    from callboard.store import Recollection as Recollection
     from callboard.supervisor import Client as Client
     from callboard.supervisor import Fleet as Fleet
 
@@ -45,12 +50,13 @@ _HOME = {
     "callboard.actors": (
         "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
         "Message", "PermissionDenied", "Poisonous", "Stalled", "Untrusted", "receive",
-        "ActUnsettled", "DuplicateStep", "NotDone", "StepsChanged", "TaskExpired",
+        "ActUnsettled", "DuplicateStep", "NotDone", "OutcomeUnheard", "StepsChanged", "TaskExpired",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",
         "NotStored", "QueueFull",
     ),
+    "callboard.store": ("Episode", "InvalidEpisode", "Recalled", "Recollection"),
     "callboard.supervisor": ("Client", "Fleet"),
     "callboard.errors": ("CallboardError",),
 }  # fmt: skip

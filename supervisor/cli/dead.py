@@ -1,13 +1,14 @@
 """``dead``: what was taken away, why, and what a person does about it."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .exits import Exit, plain, run
+from .asking import asked
+from .dates import when
+from .exits import Exit, plain
 from .main import as_json, where
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def dead_ls(fleet: str, state: Path | None, *, as_json: bool) -> None:
     """List the messages that were taken away, and the contents that are refused; the newest first."""
     import msgspec
 
-    found: Dead = run(lambda: _asked("dead", "ListDead", fleet, state))
+    found: Dead = _asked("dead", "ListDead", fleet, state)
     if as_json:
         click.echo(msgspec.json.encode(found.rows).decode())
         return
@@ -49,7 +50,7 @@ def dead_show(which: str, fleet: str, state: Path | None, *, as_json: bool) -> N
     """Show what the beginning or the end of ID names, whole: body, reason, stack, history."""
     import msgspec
 
-    found: Dead = run(lambda: _asked("show_dead", "ShowDead", fleet, state, which=which))
+    found: Dead = _asked("show_dead", "ShowDead", fleet, state, which=which)
     if not found.rows:
         click.echo(f"callboard: nothing in quarantine is called {which!r}: see 'callboard dead ls'", err=True)
         sys.exit(Exit.USAGE)
@@ -61,10 +62,10 @@ def dead_show(which: str, fleet: str, state: Path | None, *, as_json: bool) -> N
 
 
 def _story(row: "DeadRow") -> list[str]:
-    until = f", refused until {_clock(row.until)}" if row.until else ""
+    until = f", refused until {when(row.until)}" if row.until else ""
     return [
         f"{row.kind} {row.id} of {row.actor}, from {row.sender}: {row.reason}{until}",
-        f"  when   {_clock(row.at)}, after {row.tries} {'try' if row.tries == 1 else 'tries'}",
+        f"  when   {when(row.at)}, after {row.tries} {'try' if row.tries == 1 else 'tries'}",
         f"  why    {row.text}{f' (at {row.path})' if row.path else ''}",
         *([f"  chain  {row.correlation}, caused by {row.causation or 'nothing'}"] if row.correlation else []),
         f"  body   {row.body}",
@@ -78,7 +79,7 @@ def _story(row: "DeadRow") -> list[str]:
 @where
 def dead_retry(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
     """Store messages again where they came from, with all their tries before them."""
-    click.echo(run(lambda: _asked("retry_dead", "RetryDead", fleet, state, which=list(which))).text)
+    click.echo(_asked("retry_dead", "RetryDead", fleet, state, which=list(which)).text)
 
 
 @dead.command("drop")
@@ -86,20 +87,10 @@ def dead_retry(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
 @where
 def dead_drop(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
     """Forget messages for good; let a content that is refused through again."""
-    click.echo(run(lambda: _asked("drop_dead", "DropDead", fleet, state, which=list(which))).text)
+    click.echo(_asked("drop_dead", "DropDead", fleet, state, which=list(which)).text)
 
 
-async def _asked(handler: str, message: str, fleet: str, state: Path | None, **fields: Any) -> Any:
+def _asked(handler: str, message: str, fleet: str, state: Path | None, **fields: Any) -> Any:
     from .. import dead as messages
-    from ..client import Client
-    from ..persons import Command
-    from ..service import Supervisor
 
-    async with Client.connect(fleet, state=state) as client:
-        made = getattr(messages, message)(**fields)
-        speak = client.command if isinstance(made, Command) else client.ask
-        return await speak(getattr(Supervisor, handler), made, timeout=10.0)
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return asked(handler, getattr(messages, message)(**fields), fleet, state)

@@ -36,6 +36,10 @@ _BY_CODE = {
     "not-in-quarantine": Exit.USAGE,
     "unknown-model": Exit.USAGE,
     "model-refused": Exit.REFUSED,
+    "no-such-episode": Exit.USAGE,
+    "invalid-episode": Exit.USAGE,
+    "backup-damaged": Exit.REFUSED,
+    "outcome-unheard": Exit.NO_ANSWER,
     "not-stored": Exit.NO_ANSWER,
     "deadline-exceeded": Exit.NO_ANSWER,
 }

@@ -1,12 +1,12 @@
 """``ps``, ``events`` and ``doctor``: what is, what was, and what would be wrong."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from .dates import when
 from .exits import plain, run
 from .main import as_json, where
 
@@ -95,9 +95,8 @@ def events(fleet: str, state: Path | None, *, limit: int, kind: str, subject: st
         click.echo(msgspec.json.encode(found.events).decode())
         return
     for event in found.events:
-        at = datetime.fromtimestamp(event.at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         said = f"  [said by {cell}]" if (cell := event.detail.get("cell")) not in (None, event.subject) else ""
-        click.echo(plain(f"{at}  {event.kind:<16}  {event.subject}: {event.text}{said}"))
+        click.echo(plain(f"{when(event.at)}  {event.kind:<16}  {event.subject}: {event.text}{said}"))
 
 
 @click.command()
