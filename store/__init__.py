@@ -62,6 +62,7 @@ from .holds import Holds
 from .lock import OwnerLock
 from .memory_layer import MemoryLayer
 from .migrations import ACTOR, DAEMON, Migrations
+from .namespace import Namespace
 from .opening import Synchronous
 from .quarantine import Quarantine, Quarantined
 from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
@@ -99,6 +100,7 @@ __all__ = [
     "MemoryConflict",
     "MemoryLayer",
     "Migrations",
+    "Namespace",
     "NoSuchEpisode",
     "NoSuchKey",
     "NotDurable",
