@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from callboard.background import background
 from callboard.clock import Clock
 from callboard.names import checked
 
@@ -14,6 +15,7 @@ from .lock import OwnerLock
 from .memory_layer import MemoryLayer
 from .migrations import ACTOR
 from .opening import Synchronous
+from .sweeping import Sweeper
 from .task_log import TaskLog
 from .working_memory import WorkingMemory
 
@@ -26,6 +28,7 @@ class ActorFile:
         self.epoch = epoch
         self.db = db
         self.memory = WorkingMemory(db, clock=clock)
+        self.sweeper = Sweeper(self.memory, clock=clock)
         self.tasks = TaskLog(db, epoch=epoch, clock=clock)
 
     def layer(self) -> MemoryLayer:
@@ -40,7 +43,7 @@ class ActorFile:
         """Own the file of `actor` below the folder `state` for the length of an ``async with``.
 
         The file's lock is taken first and given up last, and `epoch` is stored before anything else is
-        written.
+        written. While it is open, values that have expired are let go.
 
         Raises :class:`OwnerConflict` while another process owns the file, :class:`Fenced` if a higher epoch
         has owned it, :class:`~callboard.errors.InvalidName`, and what :meth:`Database.open` raises.
@@ -49,7 +52,10 @@ class ActorFile:
         lock = OwnerLock(path)
         async with Database.open(path, migrations=ACTOR, synchronous=synchronous, lock=lock) as db:
             await db.write(lambda conn: _claim(conn, path, actor, epoch))
-            yield cls(actor, db, epoch=epoch, clock=clock)
+            made = cls(actor, db, epoch=epoch, clock=clock)
+            async with background() as tasks:
+                tasks.start_soon(made.sweeper.run)
+                yield made
 
 
 def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:
