@@ -11,6 +11,7 @@ it is; every error is a :class:`StoreError` or a :class:`~callboard.errors.Calle
 
 from .actor_file import ActorFile
 from .aside import set_aside
+from .backup import back_up, checked_backup
 from .database import Database
 from .dead_letters import DeadLetter, DeadLetters
 from .episodes import (
@@ -30,9 +31,11 @@ from .episodes import (
     open_episodes,
 )
 from .episodes import checked as checked_episode
+from .episodes.restoring import restore_episodes
 from .epochs import Epochs
 from .errors import (
     BackupDamaged,
+    BackupExists,
     BadVector,
     DatabaseCorrupt,
     DatabaseLocked,
@@ -61,18 +64,21 @@ from .events import Event, Events
 from .holds import Holds
 from .lock import OwnerLock
 from .memory_layer import MemoryLayer
-from .migrations import ACTOR, DAEMON, Migrations
+from .migrations import ACTOR, DAEMON, EPISODES, Migrations
 from .namespace import Namespace
 from .opening import Synchronous
 from .quarantine import Quarantine, Quarantined
+from .restoring import restore_memory
 from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
 from .working_memory import WorkingMemory
 
 __all__ = [
     "ACTOR",
     "DAEMON",
+    "EPISODES",
     "ActorFile",
     "BackupDamaged",
+    "BackupExists",
     "BadVector",
     "Database",
     "DatabaseCorrupt",
@@ -128,8 +134,12 @@ __all__ = [
     "WorkingMemory",
     "WrongDatabase",
     "WrongValueType",
+    "back_up",
+    "checked_backup",
     "checked_episode",
     "id_of",
     "open_episodes",
+    "restore_episodes",
+    "restore_memory",
     "set_aside",
 ]

@@ -6,7 +6,7 @@ runs inside it. Reads are answered from the mirror, which that thread keeps equa
 
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from types import UnionType
 from typing import Any, Final, NamedTuple, TypeVar, overload
@@ -17,7 +17,7 @@ from .database import Database
 from .errors import InvalidLimit, NoSuchKey
 from .joined_puts import JoinedPuts
 from .memory_table import MemoryTable
-from .mirror import Mirror, Row
+from .mirror import Listing, Mirror, Row
 from .stored_keys import named
 from .values import checked_key, decoded, encoded
 
@@ -271,6 +271,10 @@ class WorkingMemory:
         """Delete a value, the same way; give its key to :meth:`dropped`."""
         self._table.delete(conn, key)
 
+    def replace(self, conn: sqlite3.Connection, rows: Callable[[float, int], Iterable[Any]]) -> Listing:
+        """Let other rows take the place of all, the same way; give what is returned to :meth:`replaced`."""
+        return self._table.replace(conn, rows, self._clock.now())
+
     def _fetch(self, conn: sqlite3.Connection, key: str) -> Row | None:
         row = self._table.find(conn, key)
         if row is not None:
@@ -293,6 +297,11 @@ class WorkingMemory:
         if change is not None:
             self._mirror.keep([(change.key, change.row)])
             self.dropped(change.evicted)
+
+    def replaced(self, listing: Listing) -> None:
+        """Let readers see that all is replaced."""
+        self._mirror.load(listing)
+        self._table.settle()
 
     def dropped(self, keys: list[str]) -> None:
         """Let readers see that values are gone."""
