@@ -5,7 +5,7 @@ The one place where an actor's grant is enforced: everything an agent does to ot
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from callboard import names
 from callboard.bus import Endpoint
@@ -17,6 +17,7 @@ from .errors import BadActor, PermissionDenied
 from .grant import Grant, Verb
 from .hand import InHand, Wait
 from .letter import Letter
+from .memory import Memory
 from .message import Message
 from .remembering import LongTerm, Remembering
 from .run import Run
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .actor import Actor
     from .handlers import Handler
 
-T = TypeVar("T")
-D = TypeVar("D")
 WAIT_MOST: Final = 86_400.0
 
 
@@ -152,9 +151,9 @@ class Context(Speaker, Remembering):
             self._hand.progress(self._services.clock.monotonic(), printable(doing[:200]))
 
     @property
-    def memory(self) -> "Memory":
+    def memory(self) -> Memory:
         """The actor's working memory; what is put here outlives a restart."""
-        return Memory(self._services)
+        return Memory(self._services.open_memory)
 
     async def spawn(self, actor: "type[Actor]", *, name: str | None = None, may: Grant | None = None) -> str:
         """Start a child actor in this cell, supervised by this actor, and return its name.
@@ -291,32 +290,3 @@ class RunContext(Context):
     @property
     def _hand(self) -> InHand:  # type: ignore[override]  # the same as in the base, made on demand
         return self._services.work.at(self._run, self._place)
-
-
-class Memory:
-    """Working memory as an actor sees it: the store's, opened on first use. See ``callboard.store.WorkingMemory``."""
-
-    __slots__ = ("_services",)
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    async def open(self) -> WorkingMemory:
-        """Return the store's working memory with all its verbs: ``items``, ``update``, ``sweep``."""
-        return await self._services.open_memory()
-
-    async def put(self, key: str, value: object, *, ttl: float | None = None) -> None:
-        """Store `value` under `key` for `ttl` seconds (default two hours)."""
-        await (await self.open()).put(key, value, ttl=ttl)
-
-    async def get(self, key: str, kind: type[T], *, default: D) -> T | D:
-        """Return the value of `key` as a `kind`, or `default` when there is none or it has expired."""
-        return await (await self.open()).get(key, kind, default=default)
-
-    async def incr(self, key: str, by: int = 1, *, ttl: float | None = None) -> int:
-        """Add to a counter and return its new value, atomically."""
-        return await (await self.open()).incr(key, by, ttl=ttl)
-
-    async def delete(self, key: str) -> bool:
-        """Remove `key`; return whether it was there."""
-        return await (await self.open()).delete(key)

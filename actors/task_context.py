@@ -14,9 +14,10 @@ from callboard.bus import Kind, check_size, encode, subjects
 from callboard.ids import new_id
 from callboard.store import Episode, MemoryLayer, Outgoing, Touched, checked_episode, id_of
 
-from .context import Context, Memory, Services
+from .context import Context, Services
 from .hand import InHand
 from .handlers import Handler
+from .memory import Memory
 from .message import Json, Message
 from .speaking import ENQUEUE_WITHIN, TELL_WITHIN, Priority, course_of
 from .terms import Call
@@ -36,9 +37,12 @@ class TaskContext(Context):
         self._unit = unit
 
     @property
-    def memory(self) -> "Memory":
+    def memory(self) -> Memory:
         """The actor's working memory as this task has left it; others see it when the task is done."""
-        return TaskMemory(self._services, self._unit)
+        return Memory(self._layer)
+
+    async def _layer(self) -> MemoryLayer:
+        return self._unit.memory
 
     async def step(self, name: str, fn: Callable[..., Awaitable[Any]], *args: Any, returns: Any = None) -> Any:
         """Take a step."""
@@ -98,17 +102,3 @@ class TaskContext(Context):
         said = self._judgement(message_id, good=good, why=why)
         self._unit.say(Outgoing("outcome", self._name, new_id(), encode(said)))
         return Touched()
-
-
-class TaskMemory(Memory):
-    """The same as one task sees it."""
-
-    __slots__ = ("_unit",)
-
-    def __init__(self, services: Services, unit: Unit) -> None:
-        super().__init__(services)
-        self._unit = unit
-
-    async def open(self) -> MemoryLayer:  # type: ignore[override]  # the same verbs
-        """Return the layer of this task above the actor's memory."""
-        return self._unit.memory

@@ -11,6 +11,7 @@ it is; every error is a :class:`StoreError` or a :class:`~callboard.errors.Calle
 
 from .actor_file import ActorFile
 from .aside import set_aside
+from .backup import back_up, checked_backup
 from .database import Database
 from .dead_letters import DeadLetter, DeadLetters
 from .episodes import (
@@ -30,10 +31,12 @@ from .episodes import (
     open_episodes,
 )
 from .episodes import checked as checked_episode
+from .episodes.restoring import restore_episodes
 from .epochs import Epochs
 from .erasing import erase, left_in
 from .errors import (
     BackupDamaged,
+    BackupExists,
     BadVector,
     DatabaseCorrupt,
     DatabaseLocked,
@@ -63,18 +66,22 @@ from .holds import Holds
 from .lock import OwnerLock
 from .memory_layer import MemoryLayer
 from .mentions import mentions
-from .migrations import ACTOR, DAEMON, Migrations
+from .migrations import ACTOR, DAEMON, EPISODES, Migrations
+from .namespace import Namespace
 from .opening import Synchronous
 from .paths import path_of_actor, path_of_episodes
 from .quarantine import Quarantine, Quarantined
+from .restoring import restore_memory
 from .task_log import Known, Outgoing, Step, TakenStep, TaskLog, Verb
 from .working_memory import WorkingMemory
 
 __all__ = [
     "ACTOR",
     "DAEMON",
+    "EPISODES",
     "ActorFile",
     "BackupDamaged",
+    "BackupExists",
     "BadVector",
     "Database",
     "DatabaseCorrupt",
@@ -102,6 +109,7 @@ __all__ = [
     "MemoryConflict",
     "MemoryLayer",
     "Migrations",
+    "Namespace",
     "NoSuchEpisode",
     "NoSuchKey",
     "NotDurable",
@@ -130,6 +138,8 @@ __all__ = [
     "WorkingMemory",
     "WrongDatabase",
     "WrongValueType",
+    "back_up",
+    "checked_backup",
     "checked_episode",
     "erase",
     "id_of",
@@ -138,5 +148,7 @@ __all__ = [
     "open_episodes",
     "path_of_actor",
     "path_of_episodes",
+    "restore_episodes",
+    "restore_memory",
     "set_aside",
 ]

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from callboard.background import background
 from callboard.clock import Clock
 
 from .database import Database
@@ -14,6 +15,7 @@ from .memory_layer import MemoryLayer
 from .migrations import ACTOR
 from .opening import Synchronous
 from .paths import path_of_actor
+from .sweeping import Sweeper
 from .task_log import TaskLog
 from .working_memory import WorkingMemory
 
@@ -26,6 +28,7 @@ class ActorFile:
         self.epoch = epoch
         self.db = db
         self.memory = WorkingMemory(db, clock=clock)
+        self.sweeper = Sweeper(self.memory, clock=clock)
         self.tasks = TaskLog(db, epoch=epoch, clock=clock)
 
     async def values(self) -> int:
@@ -45,7 +48,7 @@ class ActorFile:
         """Own the file of `actor` below the folder `state` for the length of an ``async with``.
 
         The file's lock is taken first and given up last, and `epoch` is stored before anything else is
-        written.
+        written. While it is open, values that have expired are let go.
 
         Raises :class:`OwnerConflict` while another process owns the file, :class:`Fenced` if a higher epoch
         has owned it, :class:`~callboard.errors.InvalidName`, and what :meth:`Database.open` raises.
@@ -54,7 +57,10 @@ class ActorFile:
         lock = OwnerLock(path)
         async with Database.open(path, migrations=ACTOR, synchronous=synchronous, lock=lock) as db:
             await db.write(lambda conn: _claim(conn, path, actor, epoch))
-            yield cls(actor, db, epoch=epoch, clock=clock)
+            made = cls(actor, db, epoch=epoch, clock=clock)
+            async with background() as tasks:
+                tasks.start_soon(made.sweeper.run)
+                yield made
 
 
 def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:

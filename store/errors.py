@@ -95,5 +95,9 @@ class BackupDamaged(StoreError):
     """A file that was to be restored is no sound backup of this kind; nothing was changed."""
 
 
+class BackupExists(StoreError):
+    """Something is at the path that was given for a backup; it was left as it is."""
+
+
 class BadVector(StoreError):
     """An embedder gave a vector that cannot be compared: wrong width, not finite, or not of unit length."""

@@ -7,11 +7,12 @@ sweep. So eviction is exact, and a killed process loses only the order of its la
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
-from .mirror import Mirror, Row
+from .mirror import Listing, Mirror, Row
+from .values import checked_key
 
 _MOST_ROWS: Final = 64  # of one statement: beyond that nothing is won
 _MARGIN: Final = 16
@@ -66,6 +67,16 @@ class MemoryTable:
             begin += count
         surplus = int(conn.execute("SELECT entries FROM memory_size").fetchone()[0]) - self._max_rows
         return self._evict(conn, surplus) if surplus > 0 else []
+
+    def replace(self, conn: sqlite3.Connection, rows: Callable[[float, int], Iterable[Any]], now: float) -> Listing:
+        """Let the rows that `rows` gives for this time and this many take the place of all: key, value, expiry each."""
+        conn.execute("DELETE FROM memory")
+        kept = Listing()
+        for key, value, expires in rows(now, self._max_rows):
+            conn.execute(_upsert(1), (checked_key(key), value, expires, next(self._ticks)))
+            kept.append((key, expires))
+        self._last = next(self._ticks)
+        return kept
 
     def delete(self, conn: sqlite3.Connection, key: str) -> bool:
         """Delete a row; True if there was one."""

@@ -20,6 +20,10 @@ class Row(NamedTuple):
     data: bytes | None
 
 
+Listing = list[tuple[str, float]]
+"""Keys and when they expire, the least recently used first."""
+
+
 class Mirror:
     """The rows by key, the least recently used first. `resident` bounds the bytes of values, the table the keys."""
 

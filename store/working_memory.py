@@ -6,7 +6,7 @@ runs inside it. Reads are answered from the mirror, which that thread keeps equa
 
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from types import UnionType
 from typing import Any, Final, NamedTuple, TypeVar, overload
@@ -17,7 +17,8 @@ from .database import Database
 from .errors import InvalidLimit, NoSuchKey
 from .joined_puts import JoinedPuts
 from .memory_table import MemoryTable
-from .mirror import Mirror, Row
+from .mirror import Listing, Mirror, Row
+from .stored_keys import named
 from .values import checked_key, decoded, encoded
 
 T = TypeVar("T")
@@ -126,9 +127,9 @@ class WorkingMemory:
 
         False if there is none: an expired one stays so.
         """
-        expires, now = self._expiry(ttl), self._clock.now()
+        expires = self.expiry(ttl)
         checked_key(key)
-        return (await self._write(lambda conn: self.renew(conn, key, expires, now))) is not None
+        return (await self._write(lambda conn: self.renew(conn, key, expires))) is not None
 
     @overload
     async def items(self, prefix: str = ..., *, start: str = ...) -> list[tuple[str, object]]: ...
@@ -168,7 +169,7 @@ class WorkingMemory:
         raise.
         """
         checked_key(key)
-        expires, now = self._expiry(ttl), self._clock.now()
+        expires, now = self.expiry(ttl), self._clock.now()
 
         def change(conn: sqlite3.Connection) -> Change:
             old = self._table.find(conn, key)
@@ -183,7 +184,7 @@ class WorkingMemory:
         A counter that is there keeps its expiry unless `ttl` is given, so it can count within a window.
         """
         checked_key(key)
-        expires = 0.0 if ttl is None else self._expiry(ttl)
+        expires = 0.0 if ttl is None else self.expiry(ttl)
         change = await self._write(lambda conn: self.add(conn, key, by, expires))
         return int(_surely(change).value)
 
@@ -226,7 +227,15 @@ class WorkingMemory:
 
     def prepare(self, key: str, value: object, ttl: float | None) -> tuple[bytes, float]:
         """Return a value's bytes and when it expires; raises what :meth:`put` does."""
-        return encoded(checked_key(key), value, limit=self._max_value_bytes), self._expiry(ttl)
+        return encoded(checked_key(key), value, limit=self._max_value_bytes), self.expiry(ttl)
+
+    def expiry(self, ttl: float | None) -> float:
+        """Return when a value expires that is put now."""
+        return self._clock.now() + (self._default_ttl if ttl is None else _checked_ttl(ttl))
+
+    def has_expired(self, expires: float) -> bool:
+        """Whether that moment has come."""
+        return expires <= self._clock.now()
 
     async def living(self, key: str) -> bytes | None:
         """Return the bytes of a living value; None if there is none."""
@@ -248,17 +257,23 @@ class WorkingMemory:
         """Add to a counter, the same way; 0.0: one that is there keeps its expiry."""
         old, now = self._table.find(conn, key), self._clock.now()
         value = _value(key, old, now, wanted=int, default=0) + by
-        kept = old.expires if old and old.expires > now else self._expiry(None)
+        kept = old.expires if old and old.expires > now else self.expiry(None)
         return self._put(conn, key, Row(expires or kept, encoded(key, value, limit=self._max_value_bytes)), value)
 
-    def renew(self, conn: sqlite3.Connection, key: str, expires: float, now: float) -> Change | None:
+    def renew(self, conn: sqlite3.Connection, key: str, expires: float) -> Change | None:
         """Let a living value live until `expires`, the same way; None if there is none."""
         row = self._table.find(conn, key)
-        return None if row is None or row.expires <= now else self._put(conn, key, Row(expires, row.data), None)
+        if row is None or row.expires <= self._clock.now():
+            return None
+        return self._put(conn, key, Row(expires, row.data), None)
 
     def remove(self, conn: sqlite3.Connection, key: str) -> None:
         """Delete a value, the same way; give its key to :meth:`dropped`."""
         self._table.delete(conn, key)
+
+    def replace(self, conn: sqlite3.Connection, rows: Callable[[float, int], Iterable[Any]]) -> Listing:
+        """Let other rows take the place of all, the same way; give what is returned to :meth:`replaced`."""
+        return self._table.replace(conn, rows, self._clock.now())
 
     def _fetch(self, conn: sqlite3.Connection, key: str) -> Row | None:
         row = self._table.find(conn, key)
@@ -283,14 +298,16 @@ class WorkingMemory:
             self._mirror.keep([(change.key, change.row)])
             self.dropped(change.evicted)
 
+    def replaced(self, listing: Listing) -> None:
+        """Let readers see that all is replaced."""
+        self._mirror.load(listing)
+        self._table.settle()
+
     def dropped(self, keys: list[str]) -> None:
         """Let readers see that values are gone."""
         for key in keys:
             self._mirror.drop(key)
         self._table.settle()
-
-    def _expiry(self, ttl: float | None) -> float:
-        return self._clock.now() + (self._default_ttl if ttl is None else _checked_ttl(ttl))
 
 
 def _checked_ttl(ttl: float) -> float:
@@ -316,4 +333,4 @@ def _value(key: str, row: Row | None, now: float, *, wanted: Any, default: Any) 
 
 def _no_such_key(key: str, row: Row | None) -> NoSuchKey:
     reason = "absent" if row is None else "expired"
-    return NoSuchKey(f"memory {key!r} is {reason}: put it first, or give a default", key=key, reason=reason)
+    return NoSuchKey(f"memory {named(key)} is {reason}: put it first, or give a default", key=key, reason=reason)

@@ -207,6 +207,13 @@ class EpisodeFile:
         self.indexer.wake()
         return done
 
+    async def replace_all(self, change: Callable[[sqlite3.Connection], int]) -> int:
+        """Make a change after which no number is the episode that it was, and return what it returns."""
+        await self._flush()
+        done = await self.indexer.replace_all(change)
+        self._counts = Counts()  # of what was recalled before
+        return done
+
     async def stats(self) -> Stats:
         """Return how much this actor knows, and how much of it was of use."""
         await self._flush()

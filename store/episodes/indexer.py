@@ -209,6 +209,19 @@ class Indexer:
         await self._db.write(lambda conn: snapshot.put(conn, None))
         return [str(path) for path in await anyio.to_thread.run_sync(lambda: snapshot.clear(self._db.path, but=None))]
 
+    async def replace_all(self, change: Callable[[sqlite3.Connection], int]) -> int:
+        """Make a change after which no number is the episode that it was, and begin anew, as at opening."""
+        with anyio.CancelScope(shield=True):  # between the two the index would lie
+            async with self._busy:
+                done = await self._db.write(change, committed=self._void)
+                await self.open()
+        self.wake()
+        return done
+
+    def _void(self, _: int) -> None:
+        """Find nothing by likeness from the commit on. On the database's thread."""
+        self.index, self.changes = VectorIndex(self.embedder.dimensions), 0
+
     async def reindex(self, embedder: "Embedder", *, progress: Callable[[int], None]) -> int:
         """Make vectors of all episodes by another embedder beside the old ones, then let those count; return how many.
 

@@ -98,25 +98,43 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         await opened(path, V1)
 
 
+NOON: Final = 1_700_049_600.0  # 15 November 2023, 12:00 UTC
+
+
 def test_set_aside_moves_a_file_whole_and_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "toys.db"
-    for n in (1, 2):
+    names = [
+        "toys.db.damaged-20231115T120000Z",
+        "toys.db.damaged-20231115T120000Z.2",
+        "toys.db.damaged-20231115T120001Z",
+    ]
+    (tmp_path / "toys.db.lock").write_text("lock")
+    for name, now in zip(names, (NOON, NOON, NOON + 1.0), strict=True):
         for part in ("", "-wal", "-shm"):
-            (tmp_path / f"toys.db{part}").write_text(f"{n}{part}")
-        assert set_aside(path) == tmp_path / f"toys.db.corrupt-{n}"
+            (tmp_path / f"toys.db{part}").write_text(f"{name}{part}")
+        assert set_aside(path, now=now) == tmp_path / name
     found = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert found == {f"toys.db.corrupt-{n}{part}": f"{n}{part}" for n in (1, 2) for part in ("", "-wal", "-shm")}
+    assert found.pop("toys.db.lock") == "lock"
+    assert found == {f"{name}{part}": f"{name}{part}" for name in names for part in ("", "-wal", "-shm")}
     with pytest.raises(FileNotFoundError):
-        set_aside(path)
+        set_aside(path, now=NOON)
     anyio.run(filled, path)
     assert anyio.run(opened, path, V1)
 
 
 def test_set_aside_ended_halfway_completes_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "toys.db").write_text("main")
-    (tmp_path / "toys.db.corrupt-1-wal").write_text("log")
-    assert set_aside(tmp_path / "toys.db") == tmp_path / "toys.db.corrupt-1"
-    assert (tmp_path / "toys.db.corrupt-1-wal").read_text() == "log"
+    (tmp_path / "toys.db.damaged-20231115T120000Z-wal").write_text("log")
+    assert set_aside(tmp_path / "toys.db", now=NOON + 60.0) == tmp_path / "toys.db.damaged-20231115T120000Z"
+    assert (tmp_path / "toys.db.damaged-20231115T120000Z-wal").read_text() == "log"
+
+
+async def test_a_database_that_was_set_aside_gives_back_all_that_is_sound(tmp_path: Path) -> None:
+    """Nothing of it is lost by the move: with its log it opens as it was."""
+    path = tmp_path / "toys.db"
+    await filled(path, rows=3)
+    moved = set_aside(path, now=NOON)
+    assert await opened(moved, V1) == [("toy 0",), ("toy 1",), ("toy 2",)]
 
 
 async def test_migrations_are_applied_once_each_in_order(tmp_path: Path) -> None:
