@@ -19,11 +19,12 @@ from ..database import Database
 from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
-from . import finding, outcomes, retention, table
+from . import finding, outcomes, retention, table, vectors
 from .episode import Episode, Filter, Link, Recalled, Recollection, id_of
 from .episode import checked as checked_episode
 from .finding import Question
 from .forgetting import Forgotten, Person, forget
+from .index import VectorIndex
 from .indexer import Indexer, Report
 from .outcomes import Outcome, Touched
 from .recalled import Counts
@@ -56,7 +57,7 @@ class EpisodeFile:
     def __init__(self, actor: str, db: Database, indexer: Indexer, *, clock: Clock, keep: Retention) -> None:
         self.actor, self.db, self.indexer = actor, db, indexer
         self._clock, self._keep = clock, keep
-        self._searches = Searches(lambda: indexer.index)
+        self._searches = Searches()
         self._queries: OrderedDict[str, Vectors] = OrderedDict()
         self._counts = Counts()
 
@@ -76,12 +77,14 @@ class EpisodeFile:
             indexer = Indexer(db, embedder, report=report)
             await indexer.open()
             made = cls(actor, db, indexer, clock=clock, keep=keep)
-            async with background() as tasks:
-                tasks.start_soon(indexer.run)
-                tasks.start_soon(made._keep_house)
-                yield made
-            with anyio.CancelScope(shield=True):  # bounded by the database's own patience
-                await made._flush()
+            try:
+                async with background() as tasks:
+                    tasks.start_soon(indexer.run)
+                    tasks.start_soon(made._keep_house)
+                    yield made
+            finally:
+                with anyio.CancelScope(shield=True):  # bounded by the database's own patience
+                    await made._flush()
 
     async def remember(self, episode: Episode, *, message: str = "") -> Kept:
         """Keep an episode; it is in the file on return, and found by words from then on.
@@ -132,26 +135,26 @@ class EpisodeFile:
         """
         text = _checked_query(query, k)
         await self.indexer.caught_up(CATCH_UP_WITHIN)
-        vector = await self._vector_of(text)
-        near = [] if vector is None else await self._searches.near(vector, finding.most_near(wanted))
+        index = self.indexer.index  # this one to the end: a reindex may come between, and change the width
+        vector = await self._vector_of(text, index)
+        near = [] if vector is None else await self._searches.near(index, vector, finding.most_near(wanted))
         question = Question(text=text, k=k, wanted=wanted, now=self._clock.now(), vector=vector, near=near)
-        index = self.indexer.index
         found, numbers = await self.db.read(lambda conn: finding.find(conn, question, index))
         self._counts.returned(message, numbers)
         return found
 
-    async def _vector_of(self, text: str) -> "Vectors | None":
+    async def _vector_of(self, text: str, index: VectorIndex) -> "Vectors | None":
         """Return the query's vector; None where there is no way to compare it."""
-        indexer = self.indexer
-        if not indexer.usable or not len(indexer.index):
+        embedder = self.indexer.embedder
+        if not self.indexer.usable or not len(index):
             return None
-        key = f"{indexer.embedder.id}\0{text}"
+        key = f"{embedder.id}\0{text}"
         if (known := self._queries.get(key)) is not None:
             self._queries.move_to_end(key)
             return known
         try:
             with anyio.fail_after(EMBED_WITHIN):
-                [vector] = await indexer.embedder.embed([text])
+                [vector] = await vectors.made_by(embedder, [text])
         except (CallboardError, TimeoutError):
             return None  # by words, and the recollection says so
         if not vector.any():
@@ -186,10 +189,13 @@ class EpisodeFile:
         return found
 
     async def forget(self, person: Person) -> Forgotten:
-        """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries."""
-        self._queries.clear()
-        await self._flush()
-        found = await forget(self.db, self.indexer, person)
+        """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries.
+
+        Whoever leaves while it runs leaves after it: nothing is forgotten by half.
+        """
+        with anyio.CancelScope(shield=True):  # bounded by the size of the file
+            await self._flush()
+            found = await forget(self.db, self.indexer, person)
         self._queries.clear()
         return found
 
@@ -210,7 +216,11 @@ class EpisodeFile:
         """Write down what was recalled."""
         if self._counts.waiting:
             counts, self._counts = self._counts, Counts()
-            await self.db.write(lambda conn: counts.write(conn, self._clock.now()))
+            try:
+                await self.db.write(lambda conn: counts.write(conn, self._clock.now()))
+            except CallboardError:  # a full disk, say
+                self._counts.join(counts)
+                raise
 
     async def _keep_house(self) -> None:
         while True:

@@ -40,8 +40,7 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
     if bool(person.about.strip()) == bool(person.id):
         raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
     gone = await db.write(lambda conn: _delete(conn, person))
-    files = await indexer.drop_snapshot()
-    await indexer.forget([number for number, _ in gone])
+    files = await indexer.forget([number for number, _ in gone])
     await db.read(_scrub)
     return Forgotten(
         episodes=[name for _, name in gone],

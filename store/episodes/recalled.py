@@ -28,6 +28,11 @@ class Counts:
         if message and len(self._by_message) < WAITING_MOST:
             self._by_message.update(dict.fromkeys((message, number) for number in numbers))
 
+    def join(self, other: "Counts") -> None:
+        """Take over what could not be written."""
+        self._returned.update(other._returned)  # noqa: SLF001 - of our own class
+        self._by_message.update(other._by_message)  # noqa: SLF001 - the same
+
     def write(self, conn: sqlite3.Connection, now: float) -> None:
         """Write it down."""
         conn.executemany(
