@@ -20,7 +20,7 @@ from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
 from . import finding, outcomes, retention, table, vectors
-from .episode import Episode, Filter, Link, Recalled, Recollection, id_of
+from .episode import Episode, Filter, Link, Recalled, Recollection, checked_filter, checked_message, id_of
 from .episode import checked as checked_episode
 from .finding import Question
 from .forgetting import Forgotten, Person, forget
@@ -98,6 +98,7 @@ class EpisodeFile:
 
         """
         whole = checked_episode(episode)
+        checked_message(message)
         kept = await self.db.write(lambda conn: self._remember(conn, whole, message))
         self.indexer.wake(1 if kept.new else 0)
         return kept
@@ -109,10 +110,11 @@ class EpisodeFile:
         if number is None:
             number = table.insert(conn, id, episode, self._clock.now())
         elif not self._made_in(conn, message, number):  # the same message once more is the same sighting
-            table.see_again(conn, number, episode)
+            table.see_again(conn, number, episode, self._clock.now())
         for ref in dict.fromkeys([message, *episode.evidence]):
-            if ref and table.number_of(conn, ref) is None:
-                conn.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (ref, number))
+            if not ref or table.number_of(conn, ref) is not None:
+                continue
+            if conn.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (ref, number)).rowcount:
                 outcomes.apply_earlier(conn, ref, number)
         return Kept(id=id, new=new)
 
@@ -133,7 +135,8 @@ class EpisodeFile:
             InvalidEpisode: the query or `k` is not legal.
 
         """
-        text = _checked_query(query, k)
+        text, _ = _checked_query(query, k), checked_filter(wanted)
+        checked_message(message)
         await self.indexer.caught_up(CATCH_UP_WITHIN)
         index = self.indexer.index  # this one to the end: a reindex may come between, and change the width
         vector = await self._vector_of(text, index)
@@ -167,16 +170,19 @@ class EpisodeFile:
     async def used(self, message: str, ids: Iterable[str]) -> None:
         """Say which of what was recalled for a message was made use of; an outcome counts for these alone."""
         wanted = list(ids)
+        checked_message(message)
         await self._flush()
         await self.db.write(lambda conn: self._counts.use(conn, message, wanted, self._clock.now()))
 
     async def outcome(self, outcome: Outcome) -> Touched:
-        """Take in how a message turned out."""
+        """Take in how a message turned out. Raises InvalidEpisode: a field is not legal."""
+        whole = outcomes.checked(outcome)
         await self._flush()
-        return await self.db.write(lambda conn: outcomes.said(conn, outcome, self._clock.now()))
+        return await self.db.write(lambda conn: outcomes.said(conn, whole, self._clock.now()))
 
     async def page(self, *, below: int, limit: int, wanted: Filter) -> list[table.Row]:
-        """Return the newest episodes numbered below `below`."""
+        """Return the newest episodes numbered below `below`; `wanted.worked` is taken by the letter."""
+        checked_filter(wanted)
         return await self.db.read(
             lambda conn: table.page(conn, below=below, limit=limit, wanted=wanted, now=self._clock.now())
         )

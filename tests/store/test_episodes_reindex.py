@@ -63,12 +63,12 @@ async def test_recall_goes_on_by_the_old_vectors_meanwhile(tmp_path: Path) -> No
             await other.came.wait()
             found = await memory.recall("shelf 7 empty", 1)
             assert (found.by, situations(found)) == ("words and vectors", ["shelf 7 was empty"])
-            kept = await memory.remember(told("came meanwhile"))
+            await memory.remember(told("came meanwhile"))
             await indexed(memory, 101)
             other.gate.set()
         assert memory.indexer.embedder.id == "next"
         await indexed(memory, 101)
-        assert (await memory.recall("came meanwhile", 1)).episodes[0].id == kept.id
+        assert situations(await memory.recall("came meanwhile", 1)) == ["came meanwhile"]
 
 
 @pytest.mark.parametrize("turns", range(0, 150, 15))
