@@ -66,8 +66,9 @@ async def test_the_same_again_is_one_more_sighting(tmp_path: Path) -> None:
 
 async def test_the_same_message_once_more_is_no_sighting(tmp_path: Path) -> None:
     async with opened(tmp_path) as memory:
+        kept = await memory.remember(told("it rained"), message="m1")
         for _ in range(3):
-            kept = await memory.remember(told("it rained"), message="m1")
+            await memory.remember(told("it rained"), message="m1")
         assert (await memory.show(kept.id))[0].sightings == 1
         await memory.remember(told("it rained"), message="m2")
         assert (await memory.show(kept.id))[0].sightings == 2
