@@ -142,6 +142,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     worked: bool | None = None
     """True: those whose outcome is known, failures as warnings; False: failures alone; None: all."""
+    failures: bool = True
+    """False: nothing that failed."""
     where: Mapping[str, str] = {}
     """`about`, `source`, or a label: its value."""
     min_trust: int = 0
@@ -153,6 +155,7 @@ class _Wanted(msgspec.Struct):
     """The types that a filter has, to be checked."""
 
     worked: bool | None
+    failures: bool
     where: dict[str, str]
     min_trust: int
     at: float | None

@@ -140,7 +140,7 @@ class EpisodeFile:
         await self.indexer.caught_up(CATCH_UP_WITHIN)
         index = self.indexer.index  # this one to the end: a reindex may come between, and change the width
         vector = await self._vector_of(text, index)
-        near = [] if vector is None else await self._searches.near(index, vector, finding.most_near(wanted))
+        near = [] if vector is None else await self._searches.near(index, vector, finding.most_near(wanted, k))
         question = Question(text=text, k=k, wanted=wanted, now=self._clock.now(), vector=vector, near=near)
         found, numbers = await self.db.read(lambda conn: finding.find(conn, question, index))
         self._counts.returned(message, numbers)

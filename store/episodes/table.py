@@ -137,6 +137,8 @@ def passing(wanted: Filter, now: float) -> tuple[str, list[Any]]:
     found: list[Any] = values
     if wanted.worked is not None:
         parts.append("worked IS NOT NULL" if wanted.worked else "worked = 0")
+    if not wanted.failures:
+        parts.append("worked IS NOT 0")
     if wanted.min_trust > 0:
         parts.append("trust >= ?")
         found.append(wanted.min_trust)
