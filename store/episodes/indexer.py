@@ -30,6 +30,8 @@ Report = Callable[[str, str], None]
 EMBED: Final = 64
 ADD: Final = 64
 """Vectors in one call: a search that comes meanwhile waits for so many."""
+REFUSED_MOST: Final = 3
+"""Texts in a row; then it is not they who are to blame, but the embedder is away."""
 LOAD: Final = 400
 RETRY: Final = 10.0
 SAVE_FROM: Final = 1000
@@ -138,16 +140,41 @@ class Indexer:
                 await self.save()
 
     async def _embed_all(self) -> None:
-        """Give a vector to all that wait."""
+        """Give a vector to all that wait; what the embedder refuses holds up no other, and is raised at the end."""
+        last, refused = 0, list[CallboardError]()
         while True:
             upto = self._come  # what comes after the look may not be in what was seen
-            waiting = await self._db.read(lambda conn: vectors.pending(conn, EMBED))
+            waiting = await self._db.read(partial(vectors.pending, above=last, limit=EMBED))
             if not waiting:
                 break
-            await self._embed(waiting)
+            refused += await self._embed_most(waiting)
+            last = waiting[-1].number
+        if refused:
+            raise refused[0]
         self._settled_to = upto
         settled, self._settled = self._settled, anyio.Event()
         settled.set()
+
+    async def _embed_most(self, waiting: list[vectors.Pending]) -> list[CallboardError]:
+        """Try a batch, then each of it alone; return what was said of those that were refused."""
+        try:
+            await self._embed(waiting)
+        except CallboardError as error:
+            return [error] if len(waiting) == 1 else await self._embed_each(waiting)
+        return []
+
+    async def _embed_each(self, waiting: list[vectors.Pending]) -> list[CallboardError]:
+        refused, in_a_row = list[CallboardError](), 0
+        for each in waiting:
+            try:
+                await self._embed([each])
+                in_a_row = 0
+            except CallboardError as error:
+                refused.append(error)
+                in_a_row += 1
+                if in_a_row == REFUSED_MOST:
+                    raise
+        return refused
 
     async def _compare(self) -> None:
         stored = await self._stored()

@@ -1,5 +1,6 @@
 """How a message turned out, and what follows for the episodes that had to do with it."""
 
+import math
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
     with recounted(conn, outcome.message):
         conn.execute(
             "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-            (outcome.message, outcome.said_by, outcome.good, outcome.why, outcome.trust, now),
+            (outcome.message, outcome.said_by, outcome.good, outcome.why, outcome.trust, _after(conn, outcome, now)),
         )
     made, recalled = _made(conn, outcome.message), _recalled(conn, outcome.message)
     _judge(conn, made, outcome)
@@ -54,6 +55,12 @@ def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
         sql = "UPDATE episodes SET why = ? WHERE number = ? AND trust <= ?"
         conn.executemany(sql, [(outcome.why, each, outcome.trust) for each in recalled])
     return Touched(remembered=len(made), recalled=len(recalled))
+
+
+def _after(conn: sqlite3.Connection, outcome: Outcome, now: float) -> float:
+    """Return a time after all that was said of the message, also where the clock stands still: the last word counts."""
+    sql = "SELECT coalesce(max(at), 0.0) FROM outcomes WHERE message = ?"
+    return max(now, math.nextafter(conn.execute(sql, (outcome.message,)).fetchone()[0], math.inf))
 
 
 @contextmanager

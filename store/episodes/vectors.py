@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from callboard.errors import CallboardError
+
 from ..errors import BadVector, EmbedderMismatch
 from .index import check
 
@@ -30,7 +32,12 @@ async def made_by(embedder: "Embedder", texts: Sequence[str]) -> "Vectors":
     """Return one row for each text, of unit length or all zeros; raises BadVector for anything else."""
     import numpy as np
 
-    made: Any = np.asarray(await embedder.embed(texts))
+    try:
+        made: Any = np.asarray(await embedder.embed(texts))
+    except CallboardError:
+        raise
+    except Exception as error:  # a model is code of others: its bug costs likeness, not the memory
+        raise BadVector(f"{embedder.id} failed: {error!r}") from error
     if made.shape != (len(texts), embedder.dimensions) or made.dtype.kind != "f":
         raise BadVector(
             f"{embedder.id} gave {made.dtype} of shape {made.shape} for {len(texts)} texts: "
@@ -48,10 +55,13 @@ def width(conn: sqlite3.Connection, embedder: str) -> int:
     return int(found[0]) if found else 0
 
 
-def pending(conn: sqlite3.Connection, limit: int) -> list[Pending]:
-    """Return the oldest episodes that wait for their vector."""
-    sql = "SELECT number, situation FROM pending JOIN episodes ON number = episode ORDER BY number LIMIT ?"
-    return [Pending(*each) for each in conn.execute(sql, (limit,))]
+def pending(conn: sqlite3.Connection, *, above: int, limit: int) -> list[Pending]:
+    """Return episodes that wait for their vector, by number from `above` on."""
+    sql = (
+        "SELECT number, situation FROM pending JOIN episodes ON number = episode WHERE episode > ? "
+        "ORDER BY episode LIMIT ?"
+    )
+    return [Pending(*each) for each in conn.execute(sql, (above, limit))]
 
 
 def pending_count(conn: sqlite3.Connection) -> int:

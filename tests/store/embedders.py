@@ -41,6 +41,15 @@ class Synonyms(Fake):
         return await super().embed([" ".join(self._MEAN.get(word, word) for word in text.split()) for text in texts])
 
 
+class Fussy(Fake):
+    """Refuses a text, and all that are given with it."""
+
+    async def embed(self, texts: Sequence[str]) -> "Vectors":
+        if any("poison" in text for text in texts):
+            raise EmbedderFailed("it does not like that")
+        return await super().embed(texts)
+
+
 class Gated(Fake):
     """Answers when the gate is opened, and says when it was asked."""
 

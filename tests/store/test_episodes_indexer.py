@@ -1,6 +1,7 @@
 """The indexer: file and index become equal, whatever the embedder does."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from callboard.store import EmbedderMismatch
 from callboard.store.episodes import vectors
 
-from .embedders import LIES, Fake, Gated, Narrow, Remote
+from .embedders import LIES, Fake, Fussy, Gated, Narrow, Remote
 from .remembered import indexed, opened, situations, told, until
+
+if TYPE_CHECKING:
+    from callboard.store.episodes.embedder import Vectors
 
 
 async def test_vectors_follow_what_is_remembered(tmp_path: Path) -> None:
@@ -79,6 +83,33 @@ async def test_a_lie_is_not_stored_and_does_not_end_the_memory(tmp_path: Path, l
         memory.indexer.wake()
         await until(lambda: memory.indexer.behind == 0)
         assert (await memory.recall("truth at last")).by == "words and vectors"
+
+
+async def test_a_text_that_is_refused_holds_up_no_other(tmp_path: Path) -> None:
+    embedder, said = Fussy(), list[str]()
+    embedder.away = True
+    async with opened(tmp_path, embedder=embedder, said=said) as memory:
+        for at in range(100):
+            await memory.remember(told(f"{'poison' if at in {0, 7, 8, 99} else 'honey'} {at}"))
+        await until(lambda: bool(said))
+        embedder.away = False
+        memory.indexer.wake()
+        await indexed(memory, 96)
+        await until(lambda: memory.indexer.trouble == "it does not like that")
+        assert (await memory.stats()).waiting == 4
+
+
+async def test_an_embedder_with_a_bug_costs_likeness_alone(tmp_path: Path) -> None:
+    def bug(_: object) -> "Vectors":
+        raise ZeroDivisionError
+
+    said = list[str]()
+    async with opened(tmp_path, embedder=Fake(lie=bug), said=said) as memory:
+        await memory.remember(told("it is there"))
+        await until(lambda: bool(said))
+        found = await memory.recall("there")
+        assert (found.by, situations(found)) == ("words", ["it is there"])
+        assert "ZeroDivisionError" in (await memory.stats()).trouble
 
 
 async def test_a_slow_embedder_that_says_so_holds_up_no_recall(tmp_path: Path) -> None:

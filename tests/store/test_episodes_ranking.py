@@ -16,10 +16,10 @@ _SCORES = st.floats(-10, 10)
 
 
 def recalled(
-    *, worked: bool | None = None, helped: int = 0, harmed: int = 0, trust: int = 1, at: float = 0.0, score: float = 0.0,
-    id: str = "x", # noqa: A002 - the field's own name
+    *, worked: bool | None = None, helped: int = 0, harmed: int = 0, trust: int = 1, at: float = 0.0,
+    score: float = 0.0, id: str = "x", # noqa: A002 - the field's own name
 ) -> Recalled:  # fmt: skip
-    episode = Episode(situation="x", worked=worked, trust=trust)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # of 3
+    episode = Episode(situation="x", worked=worked, trust=trust)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return Recalled(
         id=id, episode=episode, score=score, likeness=None, at=at, sightings=1, returned=0, used=0, helped=helped,
         harmed=harmed,
