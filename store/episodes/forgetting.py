@@ -39,8 +39,9 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
     """Delete episodes so that nothing of them is left in this memory's files."""
     if bool(person.about.strip()) == bool(person.id):
         raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
-    gone, sayings = await db.write(lambda conn: _delete(conn, person))
-    files = await indexer.forget([number for number, _ in gone])
+    with indexer.deleting():
+        gone, sayings = await db.write(lambda conn: _delete(conn, person))
+        files = await indexer.forget([number for number, _ in gone])
     emptied = await db.read(_scrub)
     return Forgotten(
         episodes=[name for _, name in gone],

@@ -6,7 +6,8 @@ are compared as sets of numbers, and the difference is made up. Searches come in
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -58,6 +59,8 @@ class Indexer:
         self._tainted = False
         """Whether they are."""
         self._forgets = 0
+        self._deleting = 0
+        """How many are about to delete rows and vectors that no snapshot may hold from then on."""
         self._changed, self._settled = anyio.Event(), anyio.Event()
         self._busy, self._writing = anyio.Lock(), anyio.Lock()
 
@@ -230,6 +233,15 @@ class Indexer:
         ]
         return old + vectors.alike(numbers, fresh)
 
+    @contextmanager
+    def deleting(self) -> Generator[None]:
+        """Let no snapshot count that is written meanwhile; :meth:`forget` is to be called inside."""
+        self._deleting += 1
+        try:
+            yield
+        finally:
+            self._deleting -= 1
+
     async def forget(self, numbers: Sequence[int]) -> list[str]:
         """Find these no more, whose rows are gone, and delete the snapshot; return its files.
 
@@ -273,7 +285,8 @@ class Indexer:
         made = await self._on_disk(
             lambda: snapshot.write(index, self._db.path, generation=generation, embedder=embedder)
         )
-        await self._db.write(lambda conn: snapshot.put(conn, made))
+        # What is being forgotten may be in it, and who forgets may not live to delete it.
+        await self._db.write(lambda conn: snapshot.put(conn, None if self._deleting else made))
         await self._on_disk(lambda: snapshot.clear(self._db.path, but=generation))
 
     async def _on_disk(self, fn: Callable[[], T]) -> T:

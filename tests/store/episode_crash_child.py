@@ -155,6 +155,9 @@ def as_left(folder: Path, known: Known) -> list[str]:
             wrong.append("the snapshot's row names another file")
         if row.embedder != vectors.embedder_of(conn):
             wrong.append("the snapshot is of another embedder")
+        index = VectorIndex.load(snapshot.path_of(path, row.generation), 256, count=1)
+        if index.numbers - {int(number) for (number,) in conn.execute("SELECT number FROM episodes")}:
+            wrong.append("the snapshot holds what is forgotten")
     conn.close()
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from callboard.store import InvalidEpisode
-from callboard.store.episodes import Filter, Outcome, Person
+from callboard.store.episodes import Filter, Outcome, Person, snapshot
 from callboard.store.episodes.file import EpisodeFile
 
 from .embedders import Fake, Gated
@@ -236,3 +236,15 @@ async def test_a_log_that_another_reads_is_not_said_to_be_empty(tmp_path: Path) 
         found = await memory.forget(Person(about=NAME))
         assert not any("not emptied" in place for place in found.places)
         await assert_gone(tmp_path)
+
+
+async def test_a_snapshot_that_is_written_meanwhile_does_not_count(tmp_path: Path) -> None:
+    """If the process died at this moment, the next one would load what is forgotten."""
+    async with opened(tmp_path) as memory:
+        await memory.remember(told(TEXT))
+        await indexed(memory, 1)
+        with memory.indexer.deleting():
+            await memory.indexer.save()
+            assert await memory.db.read(snapshot.find) is None
+        await memory.indexer.save()
+        assert await memory.db.read(snapshot.find) is not None
