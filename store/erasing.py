@@ -8,16 +8,14 @@ from .mentions import mentions
 _OURS = ("memory", "memory_size", "owner")
 
 
-async def erase(file: ActorFile, text: str) -> list[str]:
-    """Delete the values of working memory that have `text`, letter by letter, in their key or value; return the keys.
+async def erase(file: ActorFile, text: str) -> tuple[list[str], str]:
+    """Delete the values of working memory that have `text`, letter by letter, in their key or value.
 
-    Their bytes leave the file too.
+    Returns their keys, and what became of their bytes.
     """
     await file.memory.ready()
     keys = await file.db.write(lambda conn: _delete(conn, text), committed=file.memory.dropped)
-    if keys:
-        await file.db.read(scrub)
-    return keys
+    return keys, f"free pages overwritten, {await file.db.read(scrub)}" if keys else "nothing to overwrite"
 
 
 async def left_in(file: ActorFile, text: str) -> dict[str, int]:
@@ -34,8 +32,12 @@ def _delete(conn: sqlite3.Connection, text: str) -> list[str]:
     return [key for (key,) in conn.execute(sql, (text, text.encode())).fetchall()]
 
 
-def scrub(conn: sqlite3.Connection) -> None:
-    """Pack a file and empty its log, outside a transaction, so that nothing of deleted rows is left in either."""
+def scrub(conn: sqlite3.Connection) -> str:
+    """Pack a file and empty its log, outside a transaction, so that nothing of deleted rows is left in either.
+
+    Returns what became of the log.
+    """
     conn.execute("PRAGMA query_only = 0")
     conn.execute("VACUUM")
-    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return "log not emptied, as another process reads it: forget once more" if busy else "log emptied"

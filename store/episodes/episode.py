@@ -112,11 +112,22 @@ def checked(episode: Episode) -> Episode:
     # The three families that msgspec raises, and what a lone surrogate or a strange object gives.
     except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, ValueError) as error:
         raise InvalidEpisode(f"this cannot be remembered: {error}") from error
+    if (found.valid_from, found.valid_until) != (episode.valid_from, episode.valid_until):
+        raise InvalidEpisode("a time is in Unix seconds: JSON, and so a memory, knows no NaN and no infinity")
     if not found.situation.strip():
         raise InvalidEpisode("an episode needs a situation: what happened, in words")
     if found.valid_from is not None and found.valid_until is not None and found.valid_until <= found.valid_from:
         raise InvalidEpisode(f"valid from {found.valid_from} until {found.valid_until}: it would never be valid")
     return found
+
+
+def checked_message(message: str) -> str:
+    """Return the id of a message if it may be one; raise InvalidEpisode."""
+    try:
+        message.encode()
+    except UnicodeError as error:
+        raise InvalidEpisode(f"{message[:80]!r} is no id of a message: {error}") from error
+    return message
 
 
 def id_of(episode: Episode) -> str:
@@ -130,8 +141,35 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which episodes a recall considers."""
 
     worked: bool | None = None
+    """True: those whose outcome is known, failures as warnings; False: failures alone; None: all."""
+    failures: bool = True
+    """False: nothing that failed."""
     where: Mapping[str, str] = {}
     """`about`, `source`, or a label: its value."""
     min_trust: int = 0
     at: float | None = None
     """Valid at that moment (Unix seconds); None: now."""
+
+
+class _Wanted(msgspec.Struct):
+    """The types that a filter has, to be checked."""
+
+    worked: bool | None
+    failures: bool
+    where: dict[str, str]
+    min_trust: int
+    at: float | None
+
+
+_wanted_decoder: Final = msgspec.json.Decoder(_Wanted)
+
+
+def checked_filter(wanted: Filter) -> Filter:
+    """Return the filter if it can be asked for; raise InvalidEpisode."""
+    try:
+        found = _wanted_decoder.decode(_encoder.encode(wanted))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, ValueError) as error:
+        raise InvalidEpisode(f"this cannot be asked for: {error}") from error
+    if found.at != wanted.at:
+        raise InvalidEpisode(f"valid at {wanted.at}: a time is in Unix seconds")
+    return wanted

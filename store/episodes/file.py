@@ -19,11 +19,12 @@ from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
 from ..paths import path_of_episodes
-from . import finding, outcomes, retention, table
-from .episode import Episode, Filter, Link, Recalled, Recollection, id_of
+from . import finding, outcomes, retention, table, vectors
+from .episode import Episode, Filter, Link, Recalled, Recollection, checked_filter, checked_message, id_of
 from .episode import checked as checked_episode
 from .finding import Question
 from .forgetting import Forgotten, Person, forget
+from .index import VectorIndex
 from .indexer import Indexer, Report
 from .outcomes import Outcome, Touched
 from .recalled import Counts
@@ -56,7 +57,7 @@ class EpisodeFile:
     def __init__(self, actor: str, db: Database, indexer: Indexer, *, clock: Clock, keep: Retention) -> None:
         self.actor, self.db, self.indexer = actor, db, indexer
         self._clock, self._keep = clock, keep
-        self._searches = Searches(lambda: indexer.index)
+        self._searches = Searches()
         self._queries: OrderedDict[str, Vectors] = OrderedDict()
         self._counts = Counts()
 
@@ -76,12 +77,14 @@ class EpisodeFile:
             indexer = Indexer(db, embedder, report=report)
             await indexer.open()
             made = cls(actor, db, indexer, clock=clock, keep=keep)
-            async with background() as tasks:
-                tasks.start_soon(indexer.run)
-                tasks.start_soon(made._keep_house)
-                yield made
-            with anyio.CancelScope(shield=True):  # bounded by the database's own patience
-                await made._flush()
+            try:
+                async with background() as tasks:
+                    tasks.start_soon(indexer.run)
+                    tasks.start_soon(made._keep_house)
+                    yield made
+            finally:
+                with anyio.CancelScope(shield=True):  # bounded by the database's own patience
+                    await made._flush()
 
     async def remember(self, episode: Episode, *, message: str = "") -> Kept:
         """Keep an episode; it is in the file on return, and found by words from then on.
@@ -95,6 +98,7 @@ class EpisodeFile:
 
         """
         whole = checked_episode(episode)
+        checked_message(message)
         kept = await self.db.write(lambda conn: self._remember(conn, whole, message))
         self.indexer.wake(1 if kept.new else 0)
         return kept
@@ -106,10 +110,11 @@ class EpisodeFile:
         if number is None:
             number = table.insert(conn, id, episode, self._clock.now())
         elif not self._made_in(conn, message, number):  # the same message once more is the same sighting
-            table.see_again(conn, number, episode)
+            table.see_again(conn, number, episode, self._clock.now())
         for ref in dict.fromkeys([message, *episode.evidence]):
-            if ref and table.number_of(conn, ref) is None:
-                conn.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (ref, number))
+            if not ref or table.number_of(conn, ref) is not None:
+                continue
+            if conn.execute("INSERT OR IGNORE INTO made VALUES (?, ?)", (ref, number)).rowcount:
                 outcomes.apply_earlier(conn, ref, number)
         return Kept(id=id, new=new)
 
@@ -130,6 +135,7 @@ class EpisodeFile:
             InvalidEpisode: the query or `k` is not legal.
 
         """
+        checked_message(message)
         found, numbers = await self._find(query, k, wanted)
         self._counts.returned(message, numbers)
         return found
@@ -139,26 +145,26 @@ class EpisodeFile:
         return (await self._find(query, k, wanted))[0]
 
     async def _find(self, query: str, k: int, wanted: Filter) -> tuple[Recollection, list[int]]:
-        text = _checked_query(query, k)
+        text, _ = _checked_query(query, k), checked_filter(wanted)
         await self.indexer.caught_up(CATCH_UP_WITHIN)
-        vector = await self._vector_of(text)
-        near = [] if vector is None else await self._searches.near(vector, finding.most_near(wanted))
+        index = self.indexer.index  # this one to the end: a reindex may come between, and change the width
+        vector = await self._vector_of(text, index)
+        near = [] if vector is None else await self._searches.near(index, vector, finding.most_near(wanted, k))
         question = Question(text=text, k=k, wanted=wanted, now=self._clock.now(), vector=vector, near=near)
-        index = self.indexer.index
         return await self.db.read(lambda conn: finding.find(conn, question, index))
 
-    async def _vector_of(self, text: str) -> "Vectors | None":
+    async def _vector_of(self, text: str, index: VectorIndex) -> "Vectors | None":
         """Return the query's vector; None where there is no way to compare it."""
-        indexer = self.indexer
-        if not indexer.usable or not len(indexer.index):
+        embedder = self.indexer.embedder
+        if not self.indexer.usable or not len(index):
             return None
-        key = f"{indexer.embedder.id}\0{text}"
+        key = f"{embedder.id}\0{text}"
         if (known := self._queries.get(key)) is not None:
             self._queries.move_to_end(key)
             return known
         try:
             with anyio.fail_after(EMBED_WITHIN):
-                [vector] = await indexer.embedder.embed([text])
+                [vector] = await vectors.made_by(embedder, [text])
         except (CallboardError, TimeoutError):
             return None  # by words, and the recollection says so
         if not vector.any():
@@ -171,16 +177,19 @@ class EpisodeFile:
     async def used(self, message: str, ids: Iterable[str]) -> None:
         """Say which of what was recalled for a message was made use of; an outcome counts for these alone."""
         wanted = list(ids)
+        checked_message(message)
         await self._flush()
         await self.db.write(lambda conn: self._counts.use(conn, message, wanted, self._clock.now()))
 
     async def outcome(self, outcome: Outcome) -> Touched:
-        """Take in how a message turned out."""
+        """Take in how a message turned out. Raises InvalidEpisode: a field is not legal."""
+        whole = outcomes.checked(outcome)
         await self._flush()
-        return await self.db.write(lambda conn: outcomes.said(conn, outcome, self._clock.now()))
+        return await self.db.write(lambda conn: outcomes.said(conn, whole, self._clock.now()))
 
     async def page(self, *, below: int, limit: int, wanted: Filter) -> list[table.Row]:
-        """Return the newest episodes numbered below `below`."""
+        """Return the newest episodes numbered below `below`; `wanted.worked` is taken by the letter."""
+        checked_filter(wanted)
         return await self.db.read(
             lambda conn: table.page(conn, below=below, limit=limit, wanted=wanted, now=self._clock.now())
         )
@@ -193,10 +202,13 @@ class EpisodeFile:
         return found
 
     async def forget(self, person: Person) -> Forgotten:
-        """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries."""
-        self._queries.clear()
-        await self._flush()
-        found = await forget(self.db, self.indexer, person)
+        """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries.
+
+        Whoever leaves while it runs leaves after it: nothing is forgotten by half.
+        """
+        with anyio.CancelScope(shield=True):  # bounded by the size of the file
+            await self._flush()
+            found = await forget(self.db, self.indexer, person)
         self._queries.clear()
         return found
 
@@ -224,7 +236,11 @@ class EpisodeFile:
         """Write down what was recalled."""
         if self._counts.waiting:
             counts, self._counts = self._counts, Counts()
-            await self.db.write(lambda conn: counts.write(conn, self._clock.now()))
+            try:
+                await self.db.write(lambda conn: counts.write(conn, self._clock.now()))
+            except CallboardError:  # a full disk, say
+                self._counts.join(counts)
+                raise
 
     async def _keep_house(self) -> None:
         while True:

@@ -6,15 +6,17 @@ are compared as sets of numbers, and the difference is made up. Searches come in
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from callboard.errors import CallboardError
 
+from ..faults import typed
 from . import snapshot, vectors
 from .index import VectorIndex
 
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
     from ..database import Database
     from .embedder import Embedder, Vectors
 
+T = TypeVar("T")
 Report = Callable[[str, str], None]
 """Kind and text of an event."""
 
 EMBED: Final = 64
 ADD: Final = 64
 """Vectors in one call: a search that comes meanwhile waits for so many."""
+REFUSED_MOST: Final = 3
+"""Texts in a row; then it is not they who are to blame, but the embedder is away."""
 LOAD: Final = 400
 RETRY: Final = 10.0
 SAVE_FROM: Final = 1000
@@ -45,48 +50,62 @@ class Indexer:
         self.index = VectorIndex(embedder.dimensions)
         self.usable = False
         """Whether the stored vectors are of this embedder."""
-        self.behind = 0
-        """Episodes that wait for their vector."""
         self.changes = 0
         """Since the last snapshot."""
         self.trouble = ""
+        self._come = self._settled_to = 0
+        self._forgotten: set[int] = set()
+        """Numbers that may be in the index still, of what must not be on a disk again."""
         self._tainted = False
-        """Whether the index still holds what must not be on a disk again."""
+        """Whether they are."""
+        self._forgets = 0
+        self._deleting = 0
+        """How many are about to delete rows and vectors that no snapshot may hold from then on."""
         self._changed, self._settled = anyio.Event(), anyio.Event()
-        self._busy = anyio.Lock()
+        self._busy, self._writing = anyio.Lock(), anyio.Lock()
+
+    @property
+    def behind(self) -> int:
+        """How many episodes may still wait for their vector."""
+        return self._come - self._settled_to
 
     def wake(self, more: int = 0) -> None:
         """Look into the file: `more` episodes have come."""
-        self.behind += more
+        self._come += more
         self._changed.set()
 
     async def caught_up(self, within: float) -> None:
-        """Wait until all that was remembered is found, but not longer than `within` seconds."""
-        if self.behind and self.usable:
+        """Wait until all that was remembered is found, but not longer than `within` seconds.
+
+        Not at all for an embedder that may be slow, or while nothing gets on.
+        """
+        if self.behind and self.usable and self.embedder.local and not self.trouble:
             with anyio.move_on_after(within):
-                while self.behind:
+                upto = self._come
+                while self._settled_to < upto:
                     await self._settled.wait()
 
     async def open(self) -> None:
         """See whose vectors are stored, and take the index from the snapshot if it is whole."""
         stored = await self._db.read(vectors.embedder_of)
-        self.usable = stored in ("", self.embedder.id)
-        self.behind = await self._db.read(vectors.pending_count)
-        if not self.usable:
-            text = (
-                f"its vectors are of {stored}, not of {self.embedder.id}: recall goes by words until 'memory reindex'"
-            )
-            self._report("memory-embedder-changed", text)
+        self._come = await self._db.read(vectors.pending_count)
+        width = await self._db.read(partial(vectors.width, embedder=stored))
+        of = f"{stored} with {width} numbers" if width else stored
+        self.usable = stored in ("", self.embedder.id) and width in (0, self.embedder.dimensions)
+        if self.usable:
+            await self._take_snapshot()
             return
-        await self._take_snapshot()
+        mine = f"{self.embedder.id} with {self.embedder.dimensions}"
+        text = f"its vectors are of {of}, not of {mine}: recall goes by words until 'memory reindex'"
+        self._report("memory-embedder-changed", text)
 
     async def _take_snapshot(self) -> None:
         found = await self._db.read(snapshot.find)
         keep = found if found is not None and found.embedder == self.embedder.id else None
-        await anyio.to_thread.run_sync(lambda: snapshot.clear(self._db.path, but=keep.generation if keep else None))
+        await self._on_disk(lambda: snapshot.clear(self._db.path, but=keep.generation if keep else None))
         if keep is None:
             return
-        count = len(await self._db.read(lambda conn: vectors.numbers(conn, self.embedder.id)))
+        count = len(await self._stored())
         dimensions = self.embedder.dimensions
         index = await anyio.to_thread.run_sync(
             lambda: snapshot.read(keep, self._db.path, dimensions=dimensions, count=count)
@@ -115,28 +134,68 @@ class Indexer:
         """Make index and file equal."""
         async with self._busy:
             await self._compare()
-            while waiting := await self._db.read(lambda conn: vectors.pending(conn, EMBED)):
-                await self._embed(waiting)
-            self.behind = 0
-            settled, self._settled = self._settled, anyio.Event()
-            settled.set()
-            if self._tainted or self.index.removed > REMOVED_MOST * (len(self.index) + self.index.removed):
+            if self._tainted:  # before anything that an embedder can fail at
+                await self._build()
+            await self._embed_all()
+            if self.index.removed > REMOVED_MOST * (len(self.index) + self.index.removed):
                 await self._build()
             if self.changes >= max(SAVE_FROM, len(self.index) // SAVE_PART):
                 await self.save()
 
-    async def _compare(self) -> None:
-        stored = await self._db.read(lambda conn: vectors.numbers(conn, self.embedder.id))
-        for number in self.index.numbers - stored:
-            self.index.remove(number)
-            self.changes += 1
-        await self._add(self.index, sorted(stored - self.index.numbers))
+    async def _embed_all(self) -> None:
+        """Give a vector to all that wait; what the embedder refuses holds up no other, and is raised at the end."""
+        last, refused = 0, list[CallboardError]()
+        while True:
+            upto = self._come  # what comes after the look may not be in what was seen
+            waiting = await self._db.read(partial(vectors.pending, above=last, limit=EMBED))
+            if not waiting:
+                break
+            refused += await self._embed_most(waiting)
+            last = waiting[-1].number
+        if refused:
+            raise refused[0]
+        self._settled_to = upto
+        settled, self._settled = self._settled, anyio.Event()
+        settled.set()
 
-    async def _add(self, index: VectorIndex, missing: Sequence[int]) -> None:
-        """Add vectors that the file has."""
+    async def _embed_most(self, waiting: list[vectors.Pending]) -> list[CallboardError]:
+        """Try a batch, then each of it alone; return what was said of those that were refused."""
+        try:
+            await self._embed(waiting)
+        except CallboardError as error:
+            return [error] if len(waiting) == 1 else await self._embed_each(waiting)
+        return []
+
+    async def _embed_each(self, waiting: list[vectors.Pending]) -> list[CallboardError]:
+        refused, in_a_row = list[CallboardError](), 0
+        for each in waiting:
+            try:
+                await self._embed([each])
+                in_a_row = 0
+            except CallboardError as error:
+                refused.append(error)
+                in_a_row += 1
+                if in_a_row == REFUSED_MOST:
+                    raise
+        return refused
+
+    async def _compare(self) -> None:
+        stored = await self._stored()
+        gone = await anyio.to_thread.run_sync(self.index.remove, self.index.numbers - stored)
+        self._tainted |= not self._forgotten.isdisjoint(gone)
+        self.changes += len(gone)
+        await self._add(self.index, stored)
+
+    async def _stored(self, embedder: "Embedder | None" = None) -> set[int]:
+        of = (embedder or self.embedder).id
+        return await self._db.read(lambda conn: vectors.numbers(conn, of))
+
+    async def _add(self, index: VectorIndex, stored: set[int], embedder: "Embedder | None" = None) -> None:
+        """Add what the file has and the index has not."""
+        missing, of = sorted(stored - index.numbers), (embedder or self.embedder).id
         for start in range(0, len(missing), LOAD):
             part = missing[start : start + LOAD]
-            rows = await self._db.read(partial(vectors.load, embedder=self.embedder.id, wanted=part))
+            rows = await self._db.read(partial(vectors.load, embedder=of, wanted=part))
             for at in range(0, len(rows), ADD):
                 some = rows[at : at + ADD]
                 made = vectors.unpacked([data for _, data in some])
@@ -145,7 +204,7 @@ class Indexer:
 
     async def _embed(self, waiting: list[vectors.Pending]) -> None:
         """Give vectors to episodes, store and add them, and link what is nearly the same."""
-        made = await self.embedder.embed([each.text for each in waiting])
+        made = await vectors.made_by(self.embedder, [each.text for each in waiting])
         data = vectors.packed(made)
         rows = [(each.number, row) for each, row in zip(waiting, data, strict=True)]
         fresh, numbers = made[[bool(row) for row in data]], [number for number, row in rows if row]
@@ -174,40 +233,67 @@ class Indexer:
         ]
         return old + vectors.alike(numbers, fresh)
 
-    async def forget(self, numbers: Sequence[int]) -> None:
-        """Find these no more. Their vectors leave the memory too, soon after, when the index has been built anew."""
-        for number in numbers:
-            if number in self.index.numbers:
-                self.index.remove(number)
-                self._tainted = True
+    @contextmanager
+    def deleting(self) -> Generator[None]:
+        """Let no snapshot count that is written meanwhile; :meth:`forget` is to be called inside."""
+        self._deleting += 1
+        try:
+            yield
+        finally:
+            self._deleting -= 1
+
+    async def forget(self, numbers: Sequence[int]) -> list[str]:
+        """Find these no more, whose rows are gone, and delete the snapshot; return its files.
+
+        Their vectors leave the memory soon after, when the index has been built anew. One that is being added at this
+        moment is seen by the next comparison with the file, and by the next snapshot.
+        """
+        self._forgotten.update(numbers)
+        self._forgets += 1
+        async with self._writing:
+            gone = await anyio.to_thread.run_sync(self.index.remove, numbers)
+            self._tainted |= bool(gone)
+            await self._db.write(lambda conn: snapshot.put(conn, None))
+            files = await self._on_disk(lambda: snapshot.clear(self._db.path, but=None))
         self.wake()
+        return [path.name for path in files]
 
     async def _build(self) -> None:
         """Build the index anew beside the old one, and change over."""
-        index = VectorIndex(self.embedder.dimensions, room=max(1024, len(self.index)))
-        self._tainted = False
-        await self._add(index, sorted(await self._db.read(lambda conn: vectors.numbers(conn, self.embedder.id))))
-        for number in index.numbers - self.index.numbers:  # removed meanwhile
-            index.remove(number)
+        index, forgotten = VectorIndex(self.embedder.dimensions, room=max(1024, len(self.index))), set(self._forgotten)
+        await self._add(index, await self._stored())
+        await anyio.to_thread.run_sync(index.remove, index.numbers - self.index.numbers)  # removed meanwhile
+        self._forgotten -= forgotten
+        self._tainted = bool(self._forgotten)
         self.index, self.changes = index, max(self.changes, SAVE_FROM)
 
     async def save(self) -> None:
-        """Write the index to a snapshot; one with marks of what is gone is built anew first."""
-        if self.index.removed:
+        """Write the index to a snapshot; one with marks of what is gone, or with what is forgotten, is built anew."""
+        self.changes = 0  # also if it fails: a full disk is not tried again at each episode
+        while True:
+            async with self._writing:
+                index = self.index
+                if not index.removed and self._forgotten.isdisjoint(index.numbers):
+                    await self._write(index)
+                    break
             await self._build()
-        before = await self._db.read(snapshot.find)
-        generation, index, embedder = (before.generation if before else 0) + 1, self.index, self.embedder.id
-        made = await anyio.to_thread.run_sync(
-            lambda: snapshot.write(index, self._db.path, generation=generation, embedder=embedder)
-        )
-        await self._db.write(lambda conn: snapshot.put(conn, made))
-        await anyio.to_thread.run_sync(lambda: snapshot.clear(self._db.path, but=generation))
         self.changes = 0
 
-    async def drop_snapshot(self) -> list[str]:
-        """Delete the snapshot; return the files that have gone."""
-        await self._db.write(lambda conn: snapshot.put(conn, None))
-        return [str(path) for path in await anyio.to_thread.run_sync(lambda: snapshot.clear(self._db.path, but=None))]
+    async def _write(self, index: VectorIndex) -> None:
+        before, embedder = await self._db.read(snapshot.find), self.embedder.id
+        generation = (before.generation if before else 0) + 1
+        made = await self._on_disk(
+            lambda: snapshot.write(index, self._db.path, generation=generation, embedder=embedder)
+        )
+        # What is being forgotten may be in it, and who forgets may not live to delete it.
+        await self._db.write(lambda conn: snapshot.put(conn, None if self._deleting else made))
+        await self._on_disk(lambda: snapshot.clear(self._db.path, but=generation))
+
+    async def _on_disk(self, fn: Callable[[], T]) -> T:
+        try:
+            return await anyio.to_thread.run_sync(fn)
+        except OSError as error:
+            raise typed(error, self._db.path) from error
 
     async def replace_all(self, change: Callable[[sqlite3.Connection], int]) -> int:
         """Make a change after which no number is the episode that it was, and begin anew, as at opening."""
@@ -228,21 +314,30 @@ class Indexer:
         Recall goes on by the old ones meanwhile. What dies on the way leaves the old ones in force, and the next try
         goes on from there.
         """
-        done = 0
+        done, forgets, index = 0, self._forgets, VectorIndex(embedder.dimensions)
         while True:
             done += await self._make_beside(embedder, progress=progress)
+            await self._add(index, await self._stored(embedder), embedder)
             async with self._busy:
-                if await self._db.write(lambda conn: vectors.switch(conn, embedder.id)):
-                    self.embedder, self.index = embedder, VectorIndex(embedder.dimensions)
-                    self.usable, self.changes = True, 0
+                if await self._switch(embedder, index):
+                    self._tainted |= forgets != self._forgets
                     break
         await self.keep_up()
         return done
 
+    async def _switch(self, embedder: "Embedder", index: VectorIndex) -> bool:
+        """Change over in file and memory: nobody's leaving comes between."""
+        with anyio.CancelScope(shield=True):  # one short transaction
+            if not await self._db.write(lambda conn: vectors.switch(conn, embedder.id)):
+                return False
+        self.embedder, self.index, self.usable, self.changes = embedder, index, True, SAVE_FROM
+        self.wake()
+        return True
+
     async def _make_beside(self, embedder: "Embedder", *, progress: Callable[[int], None]) -> int:
         done, last = 0, 0
         while found := await self._db.read(partial(vectors.lacking, embedder=embedder.id, above=last, limit=EMBED)):
-            made = vectors.packed(await embedder.embed([each.text for each in found]))
+            made = vectors.packed(await vectors.made_by(embedder, [each.text for each in found]))
             rows = [(each.number, data) for each, data in zip(found, made, strict=True)]
             await self._db.write(partial(vectors.put, embedder=embedder.id, rows=rows))
             done, last = done + len(found), found[-1].number

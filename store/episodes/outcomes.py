@@ -1,19 +1,36 @@
 """How a message turned out, and what follows for the episodes that had to do with it."""
 
+import math
 import sqlite3
-from typing import Literal
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated, Final, Literal
 
 import msgspec
+
+from ..errors import InvalidEpisode
+from .episode import NAME_MOST, TEXT_MOST
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of how a message turned out."""
 
-    message: str
+    message: Annotated[str, msgspec.Meta(min_length=1)]
     good: bool
-    why: str = ""
-    said_by: str = ""
+    why: Annotated[str, msgspec.Meta(max_length=TEXT_MOST)] = ""
+    said_by: Annotated[str, msgspec.Meta(max_length=NAME_MOST)] = ""
     trust: Literal[0, 1, 2] = 1
+
+
+_decoder: Final = msgspec.json.Decoder(Outcome)
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """Return the outcome if all of it is legal; raise InvalidEpisode."""
+    try:
+        return _decoder.decode(msgspec.json.encode(outcome))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, ValueError) as error:
+        raise InvalidEpisode(f"this is no outcome: {error}") from error
 
 
 class Touched(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,22 +47,37 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
 
 def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
     """Take an outcome in. The same from the same again changes nothing; who changes their mind is counted anew."""
-    sql = "SELECT good FROM outcomes WHERE message = ? AND said_by = ?"
-    before = conn.execute(sql, (outcome.message, outcome.said_by)).fetchone()
-    conn.execute(
-        "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-        (outcome.message, outcome.said_by, outcome.good, outcome.why, outcome.trust, now),
-    )
+    with recounted(conn, outcome.message):
+        conn.execute(
+            "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
+            (outcome.message, outcome.said_by, outcome.good, outcome.why, outcome.trust, _after(conn, outcome, now)),
+        )
     made, recalled = _made(conn, outcome.message), _recalled(conn, outcome.message)
-    if before is not None and bool(before[0]) != outcome.good:
-        _count(conn, recalled, good=not outcome.good, by=-1)
-    if before is None or bool(before[0]) != outcome.good:
-        _count(conn, recalled, good=outcome.good, by=1)
     _judge(conn, made, outcome)
-    conn.executemany(
-        "UPDATE episodes SET why = ? WHERE number = ?", [(outcome.why, each) for each in recalled if outcome.why]
-    )
+    if outcome.why:
+        sql = "UPDATE episodes SET why = ? WHERE number = ? AND trust <= ?"
+        conn.executemany(sql, [(outcome.why, each, outcome.trust) for each in recalled])
     return Touched(remembered=len(made), recalled=len(recalled))
+
+
+def _after(conn: sqlite3.Connection, outcome: Outcome, now: float) -> float:
+    """Return a time after all that was said of the message, also where the clock stands still: the last word counts."""
+    sql = "SELECT coalesce(max(at), 0.0) FROM outcomes WHERE message = ?"
+    return max(now, math.nextafter(conn.execute(sql, (outcome.message,)).fetchone()[0], math.inf))
+
+
+@contextmanager
+def recounted(conn: sqlite3.Connection, message: str) -> Generator[None]:
+    """Count what was recalled for a message anew, after a change of it or of what was said."""
+    _count_all(conn, message, by=-1)
+    yield
+    _count_all(conn, message, by=1)
+
+
+def _count_all(conn: sqlite3.Connection, message: str, *, by: int) -> None:
+    sql = "SELECT good, count(*) FROM outcomes WHERE message = ? GROUP BY good"
+    for good, times in conn.execute(sql, (message,)).fetchall():
+        _count(conn, _recalled(conn, message), good=bool(good), by=by * times)
 
 
 def apply_earlier(conn: sqlite3.Connection, message: str, number: int) -> None:
@@ -56,10 +88,15 @@ def apply_earlier(conn: sqlite3.Connection, message: str, number: int) -> None:
 
 
 def _judge(conn: sqlite3.Connection, numbers: list[int], outcome: Outcome) -> None:
-    """Say whether it worked. Who is not trusted does so only where nobody knew, and only that it did not."""
-    for number in numbers:
-        sql = "UPDATE episodes SET worked = ?, why = ? WHERE number = ? AND (? > 0 OR (worked IS NULL AND NOT ?))"
-        conn.execute(sql, (outcome.good, outcome.why, number, outcome.trust, outcome.good))
+    """Say whether it worked. Who is not trusted does so only where nobody knew, and only that it did not.
+
+    The words of who is trusted less than an episode are not put into it.
+    """
+    sql = (
+        "UPDATE episodes SET worked = ?1, why = CASE WHEN trust <= ?3 THEN ?2 ELSE why END "
+        "WHERE number = ?4 AND (?3 > 0 OR (worked IS NULL AND NOT ?1))"
+    )
+    conn.executemany(sql, [(outcome.good, outcome.why, outcome.trust, number) for number in numbers])
 
 
 def _count(conn: sqlite3.Connection, numbers: list[int], *, good: bool, by: int) -> None:

@@ -76,7 +76,7 @@ def wilson(good: int, bad: int) -> float:
         return 0.0
     share, z2 = good / n, Z * Z
     middle, spread = share + z2 / (2 * n), Z * math.sqrt((share * (1 - share) + z2 / (4 * n)) / n)
-    return (middle - spread) / (1 + z2 / n)
+    return min(1.0, max(0.0, (middle - spread) / (1 + z2 / n)))  # it may round to less than 0
 
 
 def order(found: Iterable[Recalled]) -> list[Recalled]:

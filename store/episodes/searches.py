@@ -5,7 +5,6 @@ while a call runs waits for the next one. The first of those that wait makes the
 while it makes one finishes it, as the others wait for it, and hands over.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,6 +21,7 @@ AT_ONCE = 64
 
 
 class _Asked(msgspec.Struct, eq=False):
+    index: VectorIndex
     vector: "Vectors"
     most: int
     turn: anyio.Event
@@ -30,16 +30,15 @@ class _Asked(msgspec.Struct, eq=False):
 
 
 class Searches:
-    """Searches whichever index is at hand."""
+    """Searches of any index; those of one call are of the same."""
 
-    def __init__(self, index: Callable[[], VectorIndex]) -> None:
-        self._index = index
+    def __init__(self) -> None:
         self._waiting: list[_Asked] = []
         self._busy = False
 
-    async def near(self, vector: "Vectors", most: int) -> Near:
+    async def near(self, index: VectorIndex, vector: "Vectors", most: int) -> Near:
         """Return up to `most` numbers and their cosines, the nearest first."""
-        asked = _Asked(vector, most, anyio.Event())
+        asked = _Asked(index, vector, most, anyio.Event())
         self._waiting.append(asked)
         if self._busy:
             try:
@@ -47,8 +46,8 @@ class Searches:
             except BaseException:
                 self._leave(asked)
                 raise
-        self._busy = True
-        if asked.near is None and asked.error is None:
+        if asked in self._waiting:  # else another's call was for this one too
+            self._busy = True
             await self._call()
         if asked.error is not None:
             raise asked.error
@@ -56,10 +55,12 @@ class Searches:
 
     async def _call(self) -> None:
         """Search for all that wait, and give the turn to the first of those that have come meanwhile."""
-        batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        index = self._waiting[0].index
+        batch = [each for each in self._waiting if each.index is index][:AT_ONCE]
+        self._waiting = [each for each in self._waiting if each not in batch]
         try:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_search, self._index(), batch)
+                await anyio.to_thread.run_sync(_search, index, batch)
         finally:
             for each in batch:
                 each.turn.set()

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import DiskFull
+from ..errors import DiskFull, StoreError
 from .index import VectorIndex
 
 _PART: Final = 1 << 20
@@ -60,6 +60,8 @@ def write(index: VectorIndex, database: Path, *, generation: int, embedder: str)
             raise DiskFull(f"{path} has no room: {written} of {expected} bytes were written; free some", path=str(path))
         digest = _digest(draft)
         draft.rename(path)
+    except RuntimeError as error:  # hnswlib's
+        raise StoreError(f"{path} could not be written: {error}", path=str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
     _sync(path.parent)

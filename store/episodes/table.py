@@ -79,14 +79,25 @@ def _supersede(conn: sqlite3.Connection, number: int, episode: Episode, begin: f
             )
 
 
-def see_again(conn: sqlite3.Connection, number: int, episode: Episode) -> None:
-    """Count a sighting. Of two who say the same the higher trust holds, and the word of who knows whether it worked."""
+def see_again(conn: sqlite3.Connection, number: int, episode: Episode, now: float) -> None:
+    """Count a sighting. Of two who say the same the higher trust holds, and the word of who knows whether it worked.
+
+    What is no longer valid is so again, if who says it is trusted as much as it is and as what has superseded it.
+    """
     trust = trust_of(conn, episode)
+    if episode.valid_until is None or episode.valid_until > now:
+        conn.execute(
+            "UPDATE episodes SET valid_until = ?1 WHERE number = ?2 AND valid_until <= ?3 AND trust <= ?4 "
+            "AND NOT EXISTS (SELECT 1 FROM links JOIN episodes AS newer ON newer.number = links.episode "
+            "WHERE links.other = ?2 AND kind = 'supersedes' AND newer.trust > ?4)",
+            (episode.valid_until, number, now, trust),
+        )
     conn.execute(
-        "UPDATE episodes SET sightings = sightings + 1, trust = max(trust, ?4), worked = CASE WHEN ?1 IS NULL "
-        "OR (?2 < trust AND worked IS NOT NULL) THEN worked ELSE ?3 END WHERE number = ?5",
-        (episode.worked, trust, episode.worked, trust, number),
+        "UPDATE episodes SET sightings = sightings + 1, trust = max(trust, ?2), worked = CASE WHEN ?1 IS NULL "
+        "OR (?2 < trust AND worked IS NOT NULL) THEN worked ELSE ?1 END WHERE number = ?3",
+        (episode.worked, trust, number),
     )
+    _supersede(conn, number, episode, now if episode.valid_from is None else episode.valid_from)
 
 
 def delete(conn: sqlite3.Connection, numbers: Iterable[int]) -> None:
@@ -114,6 +125,7 @@ def load(conn: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Recalled
 def page(conn: sqlite3.Connection, *, below: int, limit: int, wanted: Filter, now: float) -> list[Row]:
     """Return the newest episodes whose number is below `below`, newest first."""
     sql, values = passing(wanted, now)
+    sql += " AND worked = 1" if wanted.worked else ""
     query = f"SELECT {_COLUMNS} FROM episodes WHERE number < ? AND {sql} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own SQL
     return [_row(each) for each in conn.execute(query, (below, *values, limit))]
 
@@ -125,6 +137,8 @@ def passing(wanted: Filter, now: float) -> tuple[str, list[Any]]:
     found: list[Any] = values
     if wanted.worked is not None:
         parts.append("worked IS NOT NULL" if wanted.worked else "worked = 0")
+    if not wanted.failures:
+        parts.append("worked IS NOT 0")
     if wanted.min_trust > 0:
         parts.append("trust >= ?")
         found.append(wanted.min_trust)

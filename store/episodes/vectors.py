@@ -4,8 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from callboard.errors import CallboardError
+
+from ..errors import BadVector, EmbedderMismatch
+from .index import check
+
 if TYPE_CHECKING:
-    from .embedder import Vectors
+    from .embedder import Embedder, Vectors
 
 NEAR: Final = 0.95
 """Cosine from which on two episodes are linked as nearly the same (mem0 merges entities at this value)."""
@@ -23,10 +28,40 @@ def embedder_of(conn: sqlite3.Connection) -> str:
     return str(conn.execute("SELECT id FROM embedder").fetchone()[0])
 
 
-def pending(conn: sqlite3.Connection, limit: int) -> list[Pending]:
-    """Return the oldest episodes that wait for their vector."""
-    sql = "SELECT number, situation FROM pending JOIN episodes ON number = episode ORDER BY number LIMIT ?"
-    return [Pending(*each) for each in conn.execute(sql, (limit,))]
+async def made_by(embedder: "Embedder", texts: Sequence[str]) -> "Vectors":
+    """Return one row for each text, of unit length or all zeros; raises BadVector for anything else."""
+    import numpy as np
+
+    try:
+        made: Any = np.asarray(await embedder.embed(texts))
+    except CallboardError:
+        raise
+    except Exception as error:  # a model is code of others: its bug costs likeness, not the memory
+        raise BadVector(f"{embedder.id} failed: {error!r}") from error
+    if made.shape != (len(texts), embedder.dimensions) or made.dtype.kind != "f":
+        raise BadVector(
+            f"{embedder.id} gave {made.dtype} of shape {made.shape} for {len(texts)} texts: "
+            f"each is to have {embedder.dimensions} numbers"
+        )
+    rows: Vectors = np.ascontiguousarray(made, np.float32)
+    check(rows[rows.any(axis=1)], embedder.dimensions)
+    return rows
+
+
+def width(conn: sqlite3.Connection, embedder: str) -> int:
+    """Return how many numbers the stored vectors of an embedder have; 0 if there is none."""
+    sql = "SELECT length(vector) / 4 FROM vectors WHERE embedder = ? AND length(vector) > 0 LIMIT 1"
+    found = conn.execute(sql, (embedder,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def pending(conn: sqlite3.Connection, *, above: int, limit: int) -> list[Pending]:
+    """Return episodes that wait for their vector, by number from `above` on."""
+    sql = (
+        "SELECT number, situation FROM pending JOIN episodes ON number = episode WHERE episode > ? "
+        "ORDER BY episode LIMIT ?"
+    )
+    return [Pending(*each) for each in conn.execute(sql, (above, limit))]
 
 
 def pending_count(conn: sqlite3.Connection) -> int:
@@ -54,8 +89,10 @@ def put(conn: sqlite3.Connection, embedder: str, rows: Iterable[tuple[int, bytes
 
 
 def settle(conn: sqlite3.Connection, embedder: str, rows: Sequence[tuple[int, bytes]]) -> set[int]:
-    """Write the vectors of episodes that waited; the first ones say which embedder counts."""
+    """Write the vectors of episodes that waited; the first ones say which embedder counts, others are refused."""
     conn.execute("UPDATE embedder SET id = ? WHERE id = ''", (embedder,))
+    if (stored := embedder_of(conn)) != embedder:
+        raise EmbedderMismatch(f"the stored vectors are of {stored}: those of {embedder} cannot join them")
     conn.executemany("DELETE FROM pending WHERE episode = ?", [(number,) for number, _ in rows])
     return put(conn, embedder, rows)
 

@@ -129,9 +129,9 @@ async def _forget(cell: "Cell", actor: str, wish: ForgetMemory, left: list[str])
         episodes, places = found.episodes, found.places
     if wish.about and path_of_actor(cell.state, actor).exists():
         file = await cell.file_of(actor)
-        keys, name = await erase(file, wish.about), file.db.path.name
-        swept = f"{len(keys)} values of working memory{', free pages overwritten, log emptied' if keys else ''}"
-        places = [*places, f"{name}: {swept}"]
+        name = file.db.path.name
+        keys, swept = await erase(file, wish.about)
+        places = [*places, f"{name}: {len(keys)} values of working memory, {swept}"]
         left += [f"{name}: {count} rows of {table}" for table, count in (await left_in(file, wish.about)).items()]
     elif not wish.about and not episodes:
         raise NoSuchEpisode(f"{actor} remembers nothing under {wish.id!r}", actor=actor, id=wish.id)
