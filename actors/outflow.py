@@ -53,6 +53,7 @@ class Outflow:
         self._queues = Patience("outbox-waits", actor, clock=clock, reporter=reporter)
         self._changed = anyio.Event()
         self._emptied = anyio.Event()
+        self._emptied.set()  # nobody waits for it yet
 
     def wake(self) -> None:
         """Look into the file: something may have been committed that is to leave."""
@@ -74,7 +75,7 @@ class Outflow:
                 await self._send_all(list(alike), at_most_once=at_most_once)
             if not found:
                 emptied.set()
-            if len(found) < BATCH:
+            if not found or (len(found) < BATCH and self._emptied.is_set()):  # who waits needs one more look
                 await self._changed.wait()
 
     async def _look(self) -> list[Outgoing]:

@@ -183,7 +183,9 @@ async def _file_or_new(cell: "Cell", actor: str) -> tuple[ActorFile, list[str]]:
     try:
         return await cell.file_of(actor), []
     except DatabaseCorrupt as error:
-        aside = await anyio.to_thread.run_sync(set_aside, path_of_actor(cell.state, actor))
+        aside = await anyio.to_thread.run_sync(
+            lambda: set_aside(path_of_actor(cell.state, actor), now=cell.clock.now())
+        )
         text = f"{error.text}; kept as {aside.name}, and what its unfinished tasks had done with it"
         cell.report("memory-damaged", actor, text)
         return await cell.file_of(actor), [text]

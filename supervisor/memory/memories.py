@@ -105,7 +105,9 @@ class Memories:
             try:
                 file = await stack.enter_async_context(self._opened(actor, embedder))
             except DatabaseCorrupt as error:
-                aside = await anyio.to_thread.run_sync(set_aside, path_of_episodes(self._state, actor))
+                aside = await anyio.to_thread.run_sync(
+                    lambda: set_aside(path_of_episodes(self._state, actor), now=self._clock.now())
+                )
                 text = f"it begins anew, and what was there is kept in {aside.name}: {error.text}"
                 self._report("memory-damaged", actor, text)
                 file = await stack.enter_async_context(self._opened(actor, embedder))

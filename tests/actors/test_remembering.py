@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -197,7 +198,8 @@ async def test_a_task_that_is_tried_again_remembers_once_and_only_when_it_is_don
     memory = await stage.cell_of("clerk").episodes_of("clerk")
     host: Any = stage.host("clerk")
     await stage.wait_until(lambda: host.handled == 1, within=10.0)
-    await host.tasks._outflow.empty()
+    with anyio.fail_after(5.0):
+        await host.tasks._outflow.empty()
     rows = await memory.page(below=10, limit=10, wanted=wanted())
     assert [row.recalled.sightings for row in rows] == [1]
 
@@ -206,7 +208,8 @@ async def test_an_outcome_finds_what_a_task_has_remembered(stage: Stage) -> None
     task = await stage.enqueue("clerk", LearnAsTask(text="the printer jams"))
     host: Any = stage.host("clerk")
     await stage.wait_until(lambda: host.handled == 1, within=5.0)
-    await host.tasks._outflow.empty()
+    with anyio.fail_after(5.0):
+        await host.tasks._outflow.empty()
     assert (await stage.outcome(task, good=True)).remembered == 1
 
 
