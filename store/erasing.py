@@ -15,7 +15,7 @@ async def erase(file: ActorFile, text: str) -> tuple[list[str], str]:
     """
     await file.memory.ready()
     keys = await file.db.write(lambda conn: _delete(conn, text), committed=file.memory.dropped)
-    return keys, f"free pages overwritten, {await file.db.read(scrub)}" if keys else "nothing to overwrite"
+    return keys, f"free pages overwritten, {await file.db.read(scrub)}"  # where older values may be too
 
 
 async def left_in(file: ActorFile, text: str) -> dict[str, int]:

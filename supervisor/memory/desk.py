@@ -32,8 +32,8 @@ LOOK_WITHIN: Final = 30.0
 """Seconds for a cell to look something up."""
 WORK_WITHIN: Final = 600.0
 """Seconds for a cell to forget, copy or restore: it writes whole files."""
-HEARD_WITHIN: Final = 5.0
-"""Seconds in which a cell that is just starting hears of an outcome."""
+HEARD_WITHIN: Final = 8.0
+"""Seconds in which a cell hears of an outcome, also one that is silent now and killed for that, or just starts."""
 AGAIN_AFTER: Final = 0.1
 R = TypeVar("R", bound=Message)
 
@@ -121,17 +121,18 @@ class MemoryDesk:
         heard, unheard = list[Touched](), dict[str, str]()
 
         async def tell(charge: Charge) -> None:
-            unheard[charge.name] = f"cell {charge.name} is {charge.state}"
             with anyio.move_on_after(HEARD_WITHIN):
-                while charge.state in ("starting", "restarting"):  # noqa: ASYNC110 - of many, for a moment
-                    await anyio.sleep(AGAIN_AFTER)
-            try:
-                said = await self._ask(charge, HearOutcome(outcome=outcome), OutcomeSaid, within=HEARD_WITHIN)
-            except CallboardError as error:
-                unheard[charge.name] = f"cell {charge.name}: {error.text}"
-            else:
-                del unheard[charge.name]
-                heard.append(said.touched)
+                while charge.state not in ("held", "ended"):
+                    try:
+                        said = await self._ask(charge, HearOutcome(outcome=outcome), OutcomeSaid, within=HEARD_WITHIN)
+                    except CallboardError as error:  # it is just starting, or dies just now: its next life hears it
+                        unheard[charge.name] = f"cell {charge.name}: {error.text}"
+                        await anyio.sleep(AGAIN_AFTER)
+                    else:
+                        unheard.pop(charge.name, None)
+                        heard.append(said.touched)
+                        return
+            unheard.setdefault(charge.name, f"cell {charge.name} did not answer")
 
         async with anyio.create_task_group() as tasks:
             for charge in list(self._charges.values()):
