@@ -156,7 +156,7 @@ class Indexer:
         if self.index.removed > REMOVED_MOST * (len(self.index) + self.index.removed):
             await self._build()
         if self.changes >= max(SAVE_FROM, len(self.index) // SAVE_PART):
-            await self.save()
+            await self._save()
 
     async def _embed_all(self) -> None:
         """Give a vector to all that wait; what the embedder refuses holds up no other, and is raised at the end."""
@@ -284,7 +284,12 @@ class Indexer:
         self.index, self.changes = index, max(self.changes, SAVE_FROM)
 
     async def save(self) -> None:
-        """Write the index to a snapshot; one with marks of what is gone, or with what is forgotten, is built anew."""
+        """Write the index to a snapshot now."""
+        async with self._busy:
+            await self._save()
+
+    async def _save(self) -> None:
+        """Write a snapshot; an index with marks of what is gone, or with what is forgotten, is built anew before."""
         self.changes = 0  # also if it fails: a full disk is not tried again at each episode
         while True:
             async with self._writing:
