@@ -83,8 +83,14 @@ class EpisodeFile:
                     tasks.start_soon(made._keep_house)
                     yield made
             finally:
-                with anyio.CancelScope(shield=True):  # bounded by the database's own patience
-                    await made._flush()
+                await made._close(report)
+
+    async def _close(self, report: Report) -> None:
+        try:
+            with anyio.CancelScope(shield=True):  # bounded by the database's own patience
+                await self._flush()
+        except CallboardError as error:  # a full disk is no reason to end otherwise than was meant
+            report("memory-counts-lost", error.text)
 
     async def remember(self, episode: Episode, *, message: str = "") -> Kept:
         """Keep an episode; it is in the file on return, and found by words from then on.
@@ -257,7 +263,7 @@ class EpisodeFile:
         gone = await self.db.write(lambda conn: retention.drop(conn, self._keep, now))
         await self.db.write(lambda conn: retention.tidy(conn, now))
         if gone:
-            self.indexer.wake()
+            self.indexer.doubt()
 
 
 def _checked_query(query: str, k: int) -> str:

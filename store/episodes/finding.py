@@ -66,8 +66,8 @@ def find(conn: sqlite3.Connection, question: Question, index: VectorIndex) -> tu
     if (
         question.wanted.worked is not False and failed and len(rows) - failed < question.k
     ):  # failures have taken the room
-        others = msgspec.structs.replace(question.wanted, failures=False)
-        more = _candidates(conn, msgspec.structs.replace(question, wanted=others), index)
+        wanted = msgspec.structs.replace(question.wanted, failures=False)
+        more = _candidates(conn, msgspec.structs.replace(question, wanted=wanted), index)
         words, near, rows = {**more[0], **words}, {**more[1], **near}, {**more[2], **rows}
     found = {
         number: Alike(words.get(number, 0.0), near.get(number), length_of(row.episode.situation))

@@ -54,6 +54,8 @@ class Indexer:
         """Since the last snapshot."""
         self.trouble = ""
         self._come = self._settled_to = 0
+        self._doubts, self._compared_to = 1, 0
+        """How often rows were deleted, and after how many of these the index was compared with the file."""
         self._forgotten: set[int] = set()
         """Numbers that may be in the index still, of what must not be on a disk again."""
         self._tainted = False
@@ -72,6 +74,11 @@ class Indexer:
     def wake(self, more: int = 0) -> None:
         """Look into the file: `more` episodes have come."""
         self._come += more
+        self._changed.set()
+
+    def doubt(self) -> None:
+        """Compare the index with the file: rows have gone."""
+        self._doubts += 1
         self._changed.set()
 
     async def caught_up(self, within: float) -> None:
@@ -133,14 +140,23 @@ class Indexer:
     async def keep_up(self) -> None:
         """Make index and file equal."""
         async with self._busy:
+            try:
+                await self._keep_up()
+            except BaseException:  # what was stored may not be added yet
+                self._doubts += 1
+                raise
+
+    async def _keep_up(self) -> None:
+        if (doubts := self._doubts) > self._compared_to:  # it takes as long as there is much in the file
             await self._compare()
-            if self._tainted:  # before anything that an embedder can fail at
-                await self._build()
-            await self._embed_all()
-            if self.index.removed > REMOVED_MOST * (len(self.index) + self.index.removed):
-                await self._build()
-            if self.changes >= max(SAVE_FROM, len(self.index) // SAVE_PART):
-                await self.save()
+            self._compared_to = doubts
+        if self._tainted:  # before anything that an embedder can fail at
+            await self._build()
+        await self._embed_all()
+        if self.index.removed > REMOVED_MOST * (len(self.index) + self.index.removed):
+            await self._build()
+        if self.changes >= max(SAVE_FROM, len(self.index) // SAVE_PART):
+            await self._save()
 
     async def _embed_all(self) -> None:
         """Give a vector to all that wait; what the embedder refuses holds up no other, and is raised at the end."""
@@ -255,7 +271,7 @@ class Indexer:
             self._tainted |= bool(gone)
             await self._db.write(lambda conn: snapshot.put(conn, None))
             files = await self._on_disk(lambda: snapshot.clear(self._db.path, but=None))
-        self.wake()
+        self.doubt()
         return [path.name for path in files]
 
     async def _build(self) -> None:
@@ -268,7 +284,12 @@ class Indexer:
         self.index, self.changes = index, max(self.changes, SAVE_FROM)
 
     async def save(self) -> None:
-        """Write the index to a snapshot; one with marks of what is gone, or with what is forgotten, is built anew."""
+        """Write the index to a snapshot now."""
+        async with self._busy:
+            await self._save()
+
+    async def _save(self) -> None:
+        """Write a snapshot; an index with marks of what is gone, or with what is forgotten, is built anew before."""
         self.changes = 0  # also if it fails: a full disk is not tried again at each episode
         while True:
             async with self._writing:
@@ -331,7 +352,7 @@ class Indexer:
             if not await self._db.write(lambda conn: vectors.switch(conn, embedder.id)):
                 return False
         self.embedder, self.index, self.usable, self.changes = embedder, index, True, SAVE_FROM
-        self.wake()
+        self.doubt()
         return True
 
     async def _make_beside(self, embedder: "Embedder", *, progress: Callable[[int], None]) -> int:

@@ -133,7 +133,9 @@ def page(conn: sqlite3.Connection, *, below: int, limit: int, wanted: Filter, no
 def passing(wanted: Filter, now: float) -> tuple[str, list[Any]]:
     """Return a filter as SQL and its values."""
     at = now if wanted.at is None else wanted.at
-    parts, values = ["valid_from <= ? AND (valid_until IS NULL OR valid_until > ?)"], [at, at]
+    # What was valid when it came is valid now, also if the clock has been put back since.
+    begun = "(valid_from <= ? OR valid_from <= at)" if wanted.at is None else "valid_from <= ?"
+    parts, values = [f"{begun} AND (valid_until IS NULL OR valid_until > ?)"], [at, at]
     found: list[Any] = values
     if wanted.worked is not None:
         parts.append("worked IS NOT NULL" if wanted.worked else "worked = 0")

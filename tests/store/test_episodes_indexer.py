@@ -224,3 +224,21 @@ async def test_recalls_go_on_while_much_is_remembered(tmp_path: Path) -> None:
                 tasks.start_soon(recall)
                 tasks.start_soon(recall)
         await indexed(memory, 500)
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 2))
+async def test_what_was_stored_when_the_work_was_cut_off_is_added_later(tmp_path: Path, turns: int) -> None:
+    embedder = Fake()
+    embedder.away = True
+    async with opened(tmp_path, embedder=embedder) as memory:
+        for at in range(3):
+            await memory.remember(told(f"case {at}"))
+        await until(lambda: bool(memory.indexer.trouble))
+        embedder.away = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(memory.indexer.keep_up)
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        memory.indexer.wake()
+        await indexed(memory, 3)

@@ -112,6 +112,21 @@ async def test_recalls_that_could_not_be_written_are_counted_later(tmp_path: Pat
         assert await counts(memory, kept.id) == (2, 0, 1, 0)
 
 
+async def test_a_disk_that_is_full_at_the_end_is_said_and_hides_no_error(tmp_path: Path) -> None:
+    said = list[str]()
+
+    async def fail() -> None:
+        async with opened(tmp_path, said=said) as memory:
+            await memory.remember(told("restart the pump"))
+            memory._counts.returned("x" * 3_000_000, [1])
+            await memory.db.read(_limit(1))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert said == ["memory-counts-lost"]
+
+
 def _limit(pages: int) -> Callable[[Any], None]:
     def limit(conn: Any) -> None:
         conn.execute(f"PRAGMA max_page_count = {pages}")

@@ -199,6 +199,15 @@ async def test_validity_has_a_beginning_and_an_end(tmp_path: Path, clock: Manual
         assert situations(await memory.recall("sale")) == ["sale on later"]
 
 
+async def test_a_clock_that_is_put_back_hides_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    async with opened(tmp_path, clock=clock) as memory:
+        await memory.remember(told("sale on now"))
+        await memory.remember(told("sale on later", valid_from=clock.now() + 10))
+        clock.jump(-3600)
+        assert situations(await memory.recall("sale")) == ["sale on now"]
+        assert situations(await memory.recall("sale", wanted=Filter(at=clock.now()))) == []
+
+
 async def test_a_later_incarnation_fences_the_one_before(tmp_path: Path, clock: ManualClock) -> None:
     def at(epoch: int) -> Any:
         return EpisodeFile.open(
