@@ -20,6 +20,7 @@ from .crowd import measure_crowd
 from .durable import has_taskiq
 from .latency import Curve, measure_latency
 from .machine import Machine, describe
+from .memory import GROWTH, measure_memory
 from .mending import measure_mending
 from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, TASKIQ, THESPIAN, XOSCAR
 from .pressure import measure_pressure
@@ -35,7 +36,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 README: Final = Path(__file__).parent / "README.md"
 ALL_WITHIN: Final = 900.0
 LATENCY: Final = "open-loop latency"
-LIMITS: Final = (measure_mending, measure_calm, measure_starting, measure_crowd, measure_pressure)
+LIMITS: Final = (measure_mending, measure_calm, measure_starting, measure_crowd, measure_pressure, measure_memory)
 
 
 def main() -> None:
@@ -56,7 +57,10 @@ def main() -> None:
         report.merge(RESULTS / "latest.json", rows)  # those of the backlog stay
         report.write(RESULTS / "machine.json", machine)
         report.write(RESULTS / "latency.json", curves)
-        (RESULTS / "works.svg").write_text(plot.bars([row for row in rows if row.peer != LIMIT]), encoding="utf-8")
+        compared = [row for row in rows if row.peer != LIMIT and row.work != GROWTH]
+        (RESULTS / "works.svg").write_text(plot.bars(compared), encoding="utf-8")
+        growth = plot.growth([row for row in rows if row.work == GROWTH])
+        (RESULTS / "memory.svg").write_text(growth, encoding="utf-8")
         (RESULTS / "latency.svg").write_text(plot.lines(curves), encoding="utf-8")
         report.insert(README, text)
 

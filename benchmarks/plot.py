@@ -69,3 +69,35 @@ def lines(curves: Sequence[Curve]) -> str:
         body.append(f'<line x1="575" x2="605" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{dash}/>')
         body.append(f'<text x="612" y="{y}">{escape(curve.side)}, {curve.load:.0%}</text>')
     return _svg(360, body)
+
+
+def growth(rows: Sequence[Row]) -> str:
+    """Return a picture of what a value costs by how many are kept; both on logarithmic scales."""
+    sizes = sorted({_size(row) for row in rows})
+    values = [value for row in rows for value in (row.ours, row.theirs)]
+    top, low, bottom, height = max(values), min(values), 300.0, 250.0
+    columns = {size: 90 + at * 140 for at, size in enumerate(sizes)}
+
+    def up(value: float) -> float:
+        return bottom - height * math.log(value / low) / (math.log(top / low) or 1.0)
+
+    body = ['<text class="b" x="8" y="20">memory: microseconds for each value by how many are kept</text>']
+    body += [f'<text x="{x}" y="330" text-anchor="middle">{size:,}</text>' for size, x in columns.items()]
+    verbs = dict.fromkeys(row.unit.partition(",")[0] for row in rows)
+    for number, (verb, mine) in enumerate((verb, mine) for verb in verbs for mine in (True, False)):
+        colour, dash = (_OURS if mine else "#57606a"), ("" if verb == "put" else ' stroke-dasharray="5 4"')
+        chosen = {_size(row): row.ours if mine else row.theirs for row in rows if row.unit.startswith(f"{verb},")}
+        points = " ".join(f"{columns[size]},{up(value):.1f}" for size, value in sorted(chosen.items()))
+        body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        body += [
+            f'<text x="{columns[size] + 4}" y="{up(value) - 5:.1f}">{value:g}</text>' for size, value in chosen.items()
+        ]
+        y = 50 + number * 22
+        body.append(f'<line x1="555" x2="585" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{dash}/>')
+        body.append(f'<text x="592" y="{y}">{escape(f"{OURS if mine else rows[0].peer}: {verb}")}</text>')
+    return _svg(345, body)
+
+
+def _size(row: Row) -> int:
+    """Return how many values were kept, which the unit says."""
+    return int("".join(filter(str.isdigit, row.unit)))

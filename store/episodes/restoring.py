@@ -20,7 +20,7 @@ _COLUMNS: Final = {
         "number, id, situation, cause, action, outcome, worked, about, source, labels, evidence, trust, at, "
         "valid_from, valid_until, sightings, returned, used, helped, harmed, why"
     ),
-    "labels": "episode, name, value",
+    "labels": "name, value, episode",
     "links": "episode, other, kind, likeness",
     "made": "message, episode",
     "recalls": "message, episode, at, used",

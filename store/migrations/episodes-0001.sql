@@ -35,7 +35,8 @@ CREATE INDEX episodes_by_source ON episodes (source) WHERE source != '';
 CREATE INDEX episodes_by_worked ON episodes (worked) WHERE worked IS NOT NULL;
 CREATE INDEX episodes_by_trust ON episodes (trust) WHERE trust != 1;
 
--- The same labels, to find episodes by. Columns in the order of the key: else SQLite 3.40 takes such a table for damaged.
+-- The same labels, to find episodes by. Columns in the order of the key: else SQLite 3.40's quick_check, which looks at a
+-- file before it is opened, takes a sound table without rowids for a damaged one.
 CREATE TABLE labels (
     name TEXT NOT NULL,
     value TEXT NOT NULL,

@@ -1,5 +1,6 @@
 """Working memory: typed values that expire, are evicted, and are never aliased."""
 
+import contextlib
 import math
 import sqlite3
 import tempfile
@@ -424,6 +425,55 @@ async def test_a_closed_memory_says_so(tmp_path: Path, clock: ManualClock) -> No
         pass
     with pytest.raises(StoreError, match="closed"):
         await memory.put("key", 1)
+
+
+async def test_two_actors_keep_the_same_key_apart(tmp_path: Path, clock: ManualClock) -> None:
+    async with memory_at(tmp_path / "ant", clock) as ant, memory_at(tmp_path / "bee", clock, max_rows=2) as bee:
+        await ant.put("key", "ant")
+        for n in range(5):
+            await bee.put(f"{n}", n)
+        await bee.put("key", "bee")
+        assert await ant.get("key") == "ant"
+        assert await bee.get("key") == "bee"
+
+
+async def test_writes_of_one_moment_share_their_commits(memory: WorkingMemory) -> None:
+    said = list[str]()
+    await memory._db.read(lambda conn: conn.set_trace_callback(said.append))
+    async with anyio.create_task_group() as tasks:
+        for n in range(64):
+            tasks.start_soon(memory.put, f"{n}", n)
+            tasks.start_soon(memory.incr, "count")
+    assert sum(text == "COMMIT" for text in said) <= 2
+    assert len(await memory.items()) == 65
+
+
+async def test_a_put_is_in_the_file_when_it_returns(tmp_path: Path, clock: ManualClock) -> None:
+    async with memory_at(tmp_path, clock) as memory:
+        await memory.put("key", 1)
+        await memory.touch("key", 60.0)
+        with contextlib.closing(sqlite3.connect(tmp_path / "actor.db")) as other:
+            assert other.execute("SELECT key, expires FROM memory").fetchall() == [("key", clock.time + 60.0)]
+
+
+async def test_no_verb_shows_what_has_expired(memory: WorkingMemory, clock: ManualClock) -> None:
+    for key in ("got", "listed", "added", "updated", "deleted", "touched"):
+        await memory.put(key, 5, ttl=1.0)
+    clock.time += 1.0
+    assert await memory.get("got", int, default=None) is None
+    assert await memory.items() == []
+    assert await memory.incr("added") == 1
+    assert await memory.update("updated", lambda old: old + 1, type=int, default=0) == 1
+    assert not await memory.delete("deleted")
+    assert not await memory.touch("touched")
+
+
+async def test_a_clock_that_goes_back_brings_nothing_swept_back(memory: WorkingMemory, clock: ManualClock) -> None:
+    await memory.put("key", 1, ttl=1.0)
+    clock.time += 1.0
+    await memory.sweep()
+    clock.time -= 1.0
+    assert await reason(memory, "key") == "absent"
 
 
 # Against a model: a dict of key → (value, expiry) in the order of use
