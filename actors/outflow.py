@@ -19,7 +19,7 @@ import msgspec
 from callboard.bus import BusClosed, Endpoint, Envelope, encode, subjects
 from callboard.clock import Clock
 from callboard.errors import CallboardError, CallerError
-from callboard.store import Episode, Outcome, Outgoing, TaskLog, Verb
+from callboard.store import Episode, Outcome, Outgoing, TaskLog
 
 from .burial import letter_of
 from .letter import Letter
@@ -45,7 +45,7 @@ class Outflow:
     ) -> None:
         self._actor, self._log, self._endpoint, self._clock, self._reporter = actor, log, endpoint, clock, reporter
         self._memory = memory
-        self._ways: dict[Verb, Callable[[Outgoing], Awaitable[None]]] = {
+        self._ways: dict[str, Callable[[Outgoing], Awaitable[None]]] = {
             "tell": self._tell, "publish": self._publish, "enqueue": self._enqueue, "remember": self._remember,
             "outcome": self._say_outcome,
         }  # fmt: skip

@@ -72,7 +72,7 @@ from .opening import Synchronous
 from .paths import path_of_actor, path_of_episodes
 from .quarantine import Quarantine, Quarantined
 from .restoring import restore_memory
-from .task_log import Known, Outgoing, Step, TakenStep, TaskLog, Verb
+from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
 from .working_memory import WorkingMemory
 
 __all__ = [
@@ -134,7 +134,6 @@ __all__ = [
     "TaskLog",
     "Touched",
     "ValueTooLarge",
-    "Verb",
     "WorkingMemory",
     "WrongDatabase",
     "WrongValueType",

@@ -95,7 +95,7 @@ class Indexer:
     async def open(self) -> None:
         """See whose vectors are stored, and take the index from the snapshot if it is whole."""
         stored = await self._db.read(vectors.embedder_of)
-        self._come = await self._db.read(vectors.pending_count)
+        self._come = self._settled_to + await self._db.read(vectors.pending_count)
         width = await self._db.read(partial(vectors.width, embedder=stored))
         of = f"{stored} with {width} numbers" if width else stored
         self.usable = stored in ("", self.embedder.id) and width in (0, self.embedder.dimensions)
@@ -322,12 +322,14 @@ class Indexer:
             async with self._busy:
                 done = await self._db.write(change, committed=self._void)
                 await self.open()
-        self.wake()
+        self.doubt()
         return done
 
     def _void(self, _: int) -> None:
         """Find nothing by likeness from the commit on. On the database's thread."""
         self.index, self.changes = VectorIndex(self.embedder.dimensions), 0
+        self._tainted = False
+        self._forgotten.clear()  # these numbers are of others now
 
     async def reindex(self, embedder: "Embedder", *, progress: Callable[[int], None]) -> int:
         """Make vectors of all episodes by another embedder beside the old ones, then let those count; return how many.

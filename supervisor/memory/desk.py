@@ -34,6 +34,8 @@ WORK_WITHIN: Final = 600.0
 """Seconds for a cell to forget, copy or restore: it writes whole files."""
 HEARD_WITHIN: Final = 8.0
 """Seconds in which a cell hears of an outcome, also one that is silent now and killed for that, or just starts."""
+TRY_WITHIN: Final = 2.0
+"""Seconds after which it is told again: what a process has not read when it is killed, nobody answers."""
 AGAIN_AFTER: Final = 0.1
 R = TypeVar("R", bound=Message)
 
@@ -124,7 +126,7 @@ class MemoryDesk:
             with anyio.move_on_after(HEARD_WITHIN):
                 while charge.state not in ("held", "ended"):
                     try:
-                        said = await self._ask(charge, HearOutcome(outcome=outcome), OutcomeSaid, within=HEARD_WITHIN)
+                        said = await self._ask(charge, HearOutcome(outcome=outcome), OutcomeSaid, within=TRY_WITHIN)
                     except CallboardError as error:  # it is just starting, or dies just now: its next life hears it
                         unheard[charge.name] = f"cell {charge.name}: {error.text}"
                         await anyio.sleep(AGAIN_AFTER)

@@ -17,8 +17,8 @@ from callboard.store import DatabaseCorrupt, Outcome, Retention, Touched, open_e
 from ..files import Files, OpenFile
 
 if TYPE_CHECKING:
+    from callboard.store import Embedder
     from callboard.store.episodes import EpisodeFile
-    from callboard.store.episodes.embedder import Embedder
 
 Report = Callable[[str, str, str], None]
 """Kind, actor and text of an event."""
