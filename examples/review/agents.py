@@ -27,6 +27,7 @@ from .run_ruff import lint
 from .survey import Page, batches, survey
 from .tally import Tally
 from .tree import Source
+from .verdicts import note_of, rank_by, recalled, remember
 from .workshop import work
 
 SURVEY_SECONDS: Final = 180.0
@@ -138,10 +139,14 @@ class Editor(Actor):
     async def _reviewed(self, message: ReviewRequest | ReviewTask, ctx: Context) -> Review:
         await open_repository(message.path, self.options)
         first, files = await _surveyed(message, ctx)
-        tally = await _inspected(message.path, first.commit, files, ctx)
+        verdicts = await recalled(first.repository, ctx)
+        tally = Tally(order=lambda finding: rank_by(verdicts, finding, first.repository))
+        await _inspect(message.path, first.commit, files, tally, ctx)
+        first = msgspec.structs.replace(first, notes=(*first.notes, *note_of(verdicts)))
         report = await anyio.to_thread.run_sync(
             lambda: compose(first, tally, files=len(files), sarif=message.format == "sarif")
         )
+        await remember(report.findings, first.repository, ctx)
         return Review(**{name: getattr(report, name) for name in report.__struct_fields__})
 
     async def _write(self, task: str, text: str) -> str:
@@ -169,8 +174,8 @@ async def _page(message: Survey, ctx: Context) -> Page:
     return await ctx.step(f"survey-{message.page}", ask, message, returns=Page)  # type: ignore[no-any-return]  # a Page
 
 
-async def _inspected(path: str, commit: str, files: list[Source], ctx: Context) -> Tally:
-    """Return what all analysers say of all files."""
+async def _inspect(path: str, commit: str, files: list[Source], tally: Tally, ctx: Context) -> None:
+    """Add up what all analysers say of all files."""
 
     async def ask(desk: int, message: Inspect) -> Inspection:
         return (await ctx.ask(DESKS[desk], message, timeout=BATCH_SECONDS)).inspection
@@ -180,8 +185,6 @@ async def _inspected(path: str, commit: str, files: list[Source], ctx: Context) 
         answer: Inspection = await ctx.step(f"{NAMES[desk]}-{number}", ask, desk, messages[number], returns=Inspection)
         return answer
 
-    tally = Tally()
     messages = [Inspect(path=path, commit=commit, files=batch) for batch in batches(files)]
     jobs = ((number, desk) for number in range(len(messages)) for desk in range(len(DESKS)))
     await fan_out(jobs, step, take=tally.add, at_once=AT_ONCE)
-    return tally

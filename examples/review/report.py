@@ -1,4 +1,4 @@
-"""The report: one value, the same byte for byte for the same commits and the same tools.
+"""The report: one value, the same byte for byte for the same commits, tools and verdicts.
 
 So it holds no time, no duration, no path outside the repository, and nothing that depends on who answered
 first. What does not fit into one message is cut from the end of the ranking, and the totals say so.

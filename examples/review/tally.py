@@ -6,7 +6,7 @@ memory.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,8 +32,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 class Tally:
     """Adds up inspections. Adding the same ones in any order gives the same tally."""
 
-    def __init__(self, *, keep: int = FINDINGS_LISTED) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: int = FINDINGS_LISTED, order: Callable[[Finding], Any] = rank) -> None:
+        self._keep, self._order = keep, order
         self._findings: list[Finding] = []
         self._counts: Counter[tuple[str, Severity]] = Counter()
         self._tools: Counter[Tool] = Counter()
@@ -42,7 +42,7 @@ class Tally:
 
     def add(self, inspection: Inspection) -> None:
         """Add what one analyser said of one batch."""
-        self._findings = sorted([*self._findings, *inspection.findings], key=rank)[: self._keep]
+        self._findings = sorted([*self._findings, *inspection.findings], key=self._order)[: self._keep]
         for count in inspection.counts:
             self._counts[count.path, count.severity] += count.findings
             self._tools[inspection.tool] += count.findings
@@ -57,7 +57,7 @@ class Tally:
         left = [_not_checked(path, tool) for path, tool in self._unchecked if self._is_parsed(path)]
         counts = self._counts + _places(left)
         return Totals(
-            findings=tuple(sorted([*self._findings, *left], key=rank)[: self._keep]),
+            findings=tuple(sorted([*self._findings, *left], key=self._order)[: self._keep]),
             figures=tuple(self._figures[path] for path in sorted(self._figures)),
             by_severity=_summed(counts, lambda key: key[1]),
             by_file=_summed(counts, lambda key: key[0]),
