@@ -12,10 +12,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final, Literal
 
+import msgspec
+
 from .memory_sides import Bare, MemorySide, open_bare, open_memories, open_ours
 from .names import AIOSQLITE, AIOSQLITE_64, DISKCACHE, OURS, SQLITE
 from .report import Row, rows_of
-from .rounds import figures_of, run_turns
+from .rounds import QUIET, Turn, figures_of, run_turns
 from .side import IN_FLIGHT, WrongResult
 from .works import Work
 
@@ -74,8 +76,14 @@ async def measure_memory(only: str, say: Callable[[str], None]) -> list[Row]:
             for work in (PUT, GET):
                 if only in work.name:
                     turns = await run_turns(work.measure, sides, turns=ROUNDS, seconds=0.5, say=say)  # type: ignore[arg-type]  # not of actors
-                    rows += rows_of(work, figures_of(turns))
+                    rows += _judged(rows_of(work, figures_of(turns)), turns)
     return [*rows, *(await _measure_growth(say) if only in GROWTH else [])]
+
+
+def _judged(rows: list[Row], turns: list[Turn]) -> list[Row]:
+    """Return the rows; of turns in which other programs were busy, without an aim that could be met or missed."""
+    quiet = all(turn.others <= QUIET for turn in turns)
+    return rows if quiet else [msgspec.structs.replace(row, unit=f"{row.unit} (not quiet)", reach=None) for row in rows]
 
 
 async def _measure_growth(say: Callable[[str], None]) -> list[Row]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callboard.actors.memory import Memory
@@ -115,6 +115,7 @@ async def test_the_longest_key_of_the_longest_namespace_is_kept(desk: Desk) -> N
         assert await desk.memory.of(name).items(kind=str) == [(name, name)]
 
 
+@settings(deadline=None)
 @given(first=st.tuples(SPACE, KEY), second=st.tuples(SPACE, KEY))
 def test_no_two_keys_of_namespaces_are_stored_alike(
     first: tuple[str | None, str], second: tuple[str | None, str]
@@ -133,6 +134,7 @@ def test_no_two_keys_of_namespaces_are_stored_alike(
     assert (stored[0] == stored[1]) == (first == second)
 
 
+@settings(deadline=None)
 @given(listed=SPACE, others=st.lists(st.tuples(SPACE, KEY), max_size=8), prefix=st.just("") | KEY)
 def test_a_prefix_finds_the_keys_of_its_own_namespace_alone(
     listed: str | None, others: list[tuple[str | None, str]], prefix: str

@@ -162,6 +162,7 @@ async def test_a_key_that_is_no_key_is_refused_everywhere(memory: WorkingMemory,
             await call
 
 
+@settings(deadline=None)
 @given(key=st.text(min_size=1).filter(lambda key: len(key.encode("utf-8", "surrogatepass")) <= 128))
 async def test_any_text_of_up_to_128_bytes_is_a_key(key: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
