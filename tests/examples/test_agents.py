@@ -98,25 +98,15 @@ def _kinds(review: Review) -> list[str]:
     return list(dict.fromkeys(f"{each.tool}/{each.rule}" for each in review.findings))
 
 
-async def test_a_kind_that_was_dismissed_comes_last_in_the_next_review_and_an_accepted_one_first(
-    fleet: Fleet, made: MadeRepository
-) -> None:
-    made.commit(one="import os\nimport sys\nexec('1')\nx = undefined\n", two="import os\nassert 1\n")
+async def test_a_kind_that_was_dismissed_comes_last_in_the_next_review(fleet: Fleet, made: MadeRepository) -> None:
+    made.commit(one="import os\nexec('1')\nx = undefined\n", two="import os\nassert 1\n")
     request = ReviewRequest(path=made.path.name)
     before = await fleet.ask(agents.Editor.review, request, timeout=120.0)
-    first, last = _kinds(before)[0], _kinds(before)[-1]
-    assert (await fleet.outcome(f"{before.repository}/{first}", good=False, why="we mean it")).remembered == 1
+    worst = _kinds(before)[0]
+    touched = await fleet.outcome(f"{before.repository}/{worst}", good=False, why="we mean it")
     after = await fleet.ask(agents.Editor.review, request, timeout=120.0)
-    assert _kinds(after)[-1] == first
-    assert f"dismissed before, and so last: {before.repository}/{first} (we mean it)" in after.notes
-    assert sorted(map(repr, after.findings)) == sorted(map(repr, before.findings))
-    await fleet.outcome(f"{before.repository}/{first}", good=True)  # who dismissed it has changed their mind
-    assert _kinds(await fleet.ask(agents.Editor.review, request, timeout=120.0))[0] == first
-    same = [each for each in before.findings if each.severity == before.findings[-1].severity]
-    accepted = f"{same[-1].tool}/{same[-1].rule}"
-    assert (accepted, f"{same[0].tool}/{same[0].rule}") != (accepted, accepted)
-    await fleet.outcome(f"{before.repository}/{accepted}", good=True)
-    ordered = [each for each in (await fleet.ask(agents.Editor.review, request, timeout=120.0)).findings]
-    of_severity = [each for each in ordered if each.severity == same[0].severity]
-    assert f"{of_severity[0].tool}/{of_severity[0].rule}" == accepted
-    assert last
+    assert touched.remembered == 1
+    assert _kinds(after) == [*_kinds(before)[1:], worst]
+    assert after.notes[-1] == f"dismissed before, and so last: {before.repository}/{worst} (we mean it)"
+    await fleet.outcome(f"{before.repository}/{worst}", good=True)  # who dismissed it has changed their mind
+    assert _kinds(await fleet.ask(agents.Editor.review, request, timeout=120.0))[0] == worst
