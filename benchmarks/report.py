@@ -103,6 +103,15 @@ def merge(path: Path, rows: Iterable[Row]) -> None:
     write(path, [*(row for row in old if row.work not in works), *new.values()])
 
 
+def publish(path: Path, rows: Iterable[Row]) -> None:
+    """Merge rows into the file, and write its table anew in the page beside its folder; what stands above it stays."""
+    merge(path, rows)
+    page = path.parent.parent / "README.md"
+    shown = page.read_text(encoding="utf-8").partition(f"{BEGIN}\n```\n")[2]
+    head = shown.partition("\nwork ")[0]
+    insert(page, head + "\n" + table(msgspec.json.decode(path.read_bytes(), type=list[Row]), ()))
+
+
 def write(path: Path, what: object) -> None:
     """Write `what` as JSON for people."""
     path.parent.mkdir(exist_ok=True)
