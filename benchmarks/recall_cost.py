@@ -24,6 +24,9 @@ QUERIES: Final = 1_000
 RESULTS: Final = Path(__file__).parent / "results"
 MIDDLE: Final = Limit(f"recall among {PROMISED_AT:,} episodes, one at a time", "ms, median", 15.0)
 SLOW: Final = Limit(f"recall among {PROMISED_AT:,} episodes, one at a time", f"ms, p99 of {QUERIES:,}", 50.0)
+UNITS: Final = {
+    "recall_p50": "ms a recall, median", "remember": "µs an episode, stored", "indexed": "µs an episode, indexed",
+}  # fmt: skip
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +72,7 @@ def rows_of(curve: list[Cost]) -> list[Row]:
     if promised is not None:
         rows = [_row(MIDDLE, promised.recall_p50), _row(SLOW, promised.recall_p99)]
     few = f"{curve[0].episodes:,} episodes"
-    for name, unit in (
-        ("recall_p50", "ms a recall, median"), ("remember", "µs an episode, stored"), ("indexed", "µs an episode, indexed")
-    ):  # fmt: skip
+    for name, unit in UNITS.items():
         first = getattr(curve[0], name)
         rows += [
             Row(

@@ -50,7 +50,7 @@ class Away:
     dimensions = 1
     local = False
 
-    async def embed(self, texts: Sequence[str]) -> Any:
+    async def embed(self, texts: Sequence[str]) -> Any:  # noqa: ARG002 - the protocol's
         """Fail."""
         raise WorldError("there is no embedder here, on purpose")
 

@@ -44,7 +44,7 @@ def clustered(seed: int, count: int) -> Vectors:
     chance = np.random.default_rng(seed)
     noise = chance.standard_normal((count, WIDTH)) * SPREAD / WIDTH**0.5
     rows = centres[chance.integers(0, CENTRES, count)] + noise
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)  # type: ignore[no-any-return]  # untyped
 
 
 def ours(vectors: Vectors) -> Search:
@@ -133,9 +133,8 @@ async def measure() -> list[Row]:
             found = await search(asked)
             values[name].append(len(asked) / (time.perf_counter() - begin))
             right[name] = sum(len(set(a) & set(b)) for a, b in zip(found, exact, strict=False)) / K / len(asked)
-        _say(
-            f"turn {turn}: others used {watch.others():.2f} cores; { ({name: round(v[-1]) for name, v in values.items()}) }"
-        )
+        shown = ", ".join(f"{name} {each[-1]:,.0f}" for name, each in values.items())
+        _say(f"turn {turn}: others used {watch.others():.2f} cores; {shown}")
     _say(f"recall@{K}: {right}")
     return _rows({name: each[1:] for name, each in values.items()}, right[OURS])
 
