@@ -3,8 +3,9 @@
 LoCoMo (``locomo/dev.json``): long talks and questions about them; a hit is any turn that answers the question among
 the first five. Adversarial questions, which no turn answers, are left out. The weights of the ranking were chosen on
 talks 1 to 3; 4 and 5 were held out, and both are shown. Banking77 (``banking77/train.csv``): ten questions of each of
-77 intents are remembered, and another ten of each asked; a hit is the right intent first. The draw is by a seed; no
-weight was chosen by it. All goes through ``EpisodeFile.recall``. The data is not ours and is no part of this project.
+77 intents are remembered, and another ten of each asked; a hit is the right intent first. The mean of five draws from
+its training part, which is not held out: the weights were looked at on other draws from it. All goes through
+``EpisodeFile.recall``, but for the rows that say otherwise. The data is not ours, and is no part of this project.
 """
 
 import argparse
@@ -33,7 +34,7 @@ TUNED: Final = 3
 ADVERSARIAL: Final = 5
 FIRST: Final = 5
 EACH: Final = 10
-SEED: Final = 77
+SEEDS: Final = range(5)
 _TURN: Final = re.compile(r"D\d+:\d+")
 WORDS, STATIC, MINILM = "words alone", "static", "MiniLM"
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
@@ -80,11 +81,11 @@ def _talk(talk: dict[str, Any]) -> Case:
     return Case([f"{turn['speaker']}: {turn['text']}" for turn in turns], asked)
 
 
-def intents_of(data: Path) -> Case:
+def intents_of(data: Path, seed: int) -> Case:
     """Return a draw of Banking77: ten of each intent to remember, and ten others to ask."""
     with (data / "banking77" / "train.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["text"].strip(), row["category"]) for row in csv.DictReader(file)]
-    random.Random(SEED).shuffle(rows)  # noqa: S311 - repeatable, no secret
+    random.Random(seed).shuffle(rows)  # noqa: S311 - repeatable, no secret
     by_intent = dict[str, list[str]]()
     for text, intent in rows:
         by_intent.setdefault(intent, []).append(text)
@@ -111,23 +112,33 @@ async def hits(case: Case, embedder: Embedder, k: int) -> list[bool]:
         return found
 
 
+async def nearest(case: Case, embedder: Embedder) -> list[bool]:
+    """Return for each question whether the text with the nearest vector was right: what the embedder does alone."""
+    likeness = await embedder.embed([question for question, _ in case.asked]) @ (await embedder.embed(case.texts)).T
+    return [at in right for at, (_, right) in zip(likeness.argmax(axis=1).tolist(), case.asked, strict=True)]
+
+
 async def measure(data: Path) -> list[Row]:
     """Return the rows, and print each as it comes."""
-    talks, intents, rows = talks_of(data), intents_of(data), list[Row]()
+    talks, draws, rows = talks_of(data), [intents_of(data, seed) for seed in SEEDS], list[Row]()
     words = dict[str, float]()
     for name, embedder in _embedders().items():
         tuned, held = [
             percent([hit for talk in part for hit in await hits(talk, embedder, FIRST)])
             for part in (talks[:TUNED], talks[TUNED:])
         ]
-        first = percent(await hits(intents, embedder, 1))
+        first = percent([hit for draw in draws for hit in await hits(draw, embedder, 1)])
         _say(f"{name}: LoCoMo tuned {tuned:.1f}, held out {held:.1f}; Banking77 {first:.1f}")
         if name == WORDS:
             words = {"talks 1-3, tuned on": tuned, "talks 4-5, held out": held}
             continue
         for (part, base), ours in zip(words.items(), (tuned, held), strict=True):
             rows.append(_row(f"LoCoMo hit@5, {part}, {name}", "% of questions", ours, (WORDS, base, BETTER[name])))
-        rows.append(_row(f"Banking77 first of recall, {name}", "% of questions", first, (LIMIT, RIGHT[name], 0.0)))
+        alone = percent([hit for draw in draws for hit in await nearest(draw, embedder)])
+        _say(f"{name}: Banking77 by the nearest vector {alone:.1f}")
+        aim = (LIMIT, RIGHT[name], 0.0)
+        rows.append(_row(f"Banking77, first of recall, {name}", "% of questions", first, aim))
+        rows.append(_row(f"Banking77, nearest vector alone, {name}", "% of questions", alone, aim))
     return rows
 
 
