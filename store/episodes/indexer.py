@@ -62,7 +62,7 @@ class Indexer:
 
     async def caught_up(self, within: float) -> None:
         """Wait until all that was remembered is found, but not longer than `within` seconds."""
-        if self.behind and self.usable:
+        if self.behind and self.usable and not self.trouble:  # who is away is not waited for at each recall
             with anyio.move_on_after(within):
                 while self.behind:
                     await self._settled.wait()
