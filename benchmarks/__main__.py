@@ -67,8 +67,7 @@ def _text(rows: list[report.Row], machine: Machine, options: argparse.Namespace,
     yield f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians"
     yield "uvloop for us, nats-py and FastStream\n"
     yield report.table(rows, noisy)
-    for work, others in noisy.items():
-        yield f"not quiet: {work}: other programs used up to {others:.2f} cores; take neither figure nor ratio for true"
+    yield from report.said(noisy)
     for name in _skipped(works):
         yield f"skipped: {name}: it is not installed here; 'make bench' runs with it"
 

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds locomo/ and banking77/")
     rows = anyio.run(measure, parser.parse_args().data)
     print(report.table(rows, {}))
-    report.publish(RESULTS, rows)
+    report.publish(RESULTS, rows, 0.0)  # what is found does not depend on how busy the machine is
 
 
 if __name__ == "__main__":
