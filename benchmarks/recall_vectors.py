@@ -168,7 +168,7 @@ def _rows(values: dict[str, list[float]], right: float) -> list[Row]:
         if name != OURS
     ]  # fmt: skip
     recall = Row(
-        work=WORK, unit="% of them found", ours=round(right * 100, 2), peer=LIMIT, theirs=RIGHT * 100,
+        work=f"how many of the {K} nearest of {COUNT:,} vectors are found", unit="%", ours=round(right * 100, 2), peer=LIMIT, theirs=RIGHT * 100,
         ratio=round(right / RIGHT, 4), better="higher", reach=1.0, spread=0.0, rounds=1,
     )  # fmt: skip
     return [*rows, recall]
@@ -183,7 +183,8 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m benchmarks.recall_vectors", description=__doc__).parse_args()
     rows, others = anyio.run(measure, backend_options={"use_uvloop": True})
     print(report.table(rows, {}))
-    report.publish(RESULTS / "latest.json", rows, others)
+    report.publish(RESULTS / "latest.json", rows[:-1], others)
+    report.publish(RESULTS / "latest.json", rows[-1:], 0.0)  # what is found does not depend on how busy the machine is
 
 
 if __name__ == "__main__":
