@@ -168,7 +168,8 @@ def _rows(values: dict[str, list[float]], right: float) -> list[Row]:
         if name != OURS
     ]  # fmt: skip
     recall = Row(
-        work=f"how many of the {K} nearest of {COUNT:,} vectors are found", unit="%", ours=round(right * 100, 2), peer=LIMIT, theirs=RIGHT * 100,
+        work=f"how many of the {K} nearest of {COUNT:,} vectors are found", unit="%",
+        ours=round(right * 100, 2), peer=LIMIT, theirs=RIGHT * 100,
         ratio=round(right / RIGHT, 4), better="higher", reach=1.0, spread=0.0, rounds=1,
     )  # fmt: skip
     return [*rows, recall]
