@@ -20,7 +20,7 @@ from .crowd import measure_crowd
 from .durable import has_taskiq
 from .latency import Curve, measure_latency
 from .machine import Machine, describe
-from .memory import GROWTH, measure_memory
+from .memory import GROWTH, curves_of, measure_memory
 from .mending import measure_mending
 from .names import AUTOGEN, ERLANG, FASTSTREAM, LIMIT, NATS, OURS, PYKKA, TASKIQ, THESPIAN, XOSCAR
 from .pressure import measure_pressure
@@ -59,7 +59,7 @@ def main() -> None:
         report.write(RESULTS / "latency.json", curves)
         compared = [row for row in rows if row.peer != LIMIT and row.work != GROWTH]
         (RESULTS / "works.svg").write_text(plot.bars(compared), encoding="utf-8")
-        growth = plot.growth([row for row in rows if row.work == GROWTH])
+        growth = plot.growth(curves_of(rows), "working memory: microseconds for one, by how many are kept")
         (RESULTS / "memory.svg").write_text(growth, encoding="utf-8")
         (RESULTS / "latency.svg").write_text(plot.lines(curves), encoding="utf-8")
         report.insert(README, text)
@@ -71,8 +71,7 @@ def _text(rows: list[report.Row], machine: Machine, options: argparse.Namespace,
     yield f"{options.rounds} rounds in turn of about {options.seconds:g} s each; medians"
     yield "uvloop for us, nats-py and FastStream\n"
     yield report.table(rows, noisy)
-    for work, others in noisy.items():
-        yield f"not quiet: {work}: other programs used up to {others:.2f} cores; take neither figure nor ratio for true"
+    yield from report.said(noisy)
     for name in _skipped(works):
         yield f"skipped: {name}: it is not installed here; 'make bench' runs with it"
 

@@ -127,3 +127,14 @@ def _row(verb: Verb, size: int, ours: list[float], theirs: list[float]) -> Row:
         theirs=round(other, 2), ratio=round(mine / other, 3), better="lower", reach=None,
         spread=round(spread, 3), rounds=len(ours),
     )  # fmt: skip
+
+
+def curves_of(rows: Sequence[Row]) -> dict[str, list[tuple[int, float]]]:
+    """Return what the rows of the growth say as curves: how many are kept, and microseconds."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        if row.work == GROWTH:
+            verb, size = row.unit.partition(",")[0], int("".join(filter(str.isdigit, row.unit)))
+            curves.setdefault(f"{OURS}: {verb}", []).append((size, row.ours))
+            curves.setdefault(f"{row.peer}: {verb}", []).append((size, row.theirs))
+    return curves

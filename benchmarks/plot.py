@@ -1,7 +1,7 @@
-"""Two kinds of pictures, as SVG: bars for works, lines for latencies. Nothing is needed to look at them."""
+"""Pictures as SVG: bars for works, lines for latencies and for what grows. Nothing is needed to look at them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -13,6 +13,7 @@ WIDTH: Final = 760
 _BAR, _GAP, _LEFT = 18, 6, 250
 _OURS, _THEIRS = "#1f6feb", "#b1bac4"
 _STYLE: Final = "<style>text{font:13px system-ui,sans-serif;fill:#57606a}.b{font-weight:600}</style>"
+_GROWTH: Final = ("#1f6feb", "#cf222e", "#2da44e", "#bf8700")
 _COLOURS: Final = {0.5: "#2da44e", 0.8: "#bf8700", 0.95: "#cf222e"}
 
 
@@ -71,33 +72,29 @@ def lines(curves: Sequence[Curve]) -> str:
     return _svg(360, body)
 
 
-def growth(rows: Sequence[Row]) -> str:
-    """Return a picture of what a value costs by how many are kept; both on logarithmic scales."""
-    sizes = sorted({_size(row) for row in rows})
-    values = [value for row in rows for value in (row.ours, row.theirs)]
-    top, low, bottom, height = max(values), min(values), 300.0, 250.0
-    columns = {size: 90 + at * 140 for at, size in enumerate(sizes)}
+def growth(curves: Mapping[str, Sequence[tuple[int, float]]], title: str) -> str:
+    """Return a picture of what grows with a number: that to the right, the value upwards, both logarithmic."""
+    points = [point for curve in curves.values() for point in curve]
+    low, top = (10.0 ** edge(math.log10(f(v for _, v in points))) for f, edge in ((min, math.floor), (max, math.ceil)))
+    left, right = math.log10(min(n for n, _ in points)), math.log10(max(n for n, _ in points))
+
+    def across(number: float) -> float:
+        return 90 + 450 * (math.log10(number) - left) / (right - left)
 
     def up(value: float) -> float:
-        return bottom - height * math.log(value / low) / (math.log(top / low) or 1.0)
+        return 320 - 280 * math.log(value / low) / math.log(top / low)
 
-    body = ['<text class="b" x="8" y="20">memory: microseconds for each value by how many are kept</text>']
-    body += [f'<text x="{x}" y="330" text-anchor="middle">{size:,}</text>' for size, x in columns.items()]
-    verbs = dict.fromkeys(row.unit.partition(",")[0] for row in rows)
-    for number, (verb, mine) in enumerate((verb, mine) for verb in verbs for mine in (True, False)):
-        colour, dash = (_OURS if mine else "#57606a"), ("" if verb == "put" else ' stroke-dasharray="5 4"')
-        chosen = {_size(row): row.ours if mine else row.theirs for row in rows if row.unit.startswith(f"{verb},")}
-        points = " ".join(f"{columns[size]},{up(value):.1f}" for size, value in sorted(chosen.items()))
-        body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        body += [
-            f'<text x="{columns[size] + 4}" y="{up(value) - 5:.1f}">{value:g}</text>' for size, value in chosen.items()
-        ]
-        y = 50 + number * 22
-        body.append(f'<line x1="555" x2="585" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{dash}/>')
-        body.append(f'<text x="592" y="{y}">{escape(f"{OURS if mine else rows[0].peer}: {verb}")}</text>')
-    return _svg(345, body)
-
-
-def _size(row: Row) -> int:
-    """Return how many values were kept, which the unit says."""
-    return int("".join(filter(str.isdigit, row.unit)))
+    body = [f'<text class="b" x="8" y="20">{escape(title)}</text>']
+    for exponent in range(round(math.log10(low)), round(math.log10(top)) + 1):
+        y = up(10.0**exponent)
+        body.append(f'<line x1="80" x2="550" y1="{y:.1f}" y2="{y:.1f}" stroke="#eaeef2"/>')
+        body.append(f'<text x="72" y="{y + 4:.1f}" text-anchor="end">{10.0**exponent:g}</text>')
+    for number, _ in next(iter(curves.values())):
+        body.append(f'<text x="{across(number):.0f}" y="345" text-anchor="middle">{number // 1000}k</text>')
+    for at, (name, curve) in enumerate(curves.items()):
+        colour = _GROWTH[at % len(_GROWTH)]
+        line = " ".join(f"{across(number):.1f},{up(value):.1f}" for number, value in curve)
+        body.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        body.append(f'<line x1="565" x2="590" y1="{56 + at * 22}" y2="{56 + at * 22}" stroke="{colour}"/>')
+        body.append(f'<text x="596" y="{60 + at * 22}">{escape(name)}</text>')
+    return _svg(360, body)

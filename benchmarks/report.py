@@ -1,13 +1,14 @@
 """Figures to rows, rows to a table and a file."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from .machine import Machine
 from .names import LIMIT, OURS
-from .rounds import Figures
+from .rounds import QUIET, Figures
 from .works import Better, Work
 
 BEGIN: Final = "<!-- figures: written by python -m benchmarks -->"
@@ -101,6 +102,30 @@ def merge(path: Path, rows: Iterable[Row]) -> None:
     old = msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
     works = {row.work for row in new.values()}
     write(path, [*(row for row in old if row.work not in works), *new.values()])
+
+
+def publish(path: Path, rows: Sequence[Row], others: float) -> None:
+    """Merge rows into the file, and write its table anew in the page beside its folder; what stands above it stays.
+
+    `others`: cores that other programs used meanwhile.
+    """
+    merge(path, rows)
+    file = path.with_name("machine.json")
+    machine = msgspec.json.decode(file.read_bytes(), type=Machine)
+    machine.others.update({row.work: round(others, 2) for row in rows})
+    write(file, machine)
+    noisy = {work: cores for work, cores in machine.others.items() if cores > QUIET}
+    page = path.parent.parent / "README.md"
+    head = page.read_text(encoding="utf-8").partition(f"{BEGIN}\n```\n")[2].partition("\nwork ")[0]
+    insert(page, "\n".join([head, table(msgspec.json.decode(path.read_bytes(), type=list[Row]), noisy), *said(noisy)]))
+
+
+def said(noisy: Mapping[str, float]) -> list[str]:
+    """Return a line for each work during which other programs were busy."""
+    return [
+        f"not quiet: {work}: other programs used up to {cores:.2f} cores; take neither figure nor ratio for true"
+        for work, cores in noisy.items()
+    ]
 
 
 def write(path: Path, what: object) -> None:

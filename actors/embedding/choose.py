@@ -75,7 +75,11 @@ def _endpoint(table: EmbedderTable) -> "Embedder":
 def _check_endpoint(table: EmbedderTable) -> None:
     """Refuse what cannot work, and a key that would cross a network in plain text."""
     for name, wrong, legal in (
-        ("url", _fault(table), "https://host/v1, or http:// for this machine or without a key; no login in it"),
+        (
+            "url",
+            _fault(table),
+            "https://host/v1, or http:// for this machine or without a key; no login, no ?, no #",
+        ),
         ("model", not table.model, "the model's name"),
         ("dimensions", not 1 <= table.dimensions <= WIDEST, f"1 to {WIDEST}"),
         ("timeout", not 0.0 < table.timeout <= 600.0, "seconds, up to 600"),
@@ -93,4 +97,5 @@ def _fault(table: EmbedderTable) -> bool:
     except ValueError:
         return True
     plain_key = parts.scheme == "http" and host not in _HERE and bool(table.key_file or table.key_env)
-    return parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or plain_key
+    secret = "@" in parts.netloc or bool(parts.query or parts.fragment)  # errors say the URL
+    return parts.scheme not in {"http", "https"} or not host or secret or plain_key

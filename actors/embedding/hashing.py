@@ -18,9 +18,9 @@ _SIGN: Final = 1 << 31
 class HashEmbedder:
     """Texts that share words are alike."""
 
-    id: Final = f"hash-{WIDTH}-1"
-    dimensions: Final = WIDTH
-    local: Final = True
+    id = f"hash-{WIDTH}-1"
+    dimensions = WIDTH
+    local = True
 
     async def embed(self, texts: Sequence[str]) -> "Vectors":
         """Return a row for each text, at once."""

@@ -57,9 +57,9 @@ class Network:
 class MiniLmEmbedder:
     """One thread of the machine for each batch, and the event loop free meanwhile."""
 
-    id: Final = f"minilm-l6-v2-int8-{WIDTH}-1"
-    dimensions: Final = WIDTH
-    local: Final = True
+    id = f"minilm-l6-v2-int8-{WIDTH}-1"
+    dimensions = WIDTH
+    local = True
 
     def __init__(self, root: Path | None = None) -> None:
         """Use the model in the folder of models `root`; by default that of this machine."""

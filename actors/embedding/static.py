@@ -71,9 +71,9 @@ class Table:
 class StaticEmbedder:
     """Needs nothing but the installed packages; loads in a fifth of a second at the first text."""
 
-    id: Final = f"wordllama-l2-supercat-{WIDTH}-1"
-    dimensions: Final = WIDTH
-    local: Final = True
+    id = f"wordllama-l2-supercat-{WIDTH}-1"
+    dimensions = WIDTH
+    local = True
 
     def __init__(self, folder: Path | None = None) -> None:
         """Read the table in `folder`; by default that of the installed package."""

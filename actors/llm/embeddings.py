@@ -33,7 +33,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class EndpointEmbedder:
     """Asks an endpoint, and checks what comes back: how many, how wide, which text's, and that all are numbers."""
 
-    local: Final = False
+    local = False
 
     def __init__(
         self, url: str, model: str, *, dimensions: int, key: str = "", timeout: float = 10.0, shorten: bool = False
@@ -107,17 +107,21 @@ class EndpointEmbedder:
             raise self._failed(f"answered with nonsense: {error}") from error
         if [row.index for row in rows] != list(range(asked)):
             raise self._failed(f"answered {len(rows)} vectors to {asked} texts")
-        for row in rows:
-            if len(row.embedding) != self.dimensions:
-                raise self._failed(f"answered vectors of {len(row.embedding)} numbers, not {self.dimensions}")
-            if not math.isfinite(norm := math.hypot(*row.embedding)) or not norm:
-                raise self._failed("answered a vector without a direction")
-        return unit(np.array([row.embedding for row in rows], np.float64))
+        return np.stack([self._direction(row.embedding) for row in rows])
+
+    def _direction(self, vector: list[float]) -> "npt.NDArray[np.float32]":
+        import numpy as np
+
+        if len(vector) != self.dimensions:
+            raise self._failed(f"answered vectors of {len(vector)} numbers, not {self.dimensions}")
+        if not math.isfinite(length := math.hypot(*vector)) or not length:  # squares in numpy overflow, this does not
+            raise self._failed("answered a vector without a direction")
+        return unit((np.array(vector, np.float64) / length).astype(np.float32))
 
     def _said(self, error: Exception) -> str:
         """Return what went wrong, in a few words, without the key if the endpoint repeats it."""
         status = getattr(error, "status_code", None)
-        said = printable(str(error))
+        said = "".join(letter if letter.isprintable() else " " for letter in printable(str(error)))
         said = said.replace(self._key, "***") if self._key else said
         return f"answered {status}: {said[:_SAID_MOST]}" if status else f"could not be asked: {said[:_SAID_MOST]}"
 

