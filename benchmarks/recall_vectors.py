@@ -53,7 +53,7 @@ def ours(vectors: Vectors) -> Search:
     """Return the store's own search, with 64 tasks that ask one after the other."""
     index = VectorIndex(WIDTH, room=COUNT)
     index.add(range(COUNT), vectors)
-    searches = Searches(lambda: index)
+    searches = Searches()
 
     async def search(queries: Vectors) -> list[list[int]]:
         found: list[list[int]] = [[] for _ in queries]
@@ -61,7 +61,7 @@ def ours(vectors: Vectors) -> Search:
 
         async def keep_asking() -> None:
             for at in places:
-                found[at] = [number for number, _ in await searches.near(queries[at], K)]
+                found[at] = [number for number, _ in await searches.near(index, queries[at], K)]
 
         async with anyio.create_task_group() as tasks:
             for _ in range(IN_FLIGHT):
