@@ -72,6 +72,7 @@ from .opening import Synchronous
 from .paths import path_of_actor, path_of_episodes
 from .quarantine import Quarantine, Quarantined
 from .restoring import restore_memory
+from .stored_keys import split as split_key
 from .task_log import Known, Outgoing, Step, TakenStep, TaskLog
 from .working_memory import WorkingMemory
 
@@ -150,4 +151,5 @@ __all__ = [
     "restore_episodes",
     "restore_memory",
     "set_aside",
+    "split_key",
 ]

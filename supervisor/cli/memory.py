@@ -8,7 +8,7 @@ import click
 from .asking import asked
 from .exits import plain
 from .main import as_json, where
-from .memory_lines import line_of, numbers_of, places_of, story_of
+from .memory_lines import line_of, numbers_of, places_of, story_of, value_line
 
 if TYPE_CHECKING:
     from ..memory.messages import Forgot
@@ -24,13 +24,15 @@ def memory() -> None:
 @memory.command("ls")
 @click.argument("actor", default="")
 @click.option("--at-hand", is_flag=True, help="Its working memory instead: keys and values.")
+@click.option("--of", "namespace", default="", help="With --at-hand: only of this customer, session …")
 @click.option("--prefix", default="", help="With --at-hand: keys that begin so.")
 @click.option("--about", default="", help="Only what concerns whom or what.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
 @as_json
 @where
 def memory_ls(
-    actor: str, at_hand: bool, prefix: str, about: str, limit: int, fleet: str, state: Path | None, *, as_json: bool
+    actor: str, at_hand: bool, namespace: str, prefix: str, about: str, limit: int, fleet: str, state: Path | None, *,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """List who knows how much; with ACTOR its newest episodes: + worked, - did not."""
     from ..memory.messages import ListKeys, ListMemory
@@ -39,8 +41,8 @@ def memory_ls(
         _print_stats("", fleet, state, as_json=as_json)
         return
     if at_hand:
-        found = asked("list_keys", ListKeys(actor=actor, prefix=prefix, limit=limit), fleet, state)
-        _print(found.rows, [f"{row.key}  {row.value[:200]}" for row in found.rows], "nothing is at hand", as_json)
+        found = asked("list_keys", ListKeys(actor=actor, of=namespace, prefix=prefix, limit=limit), fleet, state)
+        _print(found.rows, [value_line(row) for row in found.rows], "nothing is at hand", as_json)
         return
     found = asked("list_memory", ListMemory(actor=actor, about=about, limit=limit), fleet, state)
     _print(found.rows, [line_of(row) for row in found.rows], f"{actor} remembers nothing", as_json)

@@ -7,7 +7,7 @@ from .dates import when
 if TYPE_CHECKING:
     from callboard.store import Recalled
 
-    from ..memory.messages import Forgot, MemoryOf
+    from ..memory.messages import AtHand, Forgot, MemoryOf
 
 _MARKS: Final = {True: "+", False: "-", None: " "}
 _TRUST: Final = ("external", "internal", "owner")
@@ -31,6 +31,11 @@ def numbers_of(row: "MemoryOf") -> list[str]:
     if row.reindexed is not None:
         lines.append(f"  reindex: {row.reindexed} vectors made")
     return [*lines, *([f"  {row.trouble}"] if row.trouble else [])]
+
+
+def value_line(row: "AtHand") -> str:
+    """Return a value of working memory in one line."""
+    return f"{f'{row.of}: ' if row.of else ''}{row.key}  {row.value[:200]}"
 
 
 def line_of(row: "Recalled") -> str:

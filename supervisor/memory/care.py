@@ -13,6 +13,7 @@ from callboard.store import (
     ActorFile,
     DatabaseCorrupt,
     Filter,
+    Namespace,
     NoSuchEpisode,
     Person,
     back_up,
@@ -22,6 +23,7 @@ from callboard.store import (
     restore_episodes,
     restore_memory,
     set_aside,
+    split_key,
 )
 
 from .messages import (
@@ -66,8 +68,10 @@ async def page(cell: "Cell", wish: ListMemory) -> MemoryPage:
 async def keys(cell: "Cell", wish: ListKeys) -> Keys:
     """Return what an actor has at hand."""
     memory = (await cell.file_of(wish.actor)).memory
-    found, limit = await memory.items(wish.prefix), max(1, min(wish.limit, PAGE_MOST))
-    return Keys(rows=[AtHand(key, _shown(value)) for key, value in found[:limit]], more=len(found) > limit)
+    space, limit = Namespace(wish.of) if wish.of else None, max(1, min(wish.limit, PAGE_MOST))
+    found = await memory.items(space.prefix(wish.prefix) if space else wish.prefix)
+    rows = [AtHand(key, _shown(value), of) for (of, key), value in ((split_key(each), value) for each, value in found)]
+    return Keys(rows=rows[:limit], more=len(rows) > limit)
 
 
 def _shown(value: object) -> str:

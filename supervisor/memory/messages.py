@@ -30,6 +30,8 @@ class ListKeys(Message):
     """``callboard memory ls ACTOR --at-hand``: what its working memory holds, by key."""
 
     actor: str
+    of: str = ""
+    """Only of this namespace."""
     prefix: str = ""
     limit: int = 200
 
@@ -40,6 +42,8 @@ class AtHand(msgspec.Struct, frozen=True):
     key: str
     value: str
     """As JSON, for people; cut if it is long."""
+    of: str = ""
+    """Its namespace, as in ``ctx.memory.of(…)``; empty if it lies in none."""
 
 
 class Keys(Message):

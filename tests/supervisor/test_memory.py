@@ -112,7 +112,9 @@ def test_a_person_sees_and_searches_what_an_agent_knows(fleet: Daemon) -> None:
     shown = fleet.run("memory", "show", "desk", ada["id"]).stdout
     assert "Ada prefers letters" in shown
     assert "internal" in shown
-    assert fleet.json("memory", "ls", "desk", "--at-hand") == [{"key": "last", "value": '"Ada prefers letters"'}]
+    assert fleet.json("memory", "ls", "desk", "--at-hand") == [
+        {"key": "last", "value": '"Ada prefers letters"', "of": ""}
+    ]
     counts = {row["actor"]: row for row in fleet.json("memory", "stats")["rows"]}
     assert (counts["desk"]["stats"]["episodes"], counts["desk"]["keys"], counts["clerk"]["stats"]) == (2, 1, None)
     assert all(row["returned"] == 0 for row in episodes(fleet, "desk"))  # a person who looks is not a recall
@@ -191,7 +193,7 @@ def test_what_was_copied_comes_back_and_what_came_since_is_gone(fleet: Daemon) -
     restored = fleet.run("memory", "restore", "desk", "copy", "--yes")
     assert restored.returncode == 0, restored.stderr
     assert [row["episode"]["situation"] for row in episodes(fleet, "desk")] == ["the printer jams"]
-    assert fleet.json("memory", "ls", "desk", "--at-hand") == [{"key": "last", "value": '"the printer jams"'}]
+    assert fleet.json("memory", "ls", "desk", "--at-hand") == [{"key": "last", "value": '"the printer jams"', "of": ""}]
     assert ask(fleet, "desk", "Recall", query="printer")["texts"] == ["the printer jams"]
 
 
@@ -228,7 +230,7 @@ def test_a_damaged_first_file_is_left_alone_until_a_person_restores_it(fleet: Da
     assert path.read_bytes() == damaged
     restored = fleet.run("memory", "restore", "desk", "copy", "--yes")
     assert restored.returncode == 0, restored.stderr
-    assert fleet.json("memory", "ls", "desk", "--at-hand") == [{"key": "last", "value": '"the printer jams"'}]
+    assert fleet.json("memory", "ls", "desk", "--at-hand") == [{"key": "last", "value": '"the printer jams"', "of": ""}]
     assert any(file.read_bytes() == damaged for file in path.parent.glob("desk.db.*"))
     assert fleet.json("events", "--kind", "memory-damaged")
 
