@@ -33,6 +33,7 @@ from callboard.actors.models import ModelAbsent, State, fetch, model_named, stat
 from callboard.store.episodes import Embedder
 
 STATIC = StaticEmbedder()
+PATIENT = settings(deadline=None, max_examples=50)  # the first example loads the table, on a busy machine long
 AT_ONCE = (HashEmbedder(), STATIC)
 WORDS = ["card", "CARD", "lost", "Zürich", "卡", "l'été", "12.50", "ok?", "\ud800", "\x00", "\u200b", "\U0001f600"]
 TEXTS = st.text(max_size=200) | st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
@@ -43,6 +44,7 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> "np.typing.NDArray[np.flo
 
 
 @pytest.mark.parametrize("embedder", AT_ONCE, ids=lambda each: each.id)
+@PATIENT
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 def test_a_row_is_the_same_alone_and_in_any_batch_and_the_second_time(embedder: Embedder, texts: list[str]) -> None:
     rows = embed(embedder, texts)
@@ -53,6 +55,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch_and_the_second_time(embedder: 
 
 
 @pytest.mark.parametrize("embedder", AT_ONCE, ids=lambda each: each.id)
+@PATIENT
 @given(st.lists(TEXTS, max_size=8))
 def test_rows_are_finite_and_of_unit_length_or_zero(embedder: Embedder, texts: list[str]) -> None:
     rows = embed(embedder, texts)
@@ -179,9 +182,6 @@ def minilm(session: Hidden) -> MiniLmEmbedder:
     made = MiniLmEmbedder()
     made._network = Loading(lambda: Network(session, TOKENIZER))
     return made
-
-
-PATIENT = settings(deadline=None, max_examples=50)  # a first example waits for a thread, on a busy machine long
 
 
 @PATIENT

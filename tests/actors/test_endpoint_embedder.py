@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callboard.actors.embedding import EmbedderFailed
@@ -266,9 +266,11 @@ async def test_after_closing_it_opens_anew() -> None:
         assert np.array_equal(first, await embedder.embed(["a"]))
 
 
+PATIENT = settings(deadline=None)  # the first example imports numpy
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@PATIENT
 @given(st.lists(NUMBERS, min_size=WIDTH, max_size=WIDTH))
 def test_whatever_numbers_come_the_row_is_of_unit_length_or_refused(numbers: list[float]) -> None:
     embedder = EndpointEmbedder("http://x", MODEL, dimensions=WIDTH)
@@ -280,6 +282,7 @@ def test_whatever_numbers_come_the_row_is_of_unit_length_or_refused(numbers: lis
         assert np.isclose(np.linalg.norm(embedder._checked(content, 1)[0]), 1.0, atol=1e-5)
 
 
+@PATIENT
 @given(st.binary(max_size=200) | st.recursive(st.none() | NUMBERS | st.text(max_size=5), lambda inner: st.lists(
     inner, max_size=4) | st.dictionaries(st.sampled_from(["data", "index", "embedding"]), inner)).map(
     lambda made: json.dumps(made).encode()))  # fmt: skip
