@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
-from callboard.actors.embedding import EmbedderTable, choose_embedder
+from callboard.actors.embedding import EmbedderTable
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
@@ -246,6 +246,8 @@ def _check_targets(specs: Sequence[ActorSpec], tables: Sequence[ActorTable]) -> 
 
 
 def _check_memory(table: EmbedderTable) -> None:
+    from callboard.actors.embedding import choose_embedder  # not in each cell: the daemon alone checks the file
+
     try:
         choose_embedder(table)
     except CallboardError as error:

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from ..models import require
 from .errors import BadEmbedder
 from .hashing import HashEmbedder
 from .minilm import MODEL, MiniLmEmbedder, check_installed
 from .static import StaticEmbedder
+from .table import EmbedderTable
 
 if TYPE_CHECKING:
     from callboard.store.episodes import Embedder
@@ -17,26 +16,6 @@ if TYPE_CHECKING:
 KINDS: Final = ("static", "minilm", "hash", "endpoint")
 WIDEST: Final = 8_192
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class EmbedderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which embedder, and for ``endpoint`` where it is; the other fields are for that one alone."""
-
-    embedder: str = "static"
-    """``static``: with each installation. ``minilm``: better, fetched. ``hash``: for tests. ``endpoint``: by `url`."""
-    url: str = ""
-    """Where the API begins: its ``/embeddings`` is asked."""
-    model: str = ""
-    dimensions: int = 0
-    """How many numbers a vector of that model has."""
-    shorten: bool = False
-    """Whether to ask the model for vectors of that length, for models that can."""
-    key_file: str = ""
-    """A file, readable by its owner alone, with the key: never the key itself."""
-    key_env: str = ""
-    """Instead of a file: the name of the variable that holds the key."""
-    timeout: float = 10.0
-    """Seconds for one call in all."""
 
 
 _DEFAULT: Final = EmbedderTable()

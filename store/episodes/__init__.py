@@ -12,8 +12,8 @@ from callboard.clock import Clock
 
 from .embedder import Embedder
 from .episode import Episode, Filter, Link, Recalled, Recollection, checked, id_of
-from .forgetting import Forgotten, Person
 from .outcomes import Outcome, Touched
+from .person import Forgotten, Person
 from .retention import Retention
 from .stats import Stats
 

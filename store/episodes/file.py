@@ -19,18 +19,20 @@ from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
 from ..paths import path_of_episodes
-from . import finding, outcomes, retention, table, vectors
+from . import finding, letting_go, outcomes, table, vectors
+from .counting import count
 from .episode import Episode, Filter, Link, Recalled, Recollection, checked_filter, checked_message, id_of
 from .episode import checked as checked_episode
 from .finding import Question
-from .forgetting import Forgotten, Person, forget
+from .forgetting import forget
 from .index import VectorIndex
 from .indexer import Indexer, Report
 from .outcomes import Outcome, Touched
+from .person import Forgotten, Person
 from .recalled import Counts
 from .retention import Retention
 from .searches import Searches
-from .stats import Stats, count
+from .stats import Stats
 
 if TYPE_CHECKING:
     from .embedder import Embedder, Vectors
@@ -260,8 +262,8 @@ class EpisodeFile:
         """Write down what was recalled, and let a batch go that is not to be kept."""
         await self._flush()
         now = self._clock.now()
-        gone = await self.db.write(lambda conn: retention.drop(conn, self._keep, now))
-        await self.db.write(lambda conn: retention.tidy(conn, now))
+        gone = await self.db.write(lambda conn: letting_go.drop(conn, self._keep, now))
+        await self.db.write(lambda conn: letting_go.tidy(conn, now))
         if gone:
             self.indexer.doubt()
 

@@ -13,27 +13,11 @@ import msgspec
 from ..erasing import scrub
 from ..errors import InvalidEpisode
 from . import snapshot, table
+from .person import Forgotten, Person
 
 if TYPE_CHECKING:
     from ..database import Database
     from .indexer import Indexer
-
-
-class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whom or what to forget: one of these."""
-
-    about: str = ""
-    """All that concerns them by the field `about`, or names them in a text, a label or the source, letter by letter."""
-    id: str = ""
-    """One episode."""
-
-
-class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What has gone, and each place that was looked at."""
-
-    episodes: list[str]
-    """Ids."""
-    places: list[str]
 
 
 async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotten:

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from callboard.actors.embedding import EmbedderTable, choose_embedder
+from callboard.actors.embedding import EmbedderTable
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store import DatabaseCorrupt, Outcome, Retention, Touched, open_episodes, path_of_episodes, set_aside
@@ -70,6 +70,8 @@ class Memories:
         """Return the embedder of this cell; choosing it reads files, and may load packages."""
         async with self._choosing:
             if self._embedder is None:
+                from callboard.actors.embedding import choose_embedder  # not at each start: few remember at once
+
                 self._embedder = await anyio.to_thread.run_sync(choose_embedder, self._table)
         return self._embedder
 

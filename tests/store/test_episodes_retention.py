@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.store.episodes import Filter, Outcome, Retention, retention
+from callboard.store.episodes import Filter, Outcome, Retention
 from callboard.store.episodes.file import EpisodeFile
 
 from ..manual_clock import ManualClock
@@ -95,10 +95,10 @@ async def test_what_was_said_long_ago_is_let_go_and_the_counts_stay(tmp_path: Pa
 def test_worth_falls_with_age_and_rises_with_trust_use_and_a_known_outcome(
     trust: int, worked: int | None, used: int, helped: int, harmed: int, days: float, more: float
 ) -> None:
-    worth = retention.worth(trust, worked, used, helped, harmed, days)
-    assert retention.worth(trust, worked, used, helped, harmed, days + more) <= worth
-    assert retention.worth(trust + 1, worked, used, helped, harmed, days) > worth
-    assert retention.worth(trust, 0, used, helped, harmed, days) >= worth
-    assert retention.worth(trust, worked, used + 1, helped, harmed, days) >= worth
-    assert retention.worth(trust, worked, used, helped + 1, harmed, days) >= worth - 1e-9
-    assert retention.worth(trust, worked, used, helped, harmed + 1, days) <= worth + 1e-9
+    worth = letting_go.worth(trust, worked, used, helped, harmed, days)
+    assert letting_go.worth(trust, worked, used, helped, harmed, days + more) <= worth
+    assert letting_go.worth(trust + 1, worked, used, helped, harmed, days) > worth
+    assert letting_go.worth(trust, 0, used, helped, harmed, days) >= worth
+    assert letting_go.worth(trust, worked, used + 1, helped, harmed, days) >= worth
+    assert letting_go.worth(trust, worked, used, helped + 1, harmed, days) >= worth - 1e-9
+    assert letting_go.worth(trust, worked, used, helped, harmed + 1, days) <= worth + 1e-9
