@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.store.episodes import Filter, Outcome, Retention
+from callboard.store.episodes import Filter, Outcome, Retention, letting_go
 from callboard.store.episodes.file import EpisodeFile
 
 from ..manual_clock import ManualClock
