@@ -7,7 +7,8 @@ from callboard.clock import Clock
 from .errors import StoreError
 from .working_memory import WorkingMemory
 
-SWEEP_EVERY: Final = 5.0
+SWEEP_EVERY: Final = 60.0
+"""Seconds. What has expired is never shown in between; it only takes its room."""
 BATCH: Final = 200
 """Values in one transaction."""
 
@@ -23,7 +24,7 @@ class Sweeper:
         """Why the last sweep failed: a full disk, say. It is tried again."""
 
     async def run(self) -> None:
-        """Sweep every few seconds until cancelled."""
+        """Sweep now and then until cancelled."""
         while True:
             await self._clock.sleep(SWEEP_EVERY)
             try:
