@@ -33,7 +33,7 @@ from .episodes import (
 from .episodes import checked as checked_episode
 from .episodes.restoring import restore_episodes
 from .epochs import Epochs
-from .erasing import erase, left_in
+from .erasing import erase, left_in, would_erase
 from .errors import (
     BackupDamaged,
     BackupExists,
@@ -152,4 +152,5 @@ __all__ = [
     "restore_memory",
     "set_aside",
     "split_key",
+    "would_erase",
 ]

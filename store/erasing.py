@@ -6,6 +6,7 @@ from .actor_file import ActorFile
 from .mentions import mentions
 
 _OURS = ("memory", "memory_size", "owner")
+_NAMED = "SELECT key FROM memory WHERE instr(key, ?) > 0 OR instr(value, ?) > 0"
 
 
 async def erase(file: ActorFile, text: str) -> tuple[list[str], str]:
@@ -18,6 +19,11 @@ async def erase(file: ActorFile, text: str) -> tuple[list[str], str]:
     return keys, f"free pages overwritten, {await file.db.read(scrub)}"  # where older values may be too
 
 
+async def would_erase(file: ActorFile, text: str) -> int:
+    """Return how many values :func:`erase` would delete now."""
+    return len(await file.db.read(lambda conn: _named(conn, text)))
+
+
 async def left_in(file: ActorFile, text: str) -> dict[str, int]:
     """Return the tables that mention `text` and that forgetting does not touch, and how many of their rows do.
 
@@ -28,8 +34,13 @@ async def left_in(file: ActorFile, text: str) -> dict[str, int]:
 
 def _delete(conn: sqlite3.Connection, text: str) -> list[str]:
     conn.execute("PRAGMA secure_delete = ON")
-    sql = "DELETE FROM memory WHERE instr(key, ?) > 0 OR instr(value, ?) > 0 RETURNING key"
-    return [key for (key,) in conn.execute(sql, (text, text.encode())).fetchall()]
+    keys = _named(conn, text)
+    conn.executemany("DELETE FROM memory WHERE key = ?", [(key,) for key in keys])
+    return keys
+
+
+def _named(conn: sqlite3.Connection, text: str) -> list[str]:
+    return [key for (key,) in conn.execute(_NAMED, (text, text.encode()))]
 
 
 def scrub(conn: sqlite3.Connection) -> str:

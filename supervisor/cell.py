@@ -144,9 +144,9 @@ class Cell:
         """Let our actors take in how a message turned out."""
         return await self.memories.hear(outcome, list(self.hosts))
 
-    def own_actors(self) -> list[str]:
-        """Return those that are not the runtime's."""
-        return [name for name in self.hosts if not is_reserved(name)]
+    def actors(self, which: str = "") -> list[str]:
+        """Return `which`, or all that are not the runtime's."""
+        return [which] if which else [name for name in self.hosts if not is_reserved(name)]
 
     async def file_of(self, actor: str) -> ActorFile:
         """Return the file of one of our actors; it is opened once and stays ours until the actor ends."""

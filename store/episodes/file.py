@@ -19,12 +19,11 @@ from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
 from ..paths import path_of_episodes
-from . import finding, letting_go, outcomes, table, vectors
+from . import finding, forgetting, letting_go, outcomes, table, vectors
 from .counting import count
 from .episode import Episode, Filter, Link, Recalled, Recollection, checked_filter, checked_message, id_of
 from .episode import checked as checked_episode
 from .finding import Question
-from .forgetting import forget
 from .index import VectorIndex
 from .indexer import Indexer, Report
 from .outcomes import Outcome, Touched
@@ -209,6 +208,10 @@ class EpisodeFile:
             raise NoSuchEpisode(f"{self.actor} remembers nothing under {id!r}", actor=self.actor, id=id)
         return found
 
+    async def would_forget(self, person: Person) -> int:
+        """Return how many episodes :meth:`forget` would delete now."""
+        return await self.db.read(lambda conn: forgetting.count(conn, person))
+
     async def forget(self, person: Person) -> Forgotten:
         """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries.
 
@@ -216,7 +219,7 @@ class EpisodeFile:
         """
         with anyio.CancelScope(shield=True):  # bounded by the size of the file
             await self._flush()
-            found = await forget(self.db, self.indexer, person)
+            found = await forgetting.forget(self.db, self.indexer, person)
         self._queries.clear()
         return found
 

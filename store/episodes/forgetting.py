@@ -41,6 +41,11 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
     )
 
 
+def count(conn: sqlite3.Connection, person: Person) -> int:
+    """Return how many episodes would be forgotten."""
+    return len(conn.execute(*_where(person)).fetchall())
+
+
 def _delete(conn: sqlite3.Connection, person: Person) -> tuple[list[tuple[int, str]], int]:
     conn.execute("PRAGMA secure_delete = ON")
     rows: list[tuple[int, str]] = conn.execute(*_where(person)).fetchall()

@@ -8,7 +8,7 @@ import click
 from .asking import asked
 from .exits import plain
 from .main import as_json, where
-from .memory_lines import line_of, numbers_of, places_of, story_of, value_line
+from .memory_lines import line_of, mentions_of, numbers_of, places_of, story_of, value_line
 
 if TYPE_CHECKING:
     from ..memory.messages import Forgot
@@ -107,12 +107,14 @@ def memory_forget(
     actor: str, id: str, about: str, fleet: str, state: Path | None, *, yes: bool, as_json: bool # noqa: A002 - as it is shown
 ) -> None:  # fmt: skip
     """Delete an episode of ACTOR, or all that is known of somebody; lists each place that was looked at."""
-    from ..memory.messages import ForgetMemory
+    from ..memory.messages import ForgetMemory, WouldForget
 
     if bool(about) == bool(id) or (id and not actor):
         raise click.UsageError("give ACTOR and ID, or --about NAME, and with it ACTOR if only one is to forget")
     if about and not yes:
-        click.confirm(f"forget for good all that names {about!r}, of {actor or 'all actors'}?", abort=True)
+        named = asked("would_forget", WouldForget(about=about, actor=actor), fleet, state)
+        click.echo(plain("\n".join(mentions_of(named)) or "nobody's memory names it"))
+        click.confirm(f"forget for good all that names {about!r}, and sweep where it may be left?", abort=True)
     message = ForgetMemory(actor=actor, id=id, about=about)
     found: Forgot = asked("forget_memory", message, fleet, state, timeout=WORK_WITHIN)
     _print(found, places_of(found), "nobody knows anything of it", as_json)

@@ -7,7 +7,7 @@ from .dates import when
 if TYPE_CHECKING:
     from callboard.store import Recalled
 
-    from ..memory.messages import AtHand, Forgot, MemoryOf
+    from ..memory.messages import AtHand, Forgot, MemoryOf, Mentioned
 
 _MARKS: Final = {True: "+", False: "-", None: " "}
 _TRUST: Final = ("external", "internal", "owner")
@@ -60,6 +60,12 @@ def story_of(row: "Recalled") -> list[str]:
         ("helped", f"{row.helped} times, harmed {row.harmed}"),
     ]  # fmt: skip
     return [f"{row.id}, {when(row.at)}", *(f"  {name:<14}{text}" for name, text in texts if text)]
+
+
+def mentions_of(found: "Mentioned") -> list[str]:
+    """Return who would forget how much."""
+    rows = [f"{row.actor}: {row.episodes} episodes and {row.keys} values at hand" for row in found.rows]
+    return [*rows, *found.unheard]
 
 
 def places_of(found: "Forgot") -> list[str]:

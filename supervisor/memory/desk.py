@@ -23,9 +23,11 @@ from .messages import (
     HearOutcome,
     MemoryCounts,
     MemoryFiles,
+    Mentioned,
     OutcomeSaid,
     ReindexMemory,
     ShowStats,
+    WouldForget,
 )
 
 LOOK_WITHIN: Final = 30.0
@@ -95,6 +97,13 @@ class MemoryDesk:
             return await self.pass_on(wish, MemoryFiles)
         found, unheard = await self._ask_all(wish, MemoryFiles, within=LOOK_WITHIN)
         return MemoryFiles(lines=[*(line for each in found for line in each.lines), *unheard])
+
+    async def would_forget(self, wish: WouldForget) -> Mentioned:
+        """Return who would forget how much."""
+        if wish.actor:
+            return await self.pass_on(wish, Mentioned)
+        found, unheard = await self._ask_all(wish, Mentioned, within=LOOK_WITHIN)
+        return Mentioned(rows=[row for each in found for row in each.rows], unheard=tuple(unheard))
 
     async def forget(self, wish: ForgetMemory) -> Forgot:
         """Have one actor forget, or all, and say where something may be left."""

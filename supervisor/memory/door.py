@@ -22,6 +22,7 @@ from .messages import (
     MemoryFound,
     MemoryPage,
     MemoryShown,
+    Mentioned,
     OutcomeSaid,
     PassOutcome,
     ReindexMemory,
@@ -30,6 +31,7 @@ from .messages import (
     SearchMemory,
     ShowMemory,
     ShowStats,
+    WouldForget,
 )
 
 OUTCOMES: Final = DoorLimits(rate=20.0, burst=400)
@@ -71,6 +73,12 @@ class MemoryDoor(Hearing):
         """Count what actors know."""
         self.hear_owner(ctx)
         return await self.options.memory.counts(message)
+
+    @receive
+    async def would_forget(self, message: WouldForget, ctx: Context) -> Mentioned:
+        """Count what names somebody."""
+        self.hear_owner(ctx)
+        return await self.options.memory.would_forget(message)
 
     @receive
     async def forget_memory(self, message: ForgetMemory, ctx: Context) -> Forgot:

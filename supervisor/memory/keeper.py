@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from callboard.actors import Context, receive
 
 from ..hearing import hear_daemon
-from . import care
+from . import copies, forgetting, looking
 from .messages import (
     BackUpMemory,
     ForgetMemory,
@@ -19,12 +19,14 @@ from .messages import (
     MemoryFound,
     MemoryPage,
     MemoryShown,
+    Mentioned,
     OutcomeSaid,
     ReindexMemory,
     RestoreMemory,
     SearchMemory,
     ShowMemory,
     ShowStats,
+    WouldForget,
 )
 
 if TYPE_CHECKING:
@@ -40,55 +42,61 @@ class MemoryKeeper:
     async def list_memory(self, message: ListMemory, ctx: Context) -> MemoryPage:
         """Show the newest episodes of an actor."""
         hear_daemon(ctx)
-        return await care.page(self.options, message)
+        return await looking.page(self.options, message)
 
     @receive
     async def list_keys(self, message: ListKeys, ctx: Context) -> Keys:
         """Show what an actor has at hand."""
         hear_daemon(ctx)
-        return await care.keys(self.options, message)
+        return await looking.keys(self.options, message)
 
     @receive
     async def show_memory(self, message: ShowMemory, ctx: Context) -> MemoryShown:
         """Show one episode whole."""
         hear_daemon(ctx)
-        return await care.show(self.options, message.actor, message.id)
+        return await looking.show(self.options, message.actor, message.id)
 
     @receive
     async def search_memory(self, message: SearchMemory, ctx: Context) -> MemoryFound:
         """Find what an actor knows."""
         hear_daemon(ctx)
-        return await care.search(self.options, message)
+        return await looking.search(self.options, message)
 
     @receive
     async def memory_stats(self, message: ShowStats, ctx: Context) -> MemoryCounts:
         """Count what actors know."""
         hear_daemon(ctx)
-        return await care.counts(self.options, message)
+        return await looking.counts(self.options, message)
+
+    @receive
+    async def would_forget(self, message: WouldForget, ctx: Context) -> Mentioned:
+        """Count what names somebody."""
+        hear_daemon(ctx)
+        return await forgetting.would_forget(self.options, message)
 
     @receive
     async def forget_memory(self, message: ForgetMemory, ctx: Context) -> Forgot:
         """Delete what actors know of somebody, or one episode."""
         hear_daemon(ctx)
-        return await care.forget(self.options, message)
+        return await forgetting.forget(self.options, message)
 
     @receive
     async def reindex_memory(self, message: ReindexMemory, ctx: Context) -> MemoryFiles:
         """Begin to make vectors anew."""
         hear_daemon(ctx)
-        return MemoryFiles(lines=await care.reindex(self.options, message.actor))
+        return MemoryFiles(lines=await looking.reindex(self.options, message.actor))
 
     @receive
     async def back_up_memory(self, message: BackUpMemory, ctx: Context) -> MemoryFiles:
         """Copy an actor's files."""
         hear_daemon(ctx)
-        return await care.copy(self.options, message)
+        return await copies.copy(self.options, message)
 
     @receive
     async def restore_memory(self, message: RestoreMemory, ctx: Context) -> MemoryFiles:
         """Put a copy back."""
         hear_daemon(ctx)
-        return await care.restore(self.options, message)
+        return await copies.restore(self.options, message)
 
     @receive
     async def hear_outcome(self, message: HearOutcome, ctx: Context) -> OutcomeSaid:

@@ -126,6 +126,29 @@ class ForgetMemory(Command):
     about: str = ""
 
 
+class WouldForget(Message):
+    """What `ForgetMemory` with this `about` would delete now."""
+
+    about: str
+    actor: str = ""
+
+
+class MentionedBy(msgspec.Struct, frozen=True):
+    """How often one actor's memory names somebody."""
+
+    actor: str
+    episodes: int
+    keys: int
+
+
+class Mentioned(Message):
+    """The actors whose memory names somebody."""
+
+    rows: list[MentionedBy]
+    unheard: tuple[str, ...] = ()
+    """Cells that did not answer, and why."""
+
+
 class ForgottenBy(msgspec.Struct, frozen=True, kw_only=True):
     """What one actor has forgotten."""
 

@@ -163,6 +163,9 @@ def test_an_outcome_that_a_cell_does_not_hear_is_an_error_that_names_the_cell(
 def test_forgetting_somebody_leaves_nothing_in_the_files_and_says_where_it_looked(fleet: Daemon) -> None:
     for actor in ("desk", "clerk"):
         ask(fleet, actor, "Learn", text="Ada Lovelace prefers letters", about="Ada Lovelace")
+    asked = fleet.run("memory", "forget", "--about", "Ada Lovelace")  # and nobody says yes
+    assert asked.returncode == 1
+    assert asked.stdout.startswith("desk: 1 episodes and 1 values at hand\nclerk: 1 episodes and 1 values at hand\n")
     ask(fleet, "desk", "Learn", text="the printer jams")
     done = fleet.run("memory", "forget", "--about", "Ada Lovelace", "--yes")
     assert done.returncode == 0, done.stderr
