@@ -84,6 +84,7 @@ class EpisodeFile:
                     tasks.start_soon(made._keep_house)
                     yield made
             finally:
+                made._searches.close()
                 await made._close(report)
 
     async def _close(self, report: Report) -> None:

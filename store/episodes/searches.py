@@ -1,14 +1,15 @@
 """Searches of the index that wait together, as one call.
 
 hnswlib works through many queries with all cores and without the interpreter, one query with one core. So whoever comes
-while a call runs waits for the next one. The first of those that wait makes the call for all of them. Who is cancelled
-while it makes one finishes it, as the others wait for it, and hands over.
+while a call runs waits for the next one, which begins on a thread before the results of this one are handed out. Who is
+cancelled leaves at once; a call that has begun runs to its end for the others.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-import anyio
-import anyio.to_thread
 import msgspec
 
 from .index import VectorIndex
@@ -17,76 +18,69 @@ if TYPE_CHECKING:
     from .embedder import Vectors
 
 Near = list[tuple[int, float]]
-AT_ONCE = 64
+AT_ONCE: Final = 32
+"""Half of 64 in flight: so the loop hands out one half while the thread searches for the other."""
 
 
-class _Asked(msgspec.Struct, eq=False):
+class _Asked(msgspec.Struct, eq=False, gc=False):
     index: VectorIndex
     vector: "Vectors"
     most: int
-    turn: anyio.Event
-    near: Near | None = None
-    error: BaseException | None = None
+    future: "asyncio.Future[Near]"
 
 
 class Searches:
-    """Searches of any index; those of one call are of the same."""
+    """Searches of any index; those of one call are of the same. To be closed at the end."""
 
     def __init__(self) -> None:
+        # Not anyio: a call that ends begins the next one, also if nobody who waits for it is left to do so.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-search")
         self._waiting: list[_Asked] = []
         self._busy = False
 
     async def near(self, index: VectorIndex, vector: "Vectors", most: int) -> Near:
         """Return up to `most` numbers and their cosines, the nearest first."""
-        asked = _Asked(index, vector, most, anyio.Event())
+        loop = asyncio.get_running_loop()
+        asked = _Asked(index, vector, most, loop.create_future())
         self._waiting.append(asked)
-        if self._busy:
-            try:
-                await asked.turn.wait()
-            except BaseException:
-                self._leave(asked)
-                raise
-        if asked in self._waiting:  # else another's call was for this one too
+        if not self._busy:
             self._busy = True
-            await self._call()
-        if asked.error is not None:
-            raise asked.error
-        return asked.near or []
+            loop.call_soon(self._call, loop)  # for all who come in this turn of the loop
+        return await asked.future
 
-    async def _call(self) -> None:
-        """Search for all that wait, and give the turn to the first of those that have come meanwhile."""
-        index = self._waiting[0].index
-        batch = [each for each in self._waiting if each.index is index][:AT_ONCE]
-        self._waiting = [each for each in self._waiting if each not in batch]
-        try:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_search, index, batch)
-        finally:
-            for each in batch:
-                each.turn.set()
-            self._hand_over()
+    def close(self) -> None:
+        """Begin no other call."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self, asked: _Asked) -> None:
-        """Wait no more; a turn that was given to who leaves goes to the next."""
-        if asked in self._waiting:
-            self._waiting.remove(asked)
-            if asked.turn.is_set():
-                self._hand_over()
+    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Search for those who wait, up to a batch of them, if anybody does."""
+        waiting = [each for each in self._waiting if not each.future.done()]
+        batch = [each for each in waiting if each.index is waiting[0].index][:AT_ONCE]
+        taken = set(map(id, batch))
+        self._waiting = [each for each in waiting if id(each) not in taken]
+        self._busy = bool(batch)
+        if batch:
+            call = loop.run_in_executor(self._thread, _search, batch)
+            call.add_done_callback(partial(self._hand_out, loop, batch))
 
-    def _hand_over(self) -> None:
-        self._busy = bool(self._waiting)
-        if self._waiting:
-            self._waiting[0].turn.set()
+    def _hand_out(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Asked], call: "asyncio.Future[list[Near]]"
+    ) -> None:
+        self._call(loop)
+        error = None if call.cancelled() else call.exception()
+        for at, each in enumerate(batch):
+            if each.future.done():
+                continue
+            if call.cancelled():
+                each.future.cancel()
+            elif error is not None:
+                each.future.set_exception(error)
+            else:
+                each.future.set_result(call.result()[at])
 
 
-def _search(index: VectorIndex, batch: list[_Asked]) -> None:
+def _search(batch: list[_Asked]) -> list[Near]:
     import numpy as np
 
-    try:
-        found = index.search(np.stack([each.vector for each in batch]), max(each.most for each in batch))
-    except Exception as error:  # noqa: BLE001 - it goes to each who asked
-        for each in batch:
-            each.error = error
-        return
-    for each, near in zip(batch, found, strict=True):
-        each.near = near[: each.most]
+    found = batch[0].index.search(np.stack([each.vector for each in batch]), max(each.most for each in batch))
+    return [near[: each.most] for each, near in zip(batch, found, strict=True)]
