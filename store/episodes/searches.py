@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ..errors import StoreClosed
 from .index import VectorIndex
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Searches:
         # Not anyio: a call that ends begins the next one, also if nobody who waits for it is left to do so.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-search")
         self._waiting: list[_Asked] = []
-        self._busy = False
+        self._busy = self._closed = False
 
     async def near(self, index: VectorIndex, vector: "Vectors", most: int) -> Near:
-        """Return up to `most` numbers and their cosines, the nearest first."""
+        """Return up to `most` numbers and their cosines, the nearest first; raises StoreClosed and BadVector."""
         loop = asyncio.get_running_loop()
         asked = _Asked(index, vector, most, loop.create_future())
         self._waiting.append(asked)
@@ -49,12 +50,18 @@ class Searches:
         return await asked.future
 
     def close(self) -> None:
-        """Begin no other call."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Begin no other call; who waits for one hears so."""
+        self._closed = True
+        self._thread.shutdown(wait=False)
 
     def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         """Search for those who wait, up to a batch of them, if anybody does."""
         waiting = [each for each in self._waiting if not each.future.done()]
+        if self._closed:
+            self._waiting = []
+            for each in waiting:
+                each.future.set_exception(StoreClosed("this memory is closed: the search was not made"))
+            return
         batch = [each for each in waiting if each.index is waiting[0].index][:AT_ONCE]
         taken = set(map(id, batch))
         self._waiting = [each for each in waiting if id(each) not in taken]
@@ -67,13 +74,11 @@ class Searches:
         self, loop: asyncio.AbstractEventLoop, batch: list[_Asked], call: "asyncio.Future[list[Near]]"
     ) -> None:
         self._call(loop)
-        error = None if call.cancelled() else call.exception()
+        error = call.exception()
         for at, each in enumerate(batch):
             if each.future.done():
                 continue
-            if call.cancelled():
-                each.future.cancel()
-            elif error is not None:
+            if error is not None:
                 each.future.set_exception(error)
             else:
                 each.future.set_result(call.result()[at])

@@ -7,6 +7,7 @@ import anyio
 import numpy as np
 import pytest
 
+from callboard.store import StoreClosed
 from callboard.store.episodes.index import VectorIndex
 from callboard.store.episodes.searches import Searches
 
@@ -140,3 +141,27 @@ async def test_an_error_of_a_search_reaches_all_who_asked_and_not_the_next() -> 
                 tasks.start_soon(bad)
         assert failed == ["BadVector"] * 3
         assert (await searches.near(index, axis(3), 1))[0][0] == 3
+
+
+async def test_who_searches_in_what_was_closed_hears_so_at_once() -> None:
+    index, heard = Held(), list[str]()
+    searches = Searches()
+
+    async def one() -> None:
+        try:
+            await searches.near(index, axis(0), 1)
+            heard.append("found")
+        except StoreClosed:
+            heard.append("closed")
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one)
+            await until(lambda: bool(index.batches))
+            tasks.start_soon(one)
+            await anyio.wait_all_tasks_blocked()
+            searches.close()
+            tasks.start_soon(one)
+            await anyio.wait_all_tasks_blocked()
+            index.gate.set()
+    assert sorted(heard) == ["closed", "closed", "found"]
