@@ -58,7 +58,7 @@ class Searches:
         """Search for those who wait, up to a batch of them, if anybody does."""
         waiting = [each for each in self._waiting if not each.future.done()]
         if self._closed:
-            self._waiting = []
+            self._waiting, self._busy = [], False
             for each in waiting:
                 each.future.set_exception(StoreClosed("this memory is closed: the search was not made"))
             return

@@ -164,4 +164,5 @@ async def test_who_searches_in_what_was_closed_hears_so_at_once() -> None:
             tasks.start_soon(one)
             await anyio.wait_all_tasks_blocked()
             index.gate.set()
-    assert sorted(heard) == ["closed", "closed", "found"]
+        await one()
+    assert sorted(heard) == ["closed", "closed", "closed", "found"]
