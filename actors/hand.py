@@ -45,6 +45,11 @@ class InHand(msgspec.Struct, eq=False, gc=False):
     wedged: bool = False
     """Whether it was reported that it goes on though it was stopped."""
 
+    def doubt(self, trust: int) -> None:
+        """Believe its handler no more than `trust` from now on; what it says is made anew, not as it was before."""
+        if trust < self.believed:
+            self.believed, self.heads = trust, None
+
     def leave(self, why: str, now: float) -> None:
         """Stop it: nobody waits for it any more."""
         if not self.stopped:

@@ -22,6 +22,7 @@ from callboard.errors import CallboardError, CallerError
 from callboard.store import Episode, Outcome, Outgoing, TaskLog
 
 from .burial import letter_of
+from .errors import DoorCrowded
 from .letter import Letter
 from .patience import Patience
 from .remembering import LongTerm
@@ -32,6 +33,8 @@ T = TypeVar("T")
 BATCH: Final = 64
 STORE_WITHIN: Final = 10.0
 TELL_WITHIN: Final = 5.0
+CROWDED_REST: Final = 0.05
+"""Seconds to rest at least where too many outcomes were said at once."""
 _envelope: Final = msgspec.msgpack.Decoder(Envelope)
 _episode: Final = msgspec.msgpack.Decoder(Episode)
 _outcome: Final = msgspec.msgpack.Decoder(Outcome)
@@ -130,7 +133,15 @@ class Outflow:
         await self._again(keep)
 
     async def _say_outcome(self, each: Outgoing) -> None:
-        await self._memory.say_outcome(_outcome.decode(each.data))
+        """Say how a message turned out, however long that takes where only too much is said; twice counts once."""
+        outcome = _outcome.decode(each.data)
+        while True:
+            try:
+                await self._memory.say_outcome(outcome)
+            except DoorCrowded as error:
+                await self._clock.sleep(max(error.wait, CROWDED_REST))
+            else:
+                return
 
     async def _enqueue(self, each: Outgoing) -> None:
         """Store a task, however long that takes; one that can never be stored goes to the quarantine."""

@@ -74,7 +74,7 @@ class Remembering:
         wanted = Filter(worked=worked, where=where or {}, min_trust=min_trust, at=at)
         found = await memory.recall(query, k, wanted=wanted, message=self._message_id())
         if self._hand is not None:
-            self._hand.believed = min(self._hand.believed, found.trust)
+            self._hand.doubt(found.trust)
         return found
 
     async def used(self, *episodes: Recalled) -> None:

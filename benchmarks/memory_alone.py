@@ -1,4 +1,4 @@
-"""Working memory measured by itself, its rows put among the others: ``python -m benchmarks.memory_alone``. Two minutes."""
+"""Working memory measured by itself, in two minutes: ``python -m benchmarks.memory_alone``."""
 
 import sys
 

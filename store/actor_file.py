@@ -1,5 +1,6 @@
 """``actors/<actor>.db``: the one file of an actor, with one owner at a time."""
 
+import itertools
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ class ActorFile:
 
     def __init__(self, actor: str, db: Database, *, epoch: int, clock: Clock) -> None:
         self.actor = actor
-        self.epoch = epoch
+        self.epoch, self._clock = epoch, clock
         self.db = db
         self.memory = WorkingMemory(db, clock=clock)
         self.sweeper = Sweeper(self.memory, clock=clock)
@@ -35,6 +36,16 @@ class ActorFile:
         """Return how many values working memory holds, also those that have expired and were not swept yet."""
         sql = "SELECT entries FROM memory_size"
         return int(await self.db.read(lambda conn: conn.execute(sql).fetchone()[0]))
+
+    async def look(self, prefix: str, limit: int) -> list[tuple[str, bytes]]:
+        """Return up to `limit` living values whose stored keys begin with `prefix`, packed, in order of their keys."""
+        now, sql = self._clock.now(), "SELECT key, value FROM memory WHERE key >= ? AND expires > ? ORDER BY key"
+
+        def rows(conn: sqlite3.Connection) -> list[tuple[str, bytes]]:
+            found = itertools.takewhile(lambda row: row[0].startswith(prefix), conn.execute(sql, (prefix, now)))
+            return list(itertools.islice(found, limit))
+
+        return await self.db.read(rows)
 
     def layer(self) -> MemoryLayer:
         """Return the actor's memory as one task sees it."""

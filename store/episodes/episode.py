@@ -156,8 +156,8 @@ class _Wanted(msgspec.Struct):
 
     worked: bool | None
     failures: bool
-    where: dict[str, str]
-    min_trust: int
+    where: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=LABELS_MOST + 2)]
+    min_trust: Literal[0, 1, 2]
     at: float | None
 
 

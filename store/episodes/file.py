@@ -202,9 +202,9 @@ class EpisodeFile:
             lambda conn: table.page(conn, below=below, limit=limit, wanted=wanted, now=self._clock.now())
         )
 
-    async def show(self, id: str) -> tuple[Recalled, list[Link]]:  # noqa: A002 - the field's own name
-        """Return an episode and its links. Raises NoSuchEpisode."""
-        found = await self.db.read(lambda conn: _shown(conn, id))
+    async def show(self, id: str) -> tuple[Recalled, list[Link], list[str]]:  # noqa: A002 - the field's own name
+        """Return an episode, its links, and the ids by which an outcome finds it. Raises NoSuchEpisode."""
+        found = await self.db.read(lambda conn: _shown(conn, checked_message(id)))
         if found is None:
             raise NoSuchEpisode(f"{self.actor} remembers nothing under {id!r}", actor=self.actor, id=id)
         return found
@@ -240,9 +240,13 @@ class EpisodeFile:
 
     async def stats(self) -> Stats:
         """Return how much this actor knows, and how much of it was of use."""
-        await self._flush()
+        trouble = self.indexer.trouble
+        try:
+            await self._flush()
+        except CallboardError as error:  # a full disk, say: what is there can be read all the same
+            trouble = error.text
         found = await self.db.read(count)
-        return msgspec.structs.replace(found, indexed=len(self.indexer.index), trouble=self.indexer.trouble)
+        return msgspec.structs.replace(found, indexed=len(self.indexer.index), trouble=trouble)
 
     async def _flush(self) -> None:
         """Write down what was recalled."""
@@ -263,11 +267,14 @@ class EpisodeFile:
                 self.indexer.trouble = error.text  # a full disk, say: seen in the stats, tried again
 
     async def keep_house(self) -> None:
-        """Write down what was recalled, and let a batch go that is not to be kept."""
+        """Write down what was recalled, and let go what is not to be kept."""
         await self._flush()
         now = self._clock.now()
-        gone = await self.db.write(lambda conn: letting_go.drop(conn, self._keep, now))
-        await self.db.write(lambda conn: letting_go.tidy(conn, now))
+        gone = 0
+        while part := len(await self.db.write(lambda conn: letting_go.drop(conn, self._keep, now))):
+            gone += part
+        while await self.db.write(lambda conn: letting_go.tidy(conn, now)):
+            pass  # a portion at a time: others write in between
         if gone:
             self.indexer.doubt()
 
@@ -275,7 +282,7 @@ class EpisodeFile:
 def _checked_query(query: str, k: int) -> str:
     if not query.strip() or len(query) > SEARCH_MOST:
         raise InvalidEpisode(f"a query has 1 to {SEARCH_MOST} characters and a word in them")
-    if not 1 <= k <= K_MOST:
+    if type(k) is not int or not 1 <= k <= K_MOST:
         raise InvalidEpisode(f"recall gives 1 to {K_MOST} episodes, not {k!r}")
     return query.encode("utf-8", "replace").decode()
 
@@ -288,7 +295,7 @@ def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None
     conn.execute("UPDATE owner SET epoch = ?", (epoch,))
 
 
-def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[Link]] | None:  # noqa: A002 - the same
+def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[Link], list[str]] | None:  # noqa: A002 - the same
     found = finding.named(conn, id)
     if found is None:
         return None
@@ -297,4 +304,5 @@ def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[Link]] | N
         "SELECT CASE kind WHEN 'near' THEN 'near' ELSE 'superseded by' END, id, likeness FROM links "
         "JOIN episodes ON number = episode WHERE other = ?1"
     )
-    return found[1], [Link(*each) for each in conn.execute(sql, (found[0],))]
+    made = conn.execute("SELECT message FROM made WHERE episode = ? ORDER BY message LIMIT 100", (found[0],))
+    return found[1], [Link(*each) for each in conn.execute(sql, (found[0],))], [message for (message,) in made]

@@ -9,6 +9,8 @@ from .retention import Retention
 
 BATCH: Final = 200
 DAY: Final = 86_400.0
+NOTES_MOST: Final = 200_000
+"""Rows of what was recalled for which message, and of what was said of messages."""
 
 
 def worth(trust: int, worked: int | None, used: int, helped: int, harmed: int, days: float) -> float:
@@ -49,12 +51,16 @@ def _least(conn: sqlite3.Connection, surplus: int, now: float, gone: list[int]) 
 
 def tidy(conn: sqlite3.Connection, now: float) -> int:
     """Forget after a while what was recalled for which message, and what was said of it; return how many."""
-    before = now - 90 * DAY
-    gone = conn.execute(
-        "DELETE FROM recalls WHERE (message, episode) IN (SELECT message, episode FROM recalls WHERE at < ? LIMIT ?)",
-        (before, BATCH),
-    ).rowcount
-    sql = (
-        "DELETE FROM outcomes WHERE (message, said_by) IN (SELECT message, said_by FROM outcomes WHERE at < ? LIMIT ?)"
-    )
-    return gone + conn.execute(sql, (before, BATCH)).rowcount
+    return sum(_tidy(conn, name, now - 90 * DAY) for name in ("recalls", "outcomes"))
+
+
+def _tidy(conn: sqlite3.Connection, name: str, before: float) -> int:
+    """Delete up to a batch of rows that are old, or the oldest of too many."""
+    key = "message, episode" if name == "recalls" else "message, said_by"
+    surplus = conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0] - NOTES_MOST  # noqa: S608 - one of two tables
+    sql = f"SELECT {key} FROM {name} WHERE at < ? OR ? > 0 ORDER BY at LIMIT ?"  # noqa: S608 - the same
+    some = min(BATCH, surplus) if surplus > 0 else BATCH
+    rows = conn.execute(sql, (before, surplus, some)).fetchall()
+    first, second = key.split(", ")
+    conn.executemany(f"DELETE FROM {name} WHERE {first} = ? AND {second} = ?", rows)  # noqa: S608 - the same
+    return len(rows)

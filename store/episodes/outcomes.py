@@ -15,7 +15,7 @@ from .episode import NAME_MOST, TEXT_MOST
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of how a message turned out."""
 
-    message: Annotated[str, msgspec.Meta(min_length=1)]
+    message: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST)]
     good: bool
     why: Annotated[str, msgspec.Meta(max_length=TEXT_MOST)] = ""
     said_by: Annotated[str, msgspec.Meta(max_length=NAME_MOST)] = ""
@@ -47,6 +47,8 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
 
 def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
     """Take an outcome in. The same from the same again changes nothing; who changes their mind is counted anew."""
+    if outcome.trust < _highest(conn, outcome.message):
+        return Touched()  # who is trusted more has spoken
     with recounted(conn, outcome.message):
         conn.execute(
             "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
@@ -55,9 +57,17 @@ def said(conn: sqlite3.Connection, outcome: Outcome, now: float) -> Touched:
     made, recalled = _made(conn, outcome.message), _recalled(conn, outcome.message)
     _judge(conn, made, outcome)
     if outcome.why:
-        sql = "UPDATE episodes SET why = ? WHERE number = ? AND trust <= ?"
+        sql = (
+            "UPDATE episodes SET why = ? WHERE number = ? AND trust <= ? AND worked IS NULL"  # else it is the verdict's
+        )
         conn.executemany(sql, [(outcome.why, each, outcome.trust) for each in recalled])
     return Touched(remembered=len(made), recalled=len(recalled))
+
+
+def _highest(conn: sqlite3.Connection, message: str) -> int:
+    """Return the trust of who is trusted most of those that have spoken of a message; -1 if nobody has."""
+    sql = "SELECT coalesce(max(trust), -1) FROM outcomes WHERE message = ?"
+    return int(conn.execute(sql, (message,)).fetchone()[0])
 
 
 def _after(conn: sqlite3.Connection, outcome: Outcome, now: float) -> float:
@@ -106,7 +116,9 @@ def _count(conn: sqlite3.Connection, numbers: list[int], *, good: bool, by: int)
 
 
 def _made(conn: sqlite3.Connection, message: str) -> list[int]:
-    return [int(number) for (number,) in conn.execute("SELECT episode FROM made WHERE message = ?", (message,))]
+    """Return what was remembered in a message, or rests on it; an episode's own id stands for the episode."""
+    sql = "SELECT episode FROM made WHERE message = ?1 UNION SELECT number FROM episodes WHERE id = ?1"
+    return [int(number) for (number,) in conn.execute(sql, (message,))]
 
 
 def _recalled(conn: sqlite3.Connection, message: str) -> list[int]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
+import msgspec
 
 from ..backup import Source, checked_backup, damaged_backup, opened_backup
 from ..migrations import EPISODES
+from . import table
 
 if TYPE_CHECKING:
     from .embedder import Embedder
@@ -70,6 +72,10 @@ def _wrong(conn: sqlite3.Connection, embedder: "Embedder") -> str | None:
     """Return what later code could not live with."""
     if conn.execute("SELECT count(*) FROM embedder").fetchone()[0] != 1:
         return "it does not say whose its vectors are"
+    try:
+        table.check_all(conn)
+    except (msgspec.MsgspecError, UnicodeError, ValueError, TypeError) as error:
+        return f"one of its episodes cannot be read: {error}"
     sql = "SELECT 1 FROM vectors WHERE embedder = ? AND length(vector) NOT IN (0, ?)"
     if conn.execute(sql, (embedder.id, 4 * embedder.dimensions)).fetchone():
         return f"a vector of {embedder.id} has not {embedder.dimensions} numbers"

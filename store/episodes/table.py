@@ -18,6 +18,11 @@ _EPISODE: Final = (
     "valid_until",
 )  # fmt: skip
 _WORDS: Final = "situation, cause, action, outcome"
+_SUPERSEDED: Final = (
+    "EXISTS (SELECT 1 FROM links JOIN episodes AS newer ON newer.number = links.episode "
+    "WHERE links.other = :number AND kind = 'supersedes' AND newer.trust > :trust)"
+)
+"""By an episode that is trusted more."""
 _NAMED: Final = frozenset({"about", "source"})
 _labels: Final = msgspec.json.Decoder(dict[str, str])
 _evidence: Final = msgspec.json.Decoder(tuple[str, ...])
@@ -85,12 +90,12 @@ def see_again(conn: sqlite3.Connection, number: int, episode: Episode, now: floa
     What is no longer valid is so again, if who says it is trusted as much as it is and as what has superseded it.
     """
     trust = trust_of(conn, episode)
+    _own(conn, number, episode, trust, now)
     if episode.valid_until is None or episode.valid_until > now:
         conn.execute(
-            "UPDATE episodes SET valid_until = ?1 WHERE number = ?2 AND valid_until <= ?3 AND trust <= ?4 "
-            "AND NOT EXISTS (SELECT 1 FROM links JOIN episodes AS newer ON newer.number = links.episode "
-            "WHERE links.other = ?2 AND kind = 'supersedes' AND newer.trust > ?4)",
-            (episode.valid_until, number, now, trust),
+            "UPDATE episodes SET valid_until = :until WHERE number = :number AND valid_until <= :now "  # noqa: S608 - our own
+            f"AND trust <= :trust AND NOT {_SUPERSEDED}",
+            {"until": episode.valid_until, "now": now, "number": number, "trust": trust},
         )
     conn.execute(
         "UPDATE episodes SET sightings = sightings + 1, trust = max(trust, ?2), worked = CASE WHEN ?1 IS NULL "
@@ -98,6 +103,26 @@ def see_again(conn: sqlite3.Connection, number: int, episode: Episode, now: floa
         (episode.worked, trust, number),
     )
     _supersede(conn, number, episode, now if episode.valid_from is None else episode.valid_from)
+
+
+def _own(conn: sqlite3.Connection, number: int, episode: Episode, trust: int, now: float) -> None:
+    """Let all that is not in the id be as one says who is trusted more than whoever said it before."""
+    begin = now if episode.valid_from is None else episode.valid_from
+    conn.execute(
+        "UPDATE episodes SET worked = :worked, why = '', source = :source, evidence = :evidence, valid_from = :begin, "  # noqa: S608 - our own
+        f"valid_until = CASE WHEN {_SUPERSEDED} THEN valid_until ELSE :until END "
+        "WHERE number = :number AND trust < :trust",
+        {
+            "worked": episode.worked, "source": episode.source, "evidence": _json(episode.evidence), "begin": begin,
+            "until": episode.valid_until, "number": number, "trust": trust,
+        },
+    )  # fmt: skip
+
+
+def check_all(conn: sqlite3.Connection) -> None:
+    """Read each row as a recall would; raises what a row gives that cannot be read."""
+    for each in conn.execute(f"SELECT {_COLUMNS} FROM episodes"):  # noqa: S608 - our own columns
+        _row(each)
 
 
 def delete(conn: sqlite3.Connection, numbers: Iterable[int]) -> None:

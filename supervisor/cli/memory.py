@@ -128,7 +128,8 @@ def memory_reindex(actor: str, fleet: str, state: Path | None) -> None:
     from ..memory.messages import ReindexMemory
 
     found = asked("reindex_memory", ReindexMemory(actor=actor), fleet, state)
-    click.echo(plain("\n".join(f"begun: {line}" for line in found.lines)) or "nobody remembers anything yet")
+    lines = [*(f"begun: {line}" for line in found.lines), *found.unheard]
+    click.echo(plain("\n".join(lines)) or "nobody remembers anything yet")
     click.echo("see 'callboard memory stats' for how far it is")
 
 
@@ -140,7 +141,10 @@ def memory_backup(actor: str, folder: Path, fleet: str, state: Path | None) -> N
     """Copy what ACTOR knows into FOLDER while it goes on."""
     from ..memory.messages import BackUpMemory
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"{folder} cannot be a folder for copies: {error.strerror}") from error
     message = BackUpMemory(actor=actor, folder=str(folder.resolve()))
     click.echo(plain("\n".join(asked("back_up_memory", message, fleet, state, timeout=WORK_WITHIN).lines)))
 

@@ -35,14 +35,14 @@ def numbers_of(row: "MemoryOf") -> list[str]:
 
 def value_line(row: "AtHand") -> str:
     """Return a value of working memory in one line."""
-    return f"{f'{row.of}: ' if row.of else ''}{row.key}  {row.value[:200]}"
+    return one_line(f"{f'{row.of}: ' if row.of else ''}{row.key}  {row.value[:200]}")
 
 
 def line_of(row: "Recalled") -> str:
     """Return an episode in one line."""
     episode = row.episode
     about = f"{episode.about}: " if episode.about else ""
-    return f"{row.id} {_MARKS[episode.worked]} {when(row.at)}  {about}{episode.situation[:120]}"
+    return one_line(f"{row.id} {_MARKS[episode.worked]} {when(row.at)}  {about}{episode.situation[:120]}")
 
 
 def story_of(row: "Recalled") -> list[str]:
@@ -56,10 +56,15 @@ def story_of(row: "Recalled") -> list[str]:
         ("source", episode.source), ("evidence", ", ".join(episode.evidence)),
         ("labels", ", ".join(f"{name}={value}" for name, value in episode.labels.items())),
         ("trust", _TRUST[episode.trust]), ("valid", f"{when(episode.valid_from or row.at)} until {until}"),
-        ("seen", f"{row.sightings} times, recalled {row.returned}, used {row.used}"),
-        ("helped", f"{row.helped} times, harmed {row.harmed}"),
+        ("seen", f"{row.sightings} x, recalled {row.returned}, used {row.used}"),
+        ("helped", f"{row.helped} x, harmed {row.harmed}"),
     ]  # fmt: skip
-    return [f"{row.id}, {when(row.at)}", *(f"  {name:<14}{text}" for name, text in texts if text)]
+    return [f"{row.id}, {when(row.at)}", *(f"  {name:<14}{one_line(text)}" for name, text in texts if text)]
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line: what an agent was told must not look like a line of ours."""
+    return " ".join(text.split())
 
 
 def mentions_of(found: "Mentioned") -> list[str]:
@@ -72,6 +77,6 @@ def places_of(found: "Forgot") -> list[str]:
     """Return what was forgotten where, and where something may be left."""
     lines: list[str] = []
     for row in found.rows:
-        lines.append(f"{row.actor}: {len(row.episodes)} episodes and {len(row.keys)} values at hand are forgotten")
+        lines.append(f"{row.actor}: {row.episodes} episodes and {row.keys} values at hand are forgotten")
         lines += [f"  swept  {place}" for place in row.places]
     return [*lines, *(f"  left   {place}" for place in found.left)]

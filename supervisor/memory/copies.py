@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from callboard.store import (
+    ACTOR,
+    EPISODES,
     ActorFile,
     DatabaseCorrupt,
     NoSuchEpisode,
     back_up,
+    checked_backup,
     path_of_actor,
     restore_episodes,
     restore_memory,
@@ -42,17 +45,26 @@ async def restore(cell: "Cell", wish: RestoreMemory) -> MemoryFiles:
 
     If its file is damaged, that is set aside whole, and with it what its unfinished tasks had done.
     """
-    folder, lines = Path(wish.folder), list[str]()
-    file, aside = await _file_or_new(cell, wish.actor)
-    lines += aside
-    if (source := folder / file.db.path.name).exists():
-        lines.append(f"{await restore_memory(file, source)} values of working memory, from {source}")
-    if (source := folder / f"{wish.actor}.episodes.db").exists():
-        episodes = await cell.memories.of(wish.actor)
-        lines.append(f"{await restore_episodes(episodes, source)} episodes, from {source}")
-    if not lines[len(aside) :]:
+    folder = Path(wish.folder)
+    first, second = folder / f"{wish.actor}.db", folder / f"{wish.actor}.episodes.db"
+    there = await anyio.to_thread.run_sync(_sound, {first: ACTOR.application_id, second: EPISODES.application_id})
+    if not there:
         raise NoSuchEpisode(f"{folder} has no copy of the memory of {wish.actor}", actor=wish.actor)
+    file, lines = await _file_or_new(cell, wish.actor)
+    if first in there:
+        lines.append(f"{await restore_memory(file, first)} values of working memory, from {first}")
+    if second in there:
+        episodes = await cell.memories.of(wish.actor)
+        lines.append(f"{await restore_episodes(episodes, second)} episodes, from {second}")
     return MemoryFiles(lines=lines)
+
+
+def _sound(wanted: dict[Path, int]) -> list[Path]:
+    """Return the copies that are there; raises BackupDamaged before anything is changed by any of them."""
+    there = [path for path in wanted if path.is_file()]
+    for path in there:
+        checked_backup(path, wanted[path])
+    return there
 
 
 async def _file_or_new(cell: "Cell", actor: str) -> tuple[ActorFile, list[str]]:

@@ -7,10 +7,10 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from callboard.actors import Message, Speaker
-from callboard.bus import NoSuchActor, home_in
+from callboard.actors import ActorStopped, Message, Speaker
+from callboard.bus import ActorDied, BusUnavailable, DeadlineExceeded, NoSuchActor, home_in
 from callboard.errors import CallboardError
-from callboard.store import Outcome, Touched
+from callboard.store import InvalidEpisode, Outcome, Touched
 
 from ..charge import Charge
 from ..directory import Directory
@@ -39,6 +39,8 @@ HEARD_WITHIN: Final = 8.0
 TRY_WITHIN: Final = 2.0
 """Seconds after which it is told again: what a process has not read when it is killed, nobody answers."""
 AGAIN_AFTER: Final = 0.1
+_PASSING: Final = (NotUp, DeadlineExceeded, ActorDied, ActorStopped, NoSuchActor, BusUnavailable)
+"""What is said of a cell that is just starting, or dies just now: its next life hears it."""
 R = TypeVar("R", bound=Message)
 
 
@@ -96,36 +98,43 @@ class MemoryDesk:
         if wish.actor:
             return await self.pass_on(wish, MemoryFiles)
         found, unheard = await self._ask_all(wish, MemoryFiles, within=LOOK_WITHIN)
-        return MemoryFiles(lines=[*(line for each in found for line in each.lines), *unheard])
+        return MemoryFiles(lines=[line for each in found for line in each.lines], unheard=tuple(unheard))
 
     async def would_forget(self, wish: WouldForget) -> Mentioned:
-        """Return who would forget how much."""
+        """Return who would forget how much. Raises InvalidEpisode."""
+        if not wish.about.strip():
+            raise InvalidEpisode("forgetting needs whom it is about")
         if wish.actor:
             return await self.pass_on(wish, Mentioned)
         found, unheard = await self._ask_all(wish, Mentioned, within=LOOK_WITHIN)
         return Mentioned(rows=[row for each in found for row in each.rows], unheard=tuple(unheard))
 
     async def forget(self, wish: ForgetMemory) -> Forgot:
-        """Have one actor forget, or all, and say where something may be left."""
+        """Have one actor forget, or all, and say where something may be left. Raises InvalidEpisode."""
+        if bool(wish.about.strip()) == bool(wish.id):
+            raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
         if wish.actor:
-            return await self.pass_on(wish, Forgot, within=WORK_WITHIN)
-        found, unheard = await self._ask_all(wish, Forgot, within=WORK_WITHIN)
+            found, unheard = [await self.pass_on(wish, Forgot, within=WORK_WITHIN)], list[str]()
+        else:
+            found, unheard = await self._ask_all(wish, Forgot, within=WORK_WITHIN)
         rows, left = [row for each in found for row in each.rows], [line for each in found for line in each.left]
         left += [f"not reached: {line}" for line in unheard]
-        left += await self._left_of_fleet(wish.about, {row.actor for row in rows})
+        left += await self._left_of_fleet(wish.about, {row.actor for row in rows}) if wish.about else []
         return Forgot(rows=rows, left=tuple(left))
 
     async def _left_of_fleet(self, about: str, reached: set[str]) -> list[str]:
         """Return the places outside the actors' memories that mention somebody, or cannot be looked into."""
         tables = await self._records.mentions(about)
         lines = [f"daemon.db: {count} rows of {name}" for name, count in tables.items()]
-        lines += await anyio.to_thread.run_sync(_logs_with, self._folder / "logs", about.encode())
-        lines += [f"actors/{name}: of an actor that is not running" for name in self._strange(reached)]
+        for name in ("logs", "flight"):
+            lines += await anyio.to_thread.run_sync(_files_with, self._folder / name, about.encode())
+        lines += [f"actors/{name}: set aside, or not of those asked" for name in self._strange(reached)]
         return [*lines, "not looked into: messages and tasks on their way, and copies made by 'memory backup'"]
 
     def _strange(self, reached: set[str]) -> list[str]:
+        ours = {f"{actor}{end}" for actor in reached for end in (".db", ".episodes.db")}
         files = sorted((self._folder / "actors").glob("*.db*"))
-        return [file.name for file in files if _is_database(file) and file.name.partition(".")[0] not in reached]
+        return [file.name for file in files if _is_database(file) and file.name not in ours]
 
     async def spread(self, outcome: Outcome, *, but: str = "") -> OutcomeSaid:
         """Tell all cells except `but` how a message turned out; those that are held remember nothing meanwhile."""
@@ -136,8 +145,10 @@ class MemoryDesk:
                 while charge.state not in ("held", "ended"):
                     try:
                         said = await self._ask(charge, HearOutcome(outcome=outcome), OutcomeSaid, within=TRY_WITHIN)
-                    except CallboardError as error:  # it is just starting, or dies just now: its next life hears it
+                    except CallboardError as error:
                         unheard[charge.name] = f"cell {charge.name}: {error.text}"
+                        if not isinstance(error, _PASSING):
+                            return
                         await anyio.sleep(AGAIN_AFTER)
                     else:
                         unheard.pop(charge.name, None)
@@ -156,5 +167,9 @@ def _is_database(file: Path) -> bool:
     return not file.name.endswith((".lock", "-wal", "-shm"))
 
 
-def _logs_with(folder: Path, text: bytes) -> list[str]:
-    return [f"logs/{file.name}" for file in sorted(folder.glob("*")) if file.is_file() and text in file.read_bytes()]
+def _files_with(folder: Path, text: bytes) -> list[str]:
+    return [
+        f"{folder.name}/{file.name}"
+        for file in sorted(folder.glob("*"))
+        if file.is_file() and text in file.read_bytes()
+    ]

@@ -1,5 +1,6 @@
 """What a person sees of the memories of one cell's actors, and having their vectors made anew."""
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from callboard.errors import CallboardError
 from callboard.store import (
     Filter,
     Namespace,
+    Recalled,
     path_of_actor,
     split_key,
 )
@@ -34,43 +36,67 @@ if TYPE_CHECKING:
     from ..cell import Cell
 
 PAGE_MOST: Final = 200
+TEXT_SHOWN: Final = 600
+REFS_SHOWN: Final = 4
 VALUE_SHOWN: Final = 2000
 """Characters of a value."""
+VALUE_READ: Final = 16 * 1024
+"""Bytes of a value that is shown."""
 
 
 async def page(cell: "Cell", wish: ListMemory) -> MemoryPage:
-    """Return the newest episodes of an actor."""
+    """Return the newest episodes of an actor, their texts shortened."""
     file = await _long_term(cell, wish.actor)
     wanted = Filter(worked=wish.worked, where={"about": wish.about} if wish.about else {})
     limit = max(1, min(wish.limit, PAGE_MOST))
     rows = await file.page(below=wish.below or sys.maxsize, limit=limit, wanted=wanted)
-    return MemoryPage(rows=[row.recalled for row in rows], below=rows[-1].number if len(rows) == limit else 0)
+    below = rows[-1].number if len(rows) == limit else 0
+    return MemoryPage(rows=[shortened(row.recalled) for row in rows], below=below)
+
+
+def shortened(found: Recalled) -> Recalled:
+    """Return an episode small enough to stand with hundreds in one message; :func:`show` has it whole."""
+    episode = found.episode
+    texts = {name: getattr(episode, name)[:TEXT_SHOWN] for name in ("situation", "cause", "action", "outcome")}
+    labels = dict(itertools.islice(episode.labels.items(), REFS_SHOWN))
+    evidence = episode.evidence[:REFS_SHOWN]
+    short = msgspec.structs.replace(episode, **texts, labels=labels, evidence=evidence, supersedes=())
+    return msgspec.structs.replace(found, episode=short, why=found.why[:TEXT_SHOWN])
 
 
 async def keys(cell: "Cell", wish: ListKeys) -> Keys:
     """Return what an actor has at hand."""
-    memory = (await cell.file_of(wish.actor)).memory
     space, limit = Namespace(wish.of) if wish.of else None, max(1, min(wish.limit, PAGE_MOST))
-    found = await memory.items(space.prefix(wish.prefix) if space else wish.prefix)
+    prefix = space.prefix(wish.prefix) if space else wish.prefix
+    found = await (await cell.file_of(wish.actor)).look(prefix, limit + 1)
     rows = [AtHand(key, _shown(value), of) for (of, key), value in ((split_key(each), value) for each, value in found)]
     return Keys(rows=rows[:limit], more=len(rows) > limit)
 
 
-def _shown(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode(errors="replace")[:VALUE_SHOWN]
+def _shown(value: bytes) -> str:
+    if len(value) > VALUE_READ:
+        return f"({len(value)} bytes)"  # to read a large one would hold up all actors of the cell
+    return msgspec.json.encode(msgspec.msgpack.decode(value), order="deterministic").decode(errors="replace")[
+        :VALUE_SHOWN
+    ]
 
 
 async def show(cell: "Cell", actor: str, which: str) -> MemoryShown:
-    """Return one episode whole; the beginning of its id is enough."""
-    found, links = await (await _long_term(cell, actor)).show(which)
-    return MemoryShown(found=found, links=links)
+    """Return one episode whole."""
+    found, links, messages = await (await _long_term(cell, actor)).show(which)
+    return MemoryShown(found=found, links=links, messages=messages)
 
 
 async def search(cell: "Cell", wish: SearchMemory) -> MemoryFound:
     """Find what an actor knows."""
     file = await _long_term(cell, wish.actor)
     wanted = Filter(worked=wish.worked, where=wish.where, min_trust=wish.min_trust, at=wish.at)
-    return MemoryFound(found=await file.search(wish.query, wish.k, wanted=wanted))
+    found = await file.search(wish.query, wish.k, wanted=wanted)
+    return MemoryFound(
+        found=msgspec.structs.replace(
+            found, episodes=list(map(shortened, found.episodes)), warnings=list(map(shortened, found.warnings))
+        )
+    )
 
 
 async def counts(cell: "Cell", wish: ShowStats) -> MemoryCounts:

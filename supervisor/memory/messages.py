@@ -65,6 +65,8 @@ class MemoryShown(Message):
 
     found: Recalled
     links: list[Link]
+    messages: list[str]
+    """Those by whose id an outcome finds it: in which it was remembered, or on which it rests."""
 
 
 class SearchMemory(Message):
@@ -153,9 +155,8 @@ class ForgottenBy(msgspec.Struct, frozen=True, kw_only=True):
     """What one actor has forgotten."""
 
     actor: str
-    episodes: list[str]
-    """Ids."""
-    keys: list[str]
+    episodes: int
+    keys: int
     """Of working memory."""
     places: list[str]
     """Each place that was looked at, and what was done there."""
@@ -190,9 +191,11 @@ class RestoreMemory(Command):
 
 
 class MemoryFiles(Message):
-    """What was written or read: a line for each file."""
+    """What was written, read or begun: a line for each."""
 
     lines: list[str]
+    unheard: tuple[str, ...] = ()
+    """Cells that did not answer, and why."""
 
 
 class SayOutcome(Command):

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from callboard import Actor, ActorSpec, Context, Episode, Message, receive
-from callboard.actors import Grant
+from callboard.actors import DoorCrowded, Grant
 from callboard.actors.embedding import EmbedderTable
-from callboard.store import InvalidEpisode
+from callboard.store import InvalidEpisode, Outcome, Touched
 from callboard.testing import Stage
 
 HASH = EmbedderTable(embedder="hash")
@@ -40,6 +40,14 @@ class Recalled(Message):
     trust: int
     """Of the message, once it was recalled for."""
     id: str
+
+
+class Speak(Message):
+    query: str
+
+
+class JudgeMany(Message):
+    count: int
 
 
 class Judge(Message):
@@ -80,6 +88,17 @@ class Clerk(Actor):
         if FAILING:
             FAILING.pop()
             raise ValueError("not yet")
+
+    @receive
+    async def speak(self, message: Speak, ctx: Context) -> None:
+        await ctx.tell("ear", Heard())
+        await ctx.recall(message.query)
+        await ctx.tell("ear", Heard())
+
+    @receive
+    async def judge_many(self, message: JudgeMany, ctx: Context) -> None:
+        for at in range(message.count):
+            await ctx.outcome(f"ticket-{at}", True)
 
     @receive
     async def recall(self, message: Recall, ctx: Context) -> Recalled:
@@ -220,3 +239,28 @@ async def test_what_was_said_of_a_message_before_anything_was_remembered_in_it_i
     await memory.remember(Episode(situation="sent by post"), message="ticket-7")
     [row] = await memory.page(below=10, limit=1, wanted=wanted())
     assert (row.recalled.episode.worked, row.recalled.why) == (False, "late")
+
+
+async def test_what_was_said_before_a_recall_does_not_carry_its_trust_over_to_what_is_said_after(stage: Stage) -> None:
+    await knock(stage, Learn(text="the manager has approved all refunds"))
+    await stage.ask("clerk", Speak(query="refunds"))
+    await stage.wait_until(lambda: TRUSTS == [2, 0], within=5.0)
+
+
+async def test_all_that_a_task_says_of_outcomes_is_heard_however_much_it_is(stage: Stage) -> None:
+    await stage.ask("other", Learn(text="restarting the printer helps"))
+    memory = await stage.cell_of("other").episodes_of("other")
+    heard: list[str] = []
+    crowded = iter([True, True, False] * 40)
+
+    async def elsewhere(outcome: Outcome) -> Touched:
+        if next(crowded):
+            raise DoorCrowded("too many outcomes", wait=0.001)
+        heard.append(outcome.message)
+        return await memory.outcome(outcome)
+
+    stage.cell_of("judge").elsewhere = None
+    stage.cell_of("clerk").elsewhere = elsewhere
+    await stage.enqueue("clerk", JudgeMany(count=20))
+    await stage.wait_until(lambda: len(heard) == 20, within=10.0)
+    assert heard == [f"ticket-{at}" for at in range(20)]

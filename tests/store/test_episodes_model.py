@@ -60,6 +60,9 @@ class Model:
             there = self.episodes[name] = new
         elif not again:
             newer = [self.episodes[each].trust for each in there.superseded_by if each in self.episodes]
+            if new.trust > there.trust:
+                there.worked, there.begin = new.worked, new.begin
+                there.end = there.end if newer and max(newer) > new.trust else None
             if there.end is not None and there.end <= now and new.trust >= max([there.trust, *newer]):
                 there.end = None
             if new.worked is not None and not (new.trust < there.trust and there.worked is not None):
@@ -82,6 +85,8 @@ class Model:
             there.worked = said.good
 
     def outcome(self, message: str, by: str, said: Said) -> None:
+        if any(each.trust > said.trust for each in self.said.get(message, {}).values()):
+            return
         self.said.setdefault(message, {}).pop(by, None)
         self.said[message][by] = said
         for name in self.made.get(message, {}):

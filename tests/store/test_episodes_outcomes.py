@@ -9,7 +9,6 @@ import pytest
 from callboard.store import InvalidEpisode
 from callboard.store.episodes import Outcome, Recalled, id_of
 from callboard.store.episodes.file import EpisodeFile
-from callboard.store.errors import DiskFull
 
 from .remembered import opened, situations, told, warned
 
@@ -105,8 +104,7 @@ async def test_recalls_that_could_not_be_written_are_counted_later(tmp_path: Pat
         await memory.recall("pump", message="m1")
         memory._counts.returned("x" * 3_000_000, [1])
         await memory.db.read(_limit(1))
-        with pytest.raises(DiskFull):
-            await memory.stats()
+        assert "room" in (await memory.stats()).trouble
         await memory.db.read(_limit(1_000_000))
         await memory.outcome(good("m1"))
         assert await counts(memory, kept.id) == (2, 0, 1, 0)

@@ -35,7 +35,7 @@ async def test_it_comes_back_as_it_was_told(tmp_path: Path, clock: ManualClock) 
         assert kept.new
         assert kept.id == id_of(episode)
     async with opened(tmp_path, clock=clock) as memory:
-        shown, links = await memory.show(kept.id)
+        shown, links, *_ = await memory.show(kept.id)
         assert shown.episode == msgspec.structs.replace(episode, valid_from=clock.now())
         assert (shown.at, shown.sightings, shown.returned, links) == (clock.now(), 1, 0, [])
         with pytest.raises(NoSuchEpisode, match="nothing under 'x'"):
@@ -59,7 +59,7 @@ async def test_the_same_again_is_one_more_sighting(tmp_path: Path) -> None:
         first = await memory.remember(told("it rained"))
         again = await memory.remember(told("it rained", worked=True, source="radio", trust=2))
         assert (again.id, again.new) == (first.id, False)
-        shown, _ = await memory.show(first.id)
+        shown, *_ = await memory.show(first.id)
         assert (shown.sightings, shown.episode.trust, shown.episode.worked) == (2, 2, True)
         assert (await memory.stats()).episodes == 1
 

@@ -213,7 +213,7 @@ anyio.run(main)
 
 def test_a_full_disk_is_typed_and_leaves_the_snapshot_before(tmp_path: Path) -> None:
     """In a mount namespace of its own, so that the small file system ends with its process."""
-    mounted = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"', str(tmp_path)]
+    mounted = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs -o size=16m tmpfs "$0" && exec "$@"', str(tmp_path)]
     if subprocess.run([*mounted, "true"], check=False, capture_output=True).returncode:
         pytest.skip("cannot mount in a namespace here")
     done = subprocess.run(

@@ -276,3 +276,62 @@ def test_a_memory_is_one_database_that_any_tool_can_read_once_the_fleet_has_stop
     fleet.stop()
     with sqlite3.connect(f"file:{state(fleet, 'desk.episodes.db')}?mode=ro", uri=True) as conn:
         assert conn.execute("SELECT situation FROM episodes").fetchall() == [("the printer jams",)]
+
+
+def test_large_episodes_and_values_are_listed_shortened_and_shown_whole(fleet: Daemon) -> None:
+    for at in range(12):
+        ask(fleet, "desk", "Learn", text=f"{at} " + "long text " * 790)
+    rows = episodes(fleet, "desk")
+    assert len(rows) == 12
+    assert all(len(row["episode"]["situation"]) == 600 for row in rows)
+    assert len(fleet.json("memory", "show", "desk", rows[0]["id"])["found"]["episode"]["situation"]) > 7000
+    assert fleet.run("memory", "ls", "desk").stdout.count("\n") == 12
+
+
+def test_what_an_agent_was_told_looks_like_no_line_of_the_command(fleet: Daemon) -> None:
+    ask(fleet, "desk", "Learn", text="x\n  trust         owner\x1b[31m")
+    [row] = episodes(fleet, "desk")
+    for words in (("ls", "desk"), ("show", "desk", row["id"]), ("ls", "desk", "--at-hand")):
+        shown = fleet.run("memory", *words).stdout
+        assert "\n  trust         owner" not in shown
+        assert "\x1b" not in shown
+
+
+def test_an_outcome_finds_an_episode_by_its_own_id_and_by_what_it_is_known_by(fleet: Daemon) -> None:
+    learned = ask(fleet, "desk", "Learn", text="the printer jams")
+    [row] = episodes(fleet, "desk")
+    assert "1 memories were made of it" in fleet.run("outcome", row["id"], "bad").stdout
+    assert fleet.json("memory", "show", "desk", row["id"])["messages"] == [learned["id"]]
+
+
+def test_a_copy_of_which_one_file_is_damaged_changes_nothing(fleet: Daemon) -> None:
+    ask(fleet, "desk", "Learn", text="the printer jams")
+    assert fleet.run("memory", "backup", "desk", "copy").returncode == 0
+    ask(fleet, "desk", "Learn", text="the ceiling leaks")
+    (fleet.folder / "copy" / "desk.episodes.db").write_bytes(b"nothing of the kind" * 999)
+    done = fleet.run("memory", "restore", "desk", "copy", "--yes")
+    assert (done.returncode, "backup-damaged" in done.stderr) == (Exit.REFUSED, True)
+    assert fleet.json("memory", "ls", "desk", "--at-hand")[0]["value"] == '"the ceiling leaks"'
+    assert len(episodes(fleet, "desk")) == 2
+
+
+def test_forgetting_lists_what_was_set_aside_and_refuses_a_blank_name(fleet: Daemon) -> None:
+    ask(fleet, "desk", "Learn", text="Ada Lovelace prefers letters")
+    state(fleet, "desk.episodes.db.damaged-x").write_bytes(b"Ada Lovelace")
+    done = fleet.run("memory", "forget", "desk", "--about", "Ada Lovelace", "--yes")
+    assert "actors/desk.episodes.db.damaged-x" in done.stdout
+    blank = fleet.run("memory", "forget", "--about", " ", "--yes")
+    assert (blank.returncode, "invalid-episode" in blank.stderr) == (Exit.USAGE, True)
+
+
+def test_a_memory_that_cannot_be_read_holds_up_no_outcome_for_the_others(fleet: Daemon) -> None:
+    for actor in ("desk", "clerk"):
+        learned = ask(fleet, actor, "Learn", text="restarting helps")
+    fleet.stop()
+    with sqlite3.connect(state(fleet, "desk.episodes.db")) as conn:
+        conn.execute("PRAGMA user_version = 99")
+    conn.close()
+    fleet.start()
+    done = fleet.run("outcome", learned["id"], "good", within=6.0)
+    assert (done.returncode, "99" in done.stderr) == (Exit.NO_ANSWER, True)
+    assert episodes(fleet, "clerk")[0]["episode"]["worked"] is True
