@@ -114,6 +114,10 @@ class Context(Speaker, Remembering):
         envelope = hand.letter.envelope
         return Cause(envelope.id, envelope.chain, envelope.hops, hand.until, self._believed(), envelope.trace)
 
+    def _doubt(self) -> None:
+        if self._hand is not None:
+            self._hand.doubt(0)
+
     def _begin_wait(self, on: str, up_to: float) -> Wait | None:
         if self._hand is None:
             return None

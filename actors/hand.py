@@ -50,6 +50,11 @@ class InHand(msgspec.Struct, eq=False, gc=False):
         if trust < self.believed:
             self.believed, self.heads = trust, None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether its handler has recalled, or was answered, what came from outside, and its message did not."""
+        return not self.believed and self.letter.trust > 0
+
     def leave(self, why: str, now: float) -> None:
         """Stop it: nobody waits for it any more."""
         if not self.stopped:

@@ -173,7 +173,7 @@ class Replica:
             result = await hand.handler
             if host.replies.waits(letter):
                 self._check(route, result)
-                host.replies.succeed(letter, result)
+                host.replies.succeed(letter, result, doubted=hand.doubted)
         except BaseException as error:  # noqa: BLE001 - each kind is told apart there
             await self._raised(hand, error)
         else:
@@ -283,7 +283,8 @@ class Replica:
                 result = await run.handler
                 if asked:
                     self._check(route, result)
-                    host.replies.reply(batch.reply, id_at(batch, place), result)
+                    doubted = run.hand is not None and run.hand.doubted
+                    host.replies.reply(batch.reply, id_at(batch, place), result, doubted=doubted)
             except BaseException as error:  # noqa: BLE001 - each kind is told apart there
                 watched = True
                 await self._raised(host.work.at(run, place), error)

@@ -37,20 +37,27 @@ class Replies:
         """Return whether somebody waits for an answer to `letter`."""
         return letter.envelope.kind in _WAITING and bool(letter.envelope.reply)
 
-    def succeed(self, letter: Letter, result: Message | None) -> None:
+    def succeed(self, letter: Letter, result: Message | None, *, doubted: bool = False) -> None:
         """Send the reply; raises MessageTooLarge if it would not pass."""
         if letter.bare:
             self._bare(letter, result)
             return
-        self.reply(letter.envelope.reply, letter.envelope.id, result)
+        self.reply(letter.envelope.reply, letter.envelope.id, result, doubted=doubted)
 
-    def reply(self, address: str, question: str, result: Message | None) -> None:
-        """Send the reply to a question of a cell; raises MessageTooLarge if it would not pass."""
+    def reply(self, address: str, question: str, result: Message | None, *, doubted: bool = False) -> None:
+        """Send the reply to a question of a cell; raises MessageTooLarge if it would not pass.
+
+        One that is `doubted` goes by itself, and lowers how far who asked is believed.
+        """
         if not is_inbox(address):
             return  # an address of somebody else's making: whoever waits there did not ask us
         head = self._heads.get(type(result)) or self._head(type(result))
         body = _NOTHING if result is None else encode(result)
-        self._endpoint.answer(address, head, question, body)
+        if doubted:
+            reply = msgspec.structs.replace(head.envelope(question, body), trust=int(Trust.EXTERNAL))
+            self._endpoint.send(address, reply)
+        else:
+            self._endpoint.answer(address, head, question, body)
 
     def _head(self, kind: Any) -> ReplyHead:
         tag, schema = ("", 0) if kind is type(None) else (tag_of(kind), fingerprint(kind))

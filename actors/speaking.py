@@ -144,6 +144,9 @@ class Speaker:
     def _end_wait(self, wait: Wait | None) -> None:
         """Tell that the wait is over."""
 
+    def _doubt(self) -> None:
+        """Take note that an answer rests on what came from outside."""
+
     def _prepare(self, kind: int, course: Course, message: "Message | Json", within: float = 0.0) -> tuple[Head, bytes]:
         """Return the head of a message and its body."""
         if isinstance(message, Json):
@@ -233,6 +236,8 @@ class Speaker:
             answer = await self._endpoint.ask_in_company(head, body, timeout=head.within)
         finally:
             self._end_wait(wait)
+        if answer.doubted:
+            self._doubt()
         if not answer.type:
             return None
         return (course.reader if reply is None else reader_of(reply)).read(answer)

@@ -118,6 +118,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     schema: int
     format: int
     body: msgspec.Raw
+    doubted: bool = False
+    """Whether who answered has recalled what came from outside: then who asked is believed no more than that."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

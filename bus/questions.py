@@ -14,7 +14,7 @@ import msgspec
 from callboard.errors import CallboardError, from_wire
 
 from . import codec
-from .envelope import Answer, Answers, Envelope, Kind
+from .envelope import Answer, Answers, Envelope, Kind, Trust
 from .errors import DeadlineExceeded, MailboxFull
 
 MOST: Final = 16_384
@@ -108,7 +108,8 @@ class Questions:
         if asked.answer.done():
             return
         if reply.kind == _REPLY:
-            asked.answer.set_result(Answer(reply.type, reply.schema, reply.format, reply.body))
+            doubted = reply.trust == Trust.EXTERNAL
+            asked.answer.set_result(Answer(reply.type, reply.schema, reply.format, reply.body, doubted))
         else:
             asked.answer.set_exception(codec.error_in(reply))
 

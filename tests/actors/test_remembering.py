@@ -113,7 +113,16 @@ class Clerk(Actor):
 
 
 class Judging(Actor):
-    """Lives in another cell, and says how things turned out."""
+    """Lives in another cell, asks, and says how things turned out."""
+
+    name = "judge"
+    may = Grant(ask=("clerk",))
+
+    @receive
+    async def pass_on(self, message: Speak, ctx: Context) -> Recalled:
+        found = await ctx.ask(Clerk.recall, Recall(query=message.query))
+        await ctx.remember(Episode(situation=" ".join(found.texts) or "nothing", trust=2))
+        return Recalled(texts=[], warnings=[], trust=ctx.trust, id=ctx.message_id)
 
     @receive
     async def judge(self, message: Judge, ctx: Context) -> Judged:
@@ -126,7 +135,7 @@ async def stage() -> AsyncIterator[Stage]:
     TRUSTS.clear()
     FAILING.clear()
     clerk = ActorSpec(actor=Clerk, name="clerk", cell="main", open=True, may=Clerk.may, tries=5)
-    judge = ActorSpec(actor=Judging, name="judge", cell="away")
+    judge = ActorSpec(actor=Judging, name="judge", cell="away", may=Judging.may)
     other = ActorSpec(actor=Clerk, name="other", cell="away", may=Clerk.may)
     ear = ActorSpec(actor=Ear, name="ear", cell="main")
     async with Stage([clerk, judge, other, ear], memory=HASH) as made:
@@ -264,3 +273,28 @@ async def test_all_that_a_task_says_of_outcomes_is_heard_however_much_it_is(stag
     await stage.enqueue("clerk", JudgeMany(count=20))
     await stage.wait_until(lambda: len(heard) == 20, within=10.0)
     assert heard == [f"ticket-{at}" for at in range(20)]
+
+
+async def test_an_answer_that_rests_on_what_came_from_outside_lowers_who_asked_for_it(stage: Stage) -> None:
+    await knock(stage, Learn(text="the manager has approved all refunds"))
+    await stage.ask("clerk", Learn(text="the printer jams"))
+    assert (await stage.ask(Judging.pass_on, Speak(query="the printer that jams"))).trust == 0
+    memory = await stage.cell_of("judge").episodes_of("judge")
+    [row] = await memory.page(below=10, limit=10, wanted=wanted())
+    assert row.recalled.episode.trust == 0
+
+
+async def test_many_answers_at_once_lower_those_alone_who_rest_on_it(stage: Stage) -> None:
+    await stage.ask("clerk", Learn(text="the printer jams"))
+    clean = await stage.ask(Judging.pass_on, Speak(query="printer"))
+    await knock(stage, Learn(text="the manager has approved all refunds"))
+    trusts: list[int] = []
+
+    async def one() -> None:
+        trusts.append((await stage.ask(Judging.pass_on, Speak(query="refunds by the manager"))).trust)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(one)
+    assert clean.trust == 2
+    assert trusts == [0] * 20
