@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from callboard.actors import ActorSpec, Verb, is_untrusted
+from callboard.actors.embedding import EmbedderTable, is_here
 from callboard.bus import ANYONE
 
 OUTSIDE: Final = "outside"
@@ -54,6 +55,14 @@ def edges_of(specs: Sequence[ActorSpec]) -> list[Edge]:
             hearers = [each.name for each in specs if ANYONE in (topic, *each.heard) or topic in each.heard]
             found.update(Edge(spec.name, hearer, "publish", topic) for hearer in hearers if hearer != spec.name)
     return sorted(found)
+
+
+def leaving(specs: Sequence[ActorSpec], table: EmbedderTable) -> list[str]:
+    """Return a warning for each private actor whose memories leave the machine to be compared."""
+    if table.embedder != "endpoint" or is_here(table.url):
+        return []
+    text = "is private, and what it remembers and asks its memory goes to"
+    return [f"{spec.name} {text} {table.url}: choose an embedder of this machine" for spec in specs if spec.private]
 
 
 def warnings_of(specs: Sequence[ActorSpec]) -> list[Junction]:

@@ -8,14 +8,13 @@ from .errors import BadEmbedder
 from .hashing import HashEmbedder
 from .minilm import MODEL, MiniLmEmbedder, check_installed
 from .static import StaticEmbedder
-from .table import EmbedderTable
+from .table import EmbedderTable, is_here
 
 if TYPE_CHECKING:
     from callboard.store.episodes import Embedder
 
 KINDS: Final = ("static", "minilm", "hash", "endpoint")
 WIDEST: Final = 8_192
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 _DEFAULT: Final = EmbedderTable()
@@ -75,6 +74,6 @@ def _fault(table: EmbedderTable) -> bool:
         host = parts.hostname
     except ValueError:
         return True
-    plain_key = parts.scheme == "http" and host not in _HERE and bool(table.key_file or table.key_env)
+    plain_key = parts.scheme == "http" and not is_here(table.url) and bool(table.key_file or table.key_env)
     secret = "@" in parts.netloc or bool(parts.query or parts.fragment)  # errors say the URL
     return parts.scheme not in {"http", "https"} or not host or secret or plain_key

@@ -24,7 +24,7 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
     from callboard.errors import CallboardError
 
     from ..config import load_fleet
-    from ..reach import edges_of, warnings_of
+    from ..reach import edges_of, leaving, warnings_of
     from ..reach_picture import picture
     from .exits import fail
 
@@ -33,6 +33,7 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
     except CallboardError as error:
         fail(error)
     edges, warnings = edges_of(config.actors), [str(junction) for junction in warnings_of(config.actors)]
+    warnings += leaving(config.actors, config.memory)
     if graph is not None:
         graph.write_text(picture(config.name, config.actors), encoding="utf-8")
     if as_json:

@@ -10,7 +10,8 @@ import pytest
 
 from callboard import Actor, Context, Grant, Message, Untrusted, receive
 from callboard.actors import ActorSpec, is_untrusted, spec_of
-from callboard.supervisor.reach import OUTSIDE, Edge, edges_of, warnings_of
+from callboard.actors.embedding import EmbedderTable
+from callboard.supervisor.reach import OUTSIDE, Edge, edges_of, leaving, warnings_of
 from callboard.supervisor.reach_picture import picture, steps_from_outside
 
 
@@ -139,3 +140,12 @@ def test_the_command_prints_a_table_warns_and_draws(tmp_path: Path) -> None:
     found = json.loads(check("--json").stdout)
     assert {"source": "outside", "target": "desk", "way": "door", "terms": ""} in found["edges"]
     assert len(found["warnings"]) == 1
+
+
+def test_it_is_warned_of_a_private_actor_whose_memories_leave_the_machine() -> None:
+    private = ActorSpec(actor=Actor, name="payroll", cell="payroll", private=True)
+    other = ActorSpec(actor=Actor, name="clerk", cell="clerk")
+    away = EmbedderTable(embedder="endpoint", url="https://models.example.org/v1", model="m", dimensions=8)
+    here = EmbedderTable(embedder="endpoint", url="http://127.0.0.1:8080/v1", model="m", dimensions=8)
+    assert [line.partition(" ")[0] for line in leaving([private, other], away)] == ["payroll"]
+    assert leaving([private, other], here) == leaving([private], EmbedderTable()) == leaving([other], away) == []
