@@ -184,8 +184,8 @@ class EpisodeFile:
 
     async def used(self, message: str, ids: Iterable[str]) -> None:
         """Say which of what was recalled for a message was made use of; an outcome counts for these alone."""
-        wanted = list(ids)
         checked_message(message)
+        wanted = [checked_message(each) for each in ids]
         await self._flush()
         await self.db.write(lambda conn: self._counts.use(conn, message, wanted, self._clock.now()))
 

@@ -13,6 +13,7 @@ import msgspec
 from ..erasing import scrub
 from ..errors import InvalidEpisode
 from . import snapshot, table
+from .episode import checked_message
 from .person import Forgotten, Person
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
     """Delete episodes so that nothing of them is left in this memory's files."""
     if bool(person.about.strip()) == bool(person.id):
         raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
+    checked_message(person.about or person.id)
     with indexer.deleting():
         gone, sayings = await db.write(lambda conn: _delete(conn, person))
         files = await indexer.forget([number for number, _ in gone])

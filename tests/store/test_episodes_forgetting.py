@@ -122,9 +122,9 @@ async def test_one_episode_is_forgotten_by_its_id(tmp_path: Path) -> None:
         assert other.id != kept.id
 
 
-async def test_forgetting_needs_one_of_both(tmp_path: Path) -> None:
+async def test_forgetting_needs_one_of_both_and_text_that_can_be_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as memory:
-        for person in (Person(), Person(about=" "), Person(about="x", id="y")):
+        for person in (Person(), Person(about=" "), Person(about="x", id="y"), Person(about="\udc80")):
             with pytest.raises(InvalidEpisode):
                 await memory.forget(person)
 
