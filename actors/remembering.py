@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from callboard.store import Episode, Filter, Outcome, Recalled, Recollection, Touched
+from callboard.store import Episode, Filter, Outcome, Recalled, Recollection, Touched, checked_outcome
 
 if TYPE_CHECKING:
     from callboard.store.episodes import EpisodeFile
@@ -89,6 +89,7 @@ class Remembering:
         nothing. Inside a task it is said when the task is done.
 
         Raises:
+            InvalidEpisode: the id has not 1 to 200 characters, or `why` more than 1,000.
             OutcomeUnheard: a cell did not answer; say it again.
 
         """
@@ -100,7 +101,7 @@ class Remembering:
     def _judgement(self, message_id: str, *, good: bool, why: str) -> Outcome:
         said_by: str = self._services.name
         trust: Any = min(1, self._believed())
-        return Outcome(message=message_id[:200], good=good, why=why[:1000], said_by=said_by, trust=trust)
+        return checked_outcome(Outcome(message=message_id, good=good, why=why, said_by=said_by, trust=trust))
 
     def _believed(self) -> int:
         hand = self._hand

@@ -31,6 +31,7 @@ from .episodes import (
     open_episodes,
 )
 from .episodes import checked as checked_episode
+from .episodes import checked_outcome as checked_outcome
 from .episodes.restoring import restore_episodes
 from .epochs import Epochs
 from .erasing import erase, left_in, would_erase
@@ -141,6 +142,7 @@ __all__ = [
     "back_up",
     "checked_backup",
     "checked_episode",
+    "checked_outcome",
     "erase",
     "id_of",
     "left_in",

@@ -10,11 +10,11 @@ from callboard.background import background
 from callboard.clock import Clock
 
 from .database import Database
-from .errors import Fenced
 from .lock import OwnerLock
 from .memory_layer import MemoryLayer
 from .migrations import ACTOR
 from .opening import Synchronous
+from .owner import claim
 from .paths import path_of_actor
 from .sweeping import Sweeper
 from .task_log import TaskLog
@@ -67,20 +67,8 @@ class ActorFile:
         path = path_of_actor(state, actor)
         lock = OwnerLock(path)
         async with Database.open(path, migrations=ACTOR, synchronous=synchronous, lock=lock) as db:
-            await db.write(lambda conn: _claim(conn, path, actor, epoch))
+            await db.write(lambda conn: claim(conn, path, actor=actor, epoch=epoch))
             made = cls(actor, db, epoch=epoch, clock=clock)
             async with background() as tasks:
                 tasks.start_soon(made.sweeper.run)
                 yield made
-
-
-def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:
-    [(stored,)] = conn.execute("SELECT epoch FROM owner").fetchall()
-    if epoch < stored:
-        raise Fenced(
-            f"{path} has been owned by epoch {stored} of {actor!r}: epoch {epoch} is over and must end",
-            path=str(path),
-            epoch=epoch,
-            stored=int(stored),
-        )
-    conn.execute("UPDATE owner SET epoch = ?", (epoch,))

@@ -51,18 +51,21 @@ class Client(Speaker):
 
         Raises what :meth:`ask` does, and NoAuthor, BadPersonKey.
         """
+        return await self.ask(handler, self.signed(command), timeout=timeout)
+
+    def signed(self, command: C) -> C:
+        """Return an order with the signature of who runs this program, if there is a key; raises BadPersonKey."""
         key = find_key()
-        if key is not None:
-            command = sealed(command, key, fleet=self.fleet, now=time.time())
-        return await self.ask(handler, command, timeout=timeout)
+        return command if key is None else sealed(command, key, fleet=self.fleet, now=time.time())
 
     async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
         """Say how a message turned out: whether what was remembered in it, or recalled for it, was of use.
 
         Returns how many episodes it concerns. The same said again counts once; who says otherwise has changed their
-        mind. `why` is kept, up to 1,000 characters.
+        mind.
 
         Raises:
+            InvalidEpisode: the id has not 1 to 200 characters, or `why` more than 1,000.
             OutcomeUnheard: a cell did not take it in; say it again.
 
         """

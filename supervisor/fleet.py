@@ -16,7 +16,7 @@ from callboard.background import background
 from callboard.bus import Connection, Endpoint, Exchange, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
 from callboard.names import checked
-from callboard.store import Outcome, Touched
+from callboard.store import Outcome, Touched, checked_outcome
 
 from .access import Access, access_to
 from .cell import Cell
@@ -91,7 +91,7 @@ class Fleet(Speaker):
         """Say how a message turned out; see :meth:`Client.outcome`."""
         if self._cell is None:
             return await self._client.outcome(message_id, good, why)
-        said = Outcome(message=message_id[:200], good=good, why=why[:1000], said_by="the owner", trust=2)
+        said = checked_outcome(Outcome(message=message_id, good=good, why=why, said_by="the owner", trust=2))
         return await self._cell.say_outcome(said)
 
     @asynccontextmanager

@@ -20,7 +20,7 @@ from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor
 from callboard.clock import Clock, SystemClock
 from callboard.errors import Detail
 from callboard.ids import new_id
-from callboard.store import Outcome, Touched
+from callboard.store import Outcome, Touched, checked_outcome
 
 from .cell import Cell
 from .formation import CellTable
@@ -118,7 +118,7 @@ class Stage(Speaker):
 
     async def outcome(self, message_id: str, good: bool, why: str = "") -> Touched:
         """Say how a message turned out, with the owner's rights; return how many episodes it concerns."""
-        said = Outcome(message=message_id[:200], good=good, why=why[:1000], said_by="the owner", trust=2)
+        said = checked_outcome(Outcome(message=message_id, good=good, why=why, said_by="the owner", trust=2))
         return await self._spread(said)
 
     async def _connect(self, cell: str) -> Endpoint:

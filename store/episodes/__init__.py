@@ -13,6 +13,7 @@ from callboard.clock import Clock
 from .embedder import Embedder
 from .episode import Episode, Filter, Link, Recalled, Recollection, checked, id_of
 from .outcomes import Outcome, Touched
+from .outcomes import checked as checked_outcome
 from .person import Forgotten, Person
 from .retention import Retention
 from .stats import Stats
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Embedder", "Episode", "Filter", "Forgotten", "Link", "Outcome", "Person", "Recalled", "Recollection", "Retention",
-    "Stats", "Touched", "checked", "id_of", "open_episodes",
+    "Stats", "Touched", "checked", "checked_outcome", "id_of", "open_episodes",
 ]  # fmt: skip
 
 

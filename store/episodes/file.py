@@ -1,7 +1,6 @@
 """``actors/<actor>.episodes.db``: an actor's long-term memory, with one owner, a thread and an index of its own."""
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,11 +14,12 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 
 from ..database import Database
-from ..errors import Fenced, InvalidEpisode, NoSuchEpisode
+from ..errors import InvalidEpisode, NoSuchEpisode
 from ..lock import OwnerLock
 from ..migrations import EPISODES
+from ..owner import claim
 from ..paths import path_of_episodes
-from . import finding, forgetting, letting_go, outcomes, table, vectors
+from . import finding, forgetting, letting_go, outcomes, table
 from .counting import count
 from .episode import Episode, Filter, Link, Recalled, Recollection, checked_filter, checked_message, id_of
 from .episode import checked as checked_episode
@@ -28,6 +28,7 @@ from .index import VectorIndex
 from .indexer import Indexer, Report
 from .outcomes import Outcome, Touched
 from .person import Forgotten, Person
+from .query_vectors import QueryVectors
 from .recalled import Counts
 from .retention import Retention
 from .searches import Searches
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from .embedder import Embedder, Vectors
 
 K_MOST: Final = 100
+"""Episodes, and warnings, that one recall gives."""
 CATCH_UP_WITHIN: Final = 0.25
-EMBED_WITHIN: Final = 2.0
-QUERIES_KEPT: Final = 256
+"""Seconds that a recall waits for the vectors of what was just remembered."""
 HOUSEKEEPING: Final = 5.0
+"""Seconds between two rounds; what a killed process has not written of its recalls is counted nowhere."""
 SEARCH_MOST: Final = 8000
+"""Characters of a query, as of a text that is remembered."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +62,10 @@ class EpisodeFile:
         self.actor, self.db, self.indexer = actor, db, indexer
         self._clock, self._keep = clock, keep
         self._searches = Searches()
-        self._queries: OrderedDict[str, Vectors] = OrderedDict()
+        self._queries = QueryVectors()
         self._counts = Counts()
+        self._trouble = ""
+        """Why the last round of housekeeping failed."""
 
     @classmethod
     @asynccontextmanager
@@ -74,7 +79,7 @@ class EpisodeFile:
         """
         path = path_of_episodes(state, actor)
         async with Database.open(path, migrations=EPISODES, lock=OwnerLock(path)) as db:
-            await db.write(lambda conn: _claim(conn, path, actor, epoch))
+            await db.write(lambda conn: claim(conn, path, actor=actor, epoch=epoch))
             indexer = Indexer(db, embedder, report=report)
             await indexer.open()
             made = cls(actor, db, indexer, clock=clock, keep=keep)
@@ -163,24 +168,9 @@ class EpisodeFile:
 
     async def _vector_of(self, text: str, index: VectorIndex) -> "Vectors | None":
         """Return the query's vector; None where there is no way to compare it."""
-        embedder = self.indexer.embedder
         if not self.indexer.usable or not len(index):
             return None
-        key = f"{embedder.id}\0{text}"
-        if (known := self._queries.get(key)) is not None:
-            self._queries.move_to_end(key)
-            return known
-        try:
-            with anyio.fail_after(EMBED_WITHIN):
-                [vector] = await vectors.made_by(embedder, [text])
-        except (CallboardError, TimeoutError):
-            return None  # by words, and the recollection says so
-        if not vector.any():
-            return None
-        self._queries[key] = vector
-        if len(self._queries) > QUERIES_KEPT:
-            self._queries.popitem(last=False)
-        return vector  # type: ignore[no-any-return]  # untyped
+        return await self._queries.of(text, self.indexer.embedder)
 
     async def used(self, message: str, ids: Iterable[str]) -> None:
         """Say which of what was recalled for a message was made use of; an outcome counts for these alone."""
@@ -211,7 +201,7 @@ class EpisodeFile:
 
     async def would_forget(self, person: Person) -> int:
         """Return how many episodes :meth:`forget` would delete now."""
-        return await self.db.read(lambda conn: forgetting.count(conn, person))
+        return await self.db.read(lambda conn: forgetting.count(conn, forgetting.checked_person(person)))
 
     async def forget(self, person: Person) -> Forgotten:
         """Delete what concerns a person, or one episode: rows, words, vectors, what is kept of queries.
@@ -221,13 +211,13 @@ class EpisodeFile:
         with anyio.CancelScope(shield=True):  # bounded by the size of the file
             await self._flush()
             found = await forgetting.forget(self.db, self.indexer, person)
-        self._queries.clear()
+        self._queries.forget()
         return found
 
     async def reindex(self, embedder: "Embedder", *, progress: Callable[[int], None] = lambda _: None) -> int:
         """Let the vectors of another embedder count, once there is one for each episode; return how many were made."""
         done = await self.indexer.reindex(embedder, progress=progress)
-        self._queries.clear()
+        self._queries.forget()
         self.indexer.wake()
         return done
 
@@ -240,7 +230,7 @@ class EpisodeFile:
 
     async def stats(self) -> Stats:
         """Return how much this actor knows, and how much of it was of use."""
-        trouble = self.indexer.trouble
+        trouble = self.indexer.trouble or self._trouble
         try:
             await self._flush()
         except CallboardError as error:  # a full disk, say: what is there can be read all the same
@@ -263,8 +253,9 @@ class EpisodeFile:
             await anyio.sleep(HOUSEKEEPING)
             try:
                 await self.keep_house()
+                self._trouble = ""
             except CallboardError as error:
-                self.indexer.trouble = error.text  # a full disk, say: seen in the stats, tried again
+                self._trouble = error.text  # a full disk, say: seen in the stats, tried again
 
     async def keep_house(self) -> None:
         """Write down what was recalled, and let go what is not to be kept."""
@@ -285,14 +276,6 @@ def _checked_query(query: str, k: int) -> str:
     if type(k) is not int or not 1 <= k <= K_MOST:
         raise InvalidEpisode(f"recall gives 1 to {K_MOST} episodes, not {k!r}")
     return query.encode("utf-8", "replace").decode()
-
-
-def _claim(conn: sqlite3.Connection, path: Path, actor: str, epoch: int) -> None:
-    [(stored,)] = conn.execute("SELECT epoch FROM owner").fetchall()
-    if epoch < stored:
-        text = f"{path} has been owned by epoch {stored} of {actor!r}: epoch {epoch} is over and must end"
-        raise Fenced(text, path=str(path), epoch=epoch, stored=int(stored))
-    conn.execute("UPDATE owner SET epoch = ?", (epoch,))
 
 
 def _shown(conn: sqlite3.Connection, id: str) -> tuple[Recalled, list[Link], list[str]] | None:  # noqa: A002 - the same

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotten:
     """Delete episodes so that nothing of them is left in this memory's files."""
-    if bool(person.about.strip()) == bool(person.id):
-        raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
-    checked_message(person.about or person.id)
+    checked_person(person)
     with indexer.deleting():
         gone, sayings = await db.write(lambda conn: _delete(conn, person))
         files = await indexer.forget([number for number, _ in gone])
@@ -41,6 +39,14 @@ async def forget(db: "Database", indexer: "Indexer", person: Person) -> Forgotte
             "vectors of recent queries",
         ],
     )
+
+
+def checked_person(person: Person) -> Person:
+    """Return whom to forget if it says one of both; raise InvalidEpisode."""
+    if bool(person.about.strip()) == bool(person.id):
+        raise InvalidEpisode("forgetting needs whom it is about, or the id of one episode")
+    checked_message(person.about or person.id)
+    return person
 
 
 def count(conn: sqlite3.Connection, person: Person) -> int:

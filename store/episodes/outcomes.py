@@ -9,7 +9,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ..errors import InvalidEpisode
-from .episode import NAME_MOST, TEXT_MOST
+from .episode import NAME_MOST
+
+WHY_MOST: Final = 1000
+"""Characters."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +20,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     message: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST)]
     good: bool
-    why: Annotated[str, msgspec.Meta(max_length=TEXT_MOST)] = ""
+    why: Annotated[str, msgspec.Meta(max_length=WHY_MOST)] = ""
     said_by: Annotated[str, msgspec.Meta(max_length=NAME_MOST)] = ""
     trust: Literal[0, 1, 2] = 1
 

@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from .embedder import Embedder
     from .file import EpisodeFile
 
-# The episodes come first, as a trigger notes each of them as one that waits for its vector.
+# The episodes come first: triggers delete with each old one what belongs to it, and note each new one as one that waits
+# for its vector.
 _COLUMNS: Final = {
-    "episodes": (
-        "number, id, situation, cause, action, outcome, worked, about, source, labels, evidence, trust, at, "
-        "valid_from, valid_until, sightings, returned, used, helped, harmed, why"
-    ),
+    "episodes": table.COLUMNS,
     "labels": "name, value, episode",
     "links": "episode, other, kind, likeness",
     "made": "message, episode",
@@ -49,10 +47,9 @@ async def restore_episodes(file: "EpisodeFile", source: Path) -> int:
 
 def _replace(conn: sqlite3.Connection, *, path: Path, embedder: "Embedder") -> int:
     with opened_backup(path) as backup:
-        for name in reversed(_COLUMNS):
-            conn.execute(f"DELETE FROM {name}")  # noqa: S608 - our own tables
         conn.execute("DELETE FROM snapshot")
         for name, columns in _COLUMNS.items():
+            conn.execute(f"DELETE FROM {name}")  # noqa: S608 - our own tables
             _copy(conn, backup, name, columns)
         conn.execute("INSERT INTO words (words) VALUES ('rebuild')")
         if (wrong := _wrong(conn, embedder)) is not None:
@@ -61,8 +58,6 @@ def _replace(conn: sqlite3.Connection, *, path: Path, embedder: "Embedder") -> i
 
 
 def _copy(conn: sqlite3.Connection, backup: Source, name: str, columns: str) -> None:
-    if name == "pending":
-        conn.execute("DELETE FROM pending")
     marks = ", ".join("?" * len(columns.split(",")))
     rows = backup.rows(f"SELECT {columns} FROM {name}")  # noqa: S608 - our own tables
     conn.executemany(f"INSERT INTO {name} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - the same

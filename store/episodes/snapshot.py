@@ -9,14 +9,12 @@ import hashlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from ..errors import DiskFull, StoreError
+from ..folder import sync_folder
 from .index import VectorIndex
-
-_PART: Final = 1 << 20
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -58,13 +56,14 @@ def write(index: VectorIndex, database: Path, *, generation: int, embedder: str)
         expected = index.save(draft)
         if (written := draft.stat().st_size) != expected:
             raise DiskFull(f"{path} has no room: {written} of {expected} bytes were written; free some", path=str(path))
+        _sync(draft)
         digest = _digest(draft)
         draft.rename(path)
     except RuntimeError as error:  # hnswlib's
         raise StoreError(f"{path} could not be written: {error}", path=str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync_folder(path.parent)
     return Snapshot(generation, embedder, expected, digest)
 
 
@@ -90,18 +89,12 @@ def clear(database: Path, *, but: int | None) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, which is on the disk by then."""
-    made = hashlib.sha256()
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
-        while part := file.read(_PART):
-            made.update(part)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Return when a file is on the disk."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    return made.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

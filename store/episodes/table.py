@@ -8,11 +8,11 @@ import msgspec
 
 from .episode import Episode, Filter, Recalled
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "number, id, situation, cause, action, outcome, worked, about, source, labels, evidence, trust, at, valid_from, "
     "valid_until, sightings, returned, used, helped, harmed, why"
 )
-_NAMES: Final = _COLUMNS.split(", ")
+_NAMES: Final = COLUMNS.split(", ")
 _EPISODE: Final = (
     "situation", "cause", "action", "outcome", "about", "source", "labels", "evidence", "trust", "valid_from",
     "valid_until",
@@ -121,7 +121,7 @@ def _own(conn: sqlite3.Connection, number: int, episode: Episode, trust: int, no
 
 def check_all(conn: sqlite3.Connection) -> None:
     """Read each row as a recall would; raises what a row gives that cannot be read."""
-    for each in conn.execute(f"SELECT {_COLUMNS} FROM episodes"):  # noqa: S608 - our own columns
+    for each in conn.execute(f"SELECT {COLUMNS} FROM episodes"):  # noqa: S608 - our own columns
         _row(each)
 
 
@@ -142,7 +142,7 @@ def load(conn: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Recalled
     found: dict[int, Recalled] = {}
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
-        sql = f"SELECT {_COLUMNS} FROM episodes WHERE number IN ({', '.join('?' * len(part))})"  # noqa: S608 - marks only
+        sql = f"SELECT {COLUMNS} FROM episodes WHERE number IN ({', '.join('?' * len(part))})"  # noqa: S608 - marks only
         found.update((row.number, row.recalled) for row in map(_row, conn.execute(sql, part)))
     return found
 
@@ -151,7 +151,7 @@ def page(conn: sqlite3.Connection, *, below: int, limit: int, wanted: Filter, no
     """Return the newest episodes whose number is below `below`, newest first."""
     sql, values = passing(wanted, now)
     sql += " AND worked = 1" if wanted.worked else ""
-    query = f"SELECT {_COLUMNS} FROM episodes WHERE number < ? AND {sql} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own SQL
+    query = f"SELECT {COLUMNS} FROM episodes WHERE number < ? AND {sql} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own SQL
     return [_row(each) for each in conn.execute(query, (below, *values, limit))]
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from .exits import Exit, plain
 from .main import as_json, where
 
 if TYPE_CHECKING:
-    from ..dead import Dead, DeadRow
+    from ..dead import DeadRow
 
 
 @click.group()
@@ -27,7 +27,9 @@ def dead_ls(fleet: str, state: Path | None, *, as_json: bool) -> None:
     """List the messages that were taken away, and the contents that are refused; the newest first."""
     import msgspec
 
-    found: Dead = _asked("dead", "ListDead", fleet, state)
+    from ..dead import Dead, ListDead
+
+    found = asked(ListDead(), Dead, fleet, state)
     if as_json:
         click.echo(msgspec.json.encode(found.rows).decode())
         return
@@ -50,7 +52,9 @@ def dead_show(which: str, fleet: str, state: Path | None, *, as_json: bool) -> N
     """Show what the beginning or the end of ID names, whole: body, reason, stack, history."""
     import msgspec
 
-    found: Dead = _asked("show_dead", "ShowDead", fleet, state, which=which)
+    from ..dead import Dead, ShowDead
+
+    found = asked(ShowDead(which=which), Dead, fleet, state)
     if not found.rows:
         click.echo(f"callboard: nothing in quarantine is called {which!r}: see 'callboard dead ls'", err=True)
         sys.exit(Exit.USAGE)
@@ -79,7 +83,10 @@ def _story(row: "DeadRow") -> list[str]:
 @where
 def dead_retry(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
     """Store messages again where they came from, with all their tries before them."""
-    click.echo(_asked("retry_dead", "RetryDead", fleet, state, which=list(which)).text)
+    from ..dead import RetryDead
+    from ..messages import Done
+
+    click.echo(asked(RetryDead(which=list(which)), Done, fleet, state).text)
 
 
 @dead.command("drop")
@@ -87,10 +94,7 @@ def dead_retry(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
 @where
 def dead_drop(which: tuple[str, ...], fleet: str, state: Path | None) -> None:
     """Forget messages for good; let a content that is refused through again."""
-    click.echo(_asked("drop_dead", "DropDead", fleet, state, which=list(which)).text)
+    from ..dead import DropDead
+    from ..messages import Done
 
-
-def _asked(handler: str, message: str, fleet: str, state: Path | None, **fields: Any) -> Any:
-    from .. import dead as messages
-
-    return asked(handler, getattr(messages, message)(**fields), fleet, state)
+    click.echo(asked(DropDead(which=list(which)), Done, fleet, state).text)

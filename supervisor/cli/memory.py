@@ -1,7 +1,7 @@
 """``memory``: what agents know, for a person to see, search, correct and copy."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -10,10 +10,8 @@ from .exits import plain
 from .main import as_json, where
 from .memory_lines import line_of, mentions_of, numbers_of, places_of, story_of, value_line
 
-if TYPE_CHECKING:
-    from ..memory.messages import Forgot
-
-WORK_WITHIN: Final = 600.0
+WORK_WITHIN: Final = 620.0
+"""Seconds; longer than the daemon has patience with a cell (600), as in asking.py."""
 
 
 @click.group()
@@ -35,17 +33,17 @@ def memory_ls(
     as_json: bool,
 ) -> None:  # fmt: skip
     """List who knows how much; with ACTOR its newest episodes: + worked, - did not."""
-    from ..memory.messages import ListKeys, ListMemory
+    from ..memory.messages import Keys, ListKeys, ListMemory, MemoryPage
 
     if not actor:
         _print_stats("", fleet, state, as_json=as_json)
         return
     if at_hand:
-        found = asked("list_keys", ListKeys(actor=actor, of=namespace, prefix=prefix, limit=limit), fleet, state)
+        found = asked(ListKeys(actor=actor, of=namespace, prefix=prefix, limit=limit), Keys, fleet, state)
         _print(found.rows, [value_line(row) for row in found.rows], "nothing is at hand", as_json)
         return
-    found = asked("list_memory", ListMemory(actor=actor, about=about, limit=limit), fleet, state)
-    _print(found.rows, [line_of(row) for row in found.rows], f"{actor} remembers nothing", as_json)
+    page = asked(ListMemory(actor=actor, about=about, limit=limit), MemoryPage, fleet, state)
+    _print(page.rows, [line_of(row) for row in page.rows], f"{actor} remembers nothing", as_json)
 
 
 @memory.command("show")
@@ -55,9 +53,9 @@ def memory_ls(
 @where
 def memory_show(actor: str, id: str, fleet: str, state: Path | None, *, as_json: bool) -> None:  # noqa: A002 - as it is shown
     """Show the episode ID of ACTOR whole: texts, trust, evidence, what became of it."""
-    from ..memory.messages import ShowMemory
+    from ..memory.messages import MemoryShown, ShowMemory
 
-    shown = asked("show_memory", ShowMemory(actor=actor, id=id), fleet, state)
+    shown = asked(ShowMemory(actor=actor, id=id), MemoryShown, fleet, state)
     links = [
         f"  {link.kind:<14}{link.id}" + (f" ({link.likeness:.2f})" if link.likeness else "") for link in shown.links
     ]
@@ -79,11 +77,11 @@ def memory_search(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Find what ACTOR knows that is like QUERY, as it would itself; what failed comes apart."""
-    from ..memory.messages import SearchMemory
+    from ..memory.messages import MemoryFound, SearchMemory
 
     wanted = dict(_pair(label) for label in labels)
     message = SearchMemory(actor=actor, query=query, k=most, where=wanted, min_trust=min_trust)
-    found = asked("search_memory", message, fleet, state).found
+    found = asked(message, MemoryFound, fleet, state).found
     lines = [f"{row.score:5.2f}  {line_of(row)}" for row in found.episodes]
     lines += ["warnings", *(f"{row.score:5.2f}  {line_of(row)}" for row in found.warnings)] if found.warnings else []
     _print(found, [*lines, f"compared by {found.by}"] if lines else [], f"{actor} knows nothing of it", as_json)
@@ -107,16 +105,16 @@ def memory_forget(
     actor: str, id: str, about: str, fleet: str, state: Path | None, *, yes: bool, as_json: bool # noqa: A002 - as it is shown
 ) -> None:  # fmt: skip
     """Delete an episode of ACTOR, or all that is known of somebody; lists each place that was looked at."""
-    from ..memory.messages import ForgetMemory, WouldForget
+    from ..memory.messages import ForgetMemory, Forgot, Mentioned, WouldForget
 
     if bool(about) == bool(id) or (id and not actor):
         raise click.UsageError("give ACTOR and ID, or --about NAME, and with it ACTOR if only one is to forget")
     if about and not yes:
-        named = asked("would_forget", WouldForget(about=about, actor=actor), fleet, state)
+        named = asked(WouldForget(about=about, actor=actor), Mentioned, fleet, state)
         click.echo(plain("\n".join(mentions_of(named)) or "nobody's memory names it"))
         click.confirm(f"forget for good all that names {about!r}, and sweep where it may be left?", abort=True)
     message = ForgetMemory(actor=actor, id=id, about=about)
-    found: Forgot = asked("forget_memory", message, fleet, state, timeout=WORK_WITHIN)
+    found = asked(message, Forgot, fleet, state, timeout=WORK_WITHIN)
     _print(found, places_of(found), "nobody knows anything of it", as_json)
 
 
@@ -125,9 +123,9 @@ def memory_forget(
 @where
 def memory_reindex(actor: str, fleet: str, state: Path | None) -> None:
     """Make the vectors of ACTOR, or of all, by the embedder that is set now; recall goes on meanwhile."""
-    from ..memory.messages import ReindexMemory
+    from ..memory.messages import MemoryFiles, ReindexMemory
 
-    found = asked("reindex_memory", ReindexMemory(actor=actor), fleet, state)
+    found = asked(ReindexMemory(actor=actor), MemoryFiles, fleet, state)
     lines = [*(f"begun: {line}" for line in found.lines), *found.unheard]
     click.echo(plain("\n".join(lines)) or "nobody remembers anything yet")
     click.echo("see 'callboard memory stats' for how far it is")
@@ -139,14 +137,14 @@ def memory_reindex(actor: str, fleet: str, state: Path | None) -> None:
 @where
 def memory_backup(actor: str, folder: Path, fleet: str, state: Path | None) -> None:
     """Copy what ACTOR knows into FOLDER while it goes on."""
-    from ..memory.messages import BackUpMemory
+    from ..memory.messages import BackUpMemory, MemoryFiles
 
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"{folder} cannot be a folder for copies: {error.strerror}") from error
     message = BackUpMemory(actor=actor, folder=str(folder.resolve()))
-    click.echo(plain("\n".join(asked("back_up_memory", message, fleet, state, timeout=WORK_WITHIN).lines)))
+    click.echo(plain("\n".join(asked(message, MemoryFiles, fleet, state, timeout=WORK_WITHIN).lines)))
 
 
 @memory.command("restore")
@@ -156,12 +154,12 @@ def memory_backup(actor: str, folder: Path, fleet: str, state: Path | None) -> N
 @where
 def memory_restore(actor: str, folder: Path, fleet: str, state: Path | None, *, yes: bool) -> None:
     """Let ACTOR know what the copy in FOLDER knows, and nothing since; its tasks stay as they are."""
-    from ..memory.messages import RestoreMemory
+    from ..memory.messages import MemoryFiles, RestoreMemory
 
     if not yes:
         click.confirm(f"replace all that {actor} knows by the copy in {folder}?", abort=True)
     message = RestoreMemory(actor=actor, folder=str(folder.resolve()))
-    click.echo(plain("\n".join(asked("restore_memory", message, fleet, state, timeout=WORK_WITHIN).lines)))
+    click.echo(plain("\n".join(asked(message, MemoryFiles, fleet, state, timeout=WORK_WITHIN).lines)))
 
 
 @memory.command("stats")
@@ -174,9 +172,9 @@ def memory_stats(actor: str, fleet: str, state: Path | None, *, as_json: bool) -
 
 
 def _print_stats(actor: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
-    from ..memory.messages import ShowStats
+    from ..memory.messages import MemoryCounts, ShowStats
 
-    found = asked("memory_stats", ShowStats(actor=actor), fleet, state)
+    found = asked(ShowStats(actor=actor), MemoryCounts, fleet, state)
     lines = [line for row in found.rows for line in numbers_of(row)]
     _print(found, [*lines, *found.unheard], "nobody lives here", as_json)
 

@@ -9,11 +9,12 @@ from callboard.store import (
     ACTOR,
     EPISODES,
     ActorFile,
+    BackupDamaged,
     DatabaseCorrupt,
-    NoSuchEpisode,
     back_up,
     checked_backup,
     path_of_actor,
+    path_of_episodes,
     restore_episodes,
     restore_memory,
     set_aside,
@@ -46,10 +47,10 @@ async def restore(cell: "Cell", wish: RestoreMemory) -> MemoryFiles:
     If its file is damaged, that is set aside whole, and with it what its unfinished tasks had done.
     """
     folder = Path(wish.folder)
-    first, second = folder / f"{wish.actor}.db", folder / f"{wish.actor}.episodes.db"
+    first, second = (folder / of(cell.state, wish.actor).name for of in (path_of_actor, path_of_episodes))
     there = await anyio.to_thread.run_sync(_sound, {first: ACTOR.application_id, second: EPISODES.application_id})
     if not there:
-        raise NoSuchEpisode(f"{folder} has no copy of the memory of {wish.actor}", actor=wish.actor)
+        raise BackupDamaged(f"{folder} has no copy of the memory of {wish.actor}", actor=wish.actor, path=str(folder))
     file, lines = await _file_or_new(cell, wish.actor)
     if first in there:
         lines.append(f"{await restore_memory(file, first)} values of working memory, from {first}")

@@ -6,7 +6,7 @@ import anyio
 import msgspec
 
 from callboard.actors import Context, DoorCrowded, DoorLimits, Turnstile, receive
-from callboard.store import Outcome
+from callboard.store import Outcome, checked_outcome
 
 from ..hearing import Hearing
 from .desk import WORK_WITHIN
@@ -108,12 +108,10 @@ class MemoryDoor(Hearing):
     @receive
     async def outcome(self, message: SayOutcome, ctx: Context) -> OutcomeSaid:
         """Let all know how a message turned out, as a person says."""
-        verdict = "good" if message.good else "bad"
-        who = await self.obey(message, ctx, message.message[:200], f"outcome {verdict}: {message.why[:200]}")
-        said = Outcome(
-            message=message.message[:200], good=message.good, why=message.why[:1000], said_by=f"person:{who}", trust=2
-        )
-        return await self.options.memory.spread(said)
+        said = checked_outcome(Outcome(message=message.message, good=message.good, why=message.why, trust=2))
+        verdict = "good" if said.good else "bad"
+        who = await self.obey(message, ctx, said.message, f"outcome {verdict}: {said.why[:200]}")
+        return await self.options.memory.spread(msgspec.structs.replace(said, said_by=f"person:{who}"))
 
     @receive
     async def pass_outcome(self, message: PassOutcome, ctx: Context) -> OutcomeSaid:
