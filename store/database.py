@@ -64,16 +64,9 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls,
-        path: Path,
-        *,
-        migrations: Migrations,
-        synchronous: Synchronous = "FULL",
-        lock: OwnerLock | None = None,
-        busy_timeout: float = 5.0,
-        max_pending: int = 1000,
-        close_within: float = 10.0,
-    ) -> "AsyncGenerator[Database, None]":
+        cls, path: Path, *, migrations: Migrations, synchronous: Synchronous = "FULL", lock: OwnerLock | None = None,
+        busy_timeout: float = 5.0, max_pending: int = 1000, close_within: float = 10.0,
+    ) -> "AsyncGenerator[Database, None]":  # fmt: skip
         """Open the file at `path`, made with mode 0600 if there is none, for the length of an ``async with``.
 
         Args:

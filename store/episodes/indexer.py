@@ -29,12 +29,15 @@ Report = Callable[[str, str], None]
 """Kind and text of an event."""
 
 EMBED: Final = 64
+"""Texts that a model is given at once: what an API takes in one request."""
 ADD: Final = 64
 """Vectors in one call: a search that comes meanwhile waits for so many."""
 REFUSED_MOST: Final = 3
 """Texts in a row; then it is not they who are to blame, but the embedder is away."""
 LOAD: Final = 400
+"""Vectors read at once; a statement takes up to 32,766 values."""
 RETRY: Final = 10.0
+"""Seconds until what failed is tried again, if nothing new comes before."""
 SAVE_FROM: Final = 1000
 SAVE_PART: Final = 4
 """A snapshot is written when a quarter has changed, and not below `SAVE_FROM` changes."""
