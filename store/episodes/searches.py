@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ..errors import StoreClosed
+from ..places import Places
 from .index import VectorIndex
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Near = list[tuple[int, float]]
 AT_ONCE: Final = 32
 """Half of 64 in flight: so the loop hands out one half while the thread searches for the other."""
+
+WAITING_MOST: Final = 1000
+"""Searches; whoever comes then waits for a place."""
 
 
 class _Asked(msgspec.Struct, eq=False, gc=False):
@@ -36,11 +40,19 @@ class Searches:
     def __init__(self) -> None:
         # Not anyio: a call that ends begins the next one, also if nobody who waits for it is left to do so.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-search")
+        self._places = Places(WAITING_MOST)
         self._waiting: list[_Asked] = []
         self._busy = self._closed = False
 
     async def near(self, index: VectorIndex, vector: "Vectors", most: int) -> Near:
         """Return up to `most` numbers and their cosines, the nearest first; raises StoreClosed and BadVector."""
+        await self._places.take()
+        try:
+            return await self._asked(index, vector, most)
+        finally:
+            self._places.give(1)
+
+    async def _asked(self, index: VectorIndex, vector: "Vectors", most: int) -> Near:
         loop = asyncio.get_running_loop()
         asked = _Asked(index, vector, most, loop.create_future())
         self._waiting.append(asked)

@@ -166,3 +166,21 @@ async def test_who_searches_in_what_was_closed_hears_so_at_once() -> None:
             index.gate.set()
         await one()
     assert sorted(heard) == ["closed", "closed", "closed", "found"]
+
+
+async def test_more_than_may_wait_wait_for_a_place_and_all_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.store.episodes.searches.WAITING_MOST", 3)
+    index, found, searches = Held(), list[int](), Searches()
+
+    async def one(at: int) -> None:
+        found.append((await searches.near(index, axis(at), 1))[0][0])
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for at in range(8):
+                tasks.start_soon(one, at)
+            await until(lambda: bool(index.batches))
+            await anyio.wait_all_tasks_blocked()
+            index.gate.set()
+    assert sorted(found) == list(range(8))
+    assert max(index.batches) <= 3
