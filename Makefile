@@ -76,7 +76,7 @@ backlog: .venv-bench/ready
 # Take newer versions: needs uv. CI uses what is locked here, with hashes.
 lock:
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install -q uv
-	@$(BIN)/uv pip compile -q --upgrade pyproject.toml requirements/build.in --extra minilm --extra review --group test --group lint \
+	@$(BIN)/uv pip compile -q --upgrade pyproject.toml requirements/build.in --extra local --extra minilm --extra review --group test --group lint \
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt
 	@$(BIN)/uv pip compile -q --upgrade pyproject.toml --group bench \
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
