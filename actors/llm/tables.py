@@ -1,4 +1,4 @@
-"""``[llm]``, ``[[endpoint]]``, ``[[model]]`` and ``[[budget]]`` of a fleet file: whom agents ask, and what it may cost."""
+"""Tables of a fleet file about models: whom agents ask, and what it may cost."""
 
 from typing import Annotated, Any, Literal
 
