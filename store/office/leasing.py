@@ -1,0 +1,59 @@
+"""Leases: money that a cell may spend, put aside in all the windows that it falls under."""
+
+import math
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from . import window_table
+from .granting import Crossed, Refused, decide_amount, decide_lines
+from .wish import Wish
+
+
+class Leased(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that may be spent."""
+
+    id: int
+    amount: int
+    """Nano-dollars."""
+    until: float
+    """When the first of its windows ends; infinite without one."""
+    crossed: tuple[Crossed, ...] = ()
+    """Lines that it is the first to reach. They are told to nobody else."""
+    step_down: bool = False
+    queue: bool = False
+
+
+def lease(conn: sqlite3.Connection, wish: Wish, now: float) -> Leased | Refused:
+    """Put money aside, or say which window has too little."""
+    stands = [window_table.stand(conn, window, now) for window in wish.windows]
+    amount = decide_amount(wish, stands)
+    if isinstance(amount, Refused):
+        return amount
+    reached = decide_lines(stands, amount)
+    until = min((window.end for window in wish.windows), default=math.inf)
+    sql = "INSERT INTO leases (cell, epoch, actor, amount, rest, made, until) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    made = conn.execute(sql, (wish.cell, wish.epoch, wish.actor, amount, amount, now, until))
+    number = made.lastrowid or 0
+    for stand, told in zip(stands, reached.told, strict=True):
+        window_table.reserve(conn, stand.number, amount, told=told, now=now)
+        conn.execute("INSERT INTO shares VALUES (?, ?)", (number, stand.number))
+    return Leased(
+        id=number, amount=amount, until=until, crossed=reached.crossed, step_down=reached.step_down, queue=reached.queue
+    )  # fmt: skip
+
+
+def give_back(conn: sqlite3.Connection, cell: str, epoch: int, leases: Iterable[int]) -> int:
+    """Let what was not settled of leases be free again, and return how much that is.
+
+    Another cell's, and those of its own lives before, are left as they are: who held them may have spent them.
+    """
+    total = 0
+    for number in leases:
+        sql = "SELECT rest FROM leases WHERE id = ? AND cell = ? AND epoch = ? AND rest > 0"
+        for (rest,) in conn.execute(sql, (number, cell, epoch)).fetchall():
+            window_table.free(conn, number, rest)
+            conn.execute("UPDATE leases SET rest = 0 WHERE id = ?", (number,))
+            total += rest
+    return total
