@@ -13,7 +13,7 @@ from callboard.actors import Host, Row
 from callboard.bus import Bus, decode_body, encode, subjects
 from callboard.errors import CallboardError
 
-from .reserved import is_reserved
+from .reserved import is_hidden
 
 _Mark = tuple[str, int, int, int]
 
@@ -67,7 +67,7 @@ class Beats:
         if self._marks.get(name) == mark and name not in busy:
             return False
         self._marks[name] = mark
-        return not is_reserved(name)
+        return not is_hidden(name)
 
 
 def beat_in(data: bytes) -> Beat:

@@ -15,6 +15,7 @@ import msgspec
 
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import BudgetTable, EndpointTable, LlmConfig, LlmTable, ModelTable, read_key, settle_llm
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
@@ -23,7 +24,7 @@ from callboard.store import Retention
 from .errors import BadFleet
 from .formation import CellTable, GroupTable, check_formation
 from .persons import PersonTable
-from .reserved import CELL_NAME_MOST, CLIENTS, RESERVED, is_reserved, keeper_of
+from .reserved import CELL_NAME_MOST, CLIENTS, LOCAL_MODEL, OFFICE, RESERVED, is_reserved, keeper_of
 from .toml_lines import Fault, explain
 
 SILENT_LEAST: Final = 1.0
@@ -89,12 +90,17 @@ class FleetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cell: list[CellTable] = []
     group: list[GroupTable] = []
     person: list[PersonTable] = []
+    llm: LlmTable = LlmTable()
+    endpoint: list[EndpointTable] = []
+    model: list[ModelTable] = []
+    budget: list[BudgetTable] = []
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "": FleetFile, "fleet": FleetTable, "bus": BusTable, "memory": EmbedderTable, "actor": ActorTable,
     "health": Health, "door": DoorLimits, "keep": Retention, "intensity": Intensity, "may": Grant, "cell": CellTable,
-    "group": GroupTable, "person": PersonTable,
+    "group": GroupTable, "person": PersonTable, "llm": LlmTable, "endpoint": EndpointTable, "model": ModelTable,
+    "budget": BudgetTable,
 }  # fmt: skip
 
 
@@ -112,11 +118,18 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet file itself, if there is one."""
     memory: EmbedderTable = EmbedderTable()
     """By what memories are compared."""
+    llm: LlmConfig = LlmConfig()
+    """Whom its agents may ask, and for how much."""
     groups: tuple[GroupTable, ...] = ()
     persons: tuple[PersonTable, ...] = ()
     """Those who give orders; where there are none, the owner's login does."""
     formations: tuple[CellTable, ...] = ()
     """Of those cells that have a table of their own."""
+
+    @property
+    def agents(self) -> tuple[ActorSpec, ...]:
+        """Those that the file names, without what the runtime adds."""
+        return tuple(spec for spec in self.actors if not is_reserved(spec.name))
 
     @property
     def cells(self) -> dict[str, list[ActorTable]]:
@@ -151,11 +164,13 @@ def load_fleet(path: Path) -> FleetConfig:
     look_beside(home)
     try:
         tables, specs = _check(file)
+        llm = _check_llm(file, home, [spec.name for spec in specs])
+        tables, specs = [*staff_of(llm), *tables], [*map(spec_from, staff_of(llm)), *specs]
     except Fault as fault:
         raise BadFleet(explain(path, text, fault.text, tables=_TABLES, at=fault.at), path=str(path)) from fault
     return FleetConfig(
         name=file.fleet.name, bus=file.bus, actors=tuple(specs), tables=tuple(tables), home=home, file=path.resolve(),
-        groups=tuple(file.group), formations=tuple(file.cell), persons=tuple(file.person), memory=file.memory,
+        groups=tuple(file.group), formations=tuple(file.cell), persons=tuple(file.person), memory=file.memory, llm=llm,
     )  # fmt: skip
 
 
@@ -175,6 +190,7 @@ def _check(file: FleetFile) -> tuple[list[ActorTable], list[ActorSpec]]:
     for index, table in enumerate(file.actor):
         at = f"$.actor[{index}]"
         spec = spec_from(table, at=at)
+        _check_free(spec, at)
         if spec.name in {known.name for known in specs}:
             raise Fault(f"two actors are named {spec.name!r}; give one a 'name'", f"{at}.use")
         specs.append(spec)
@@ -192,14 +208,6 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
     _name(name, "actor", f"{at}.name")
     cell = table.cell or name
     _name(cell, "cell", f"{at}.cell")
-    if is_reserved(name):
-        kept = f"not {sorted(RESERVED)}, nor {keeper_of('…')!r}"
-        raise Fault(f"{name!r} is kept for the runtime: {kept}", f"{at}.name")
-    if cell in RESERVED or cell.startswith(CLIENTS) or len(cell) > CELL_NAME_MOST:
-        raise Fault(
-            f"a cell is not called {cell!r}: at most {CELL_NAME_MOST} characters, not {sorted(RESERVED)} or {CLIENTS}…",
-            f"{at}.cell",
-        )
     _check_health(table.health, at)
     return ActorSpec(
         actor=actor, name=name, cell=cell, replicas=table.replicas, private=table.private, door=table.door,
@@ -207,6 +215,16 @@ def spec_from(table: ActorTable, *, at: str = "$") -> ActorSpec:
         may=actor.may if table.may is None else table.may, options=_options(actor, table.options, at),
         mailbox=table.mailbox, tries=table.tries, queue=table.queue, keep=table.keep,
     )  # fmt: skip
+
+
+def _check_free(spec: ActorSpec, at: str) -> None:
+    """Refuse the runtime's own names."""
+    if is_reserved(spec.name):
+        kept = f"not {sorted(RESERVED)}, nor {keeper_of('…')!r}"
+        raise Fault(f"{spec.name!r} is kept for the runtime: {kept}", f"{at}.name")
+    if spec.cell in RESERVED or spec.cell.startswith(CLIENTS) or len(spec.cell) > CELL_NAME_MOST:
+        text = f"a cell is not called {spec.cell!r}: at most {CELL_NAME_MOST} characters"
+        raise Fault(f"{text}, not {sorted(RESERVED)} or {CLIENTS}…", f"{at}.cell")
 
 
 def _check_health(health: Health, at: str) -> None:
@@ -252,6 +270,25 @@ def _check_memory(table: EmbedderTable) -> None:
         choose_embedder(table)
     except CallboardError as error:
         raise Fault(error.text, f"$.memory.{error.detail.get('key') or 'embedder'}") from error
+
+
+def _check_llm(file: FleetFile, home: Path, actors: list[str]) -> LlmConfig:
+    try:
+        llm = settle_llm(file.llm, file.endpoint, file.model, file.budget, actors=actors)
+        for endpoint in llm.endpoints:
+            read_key(file=endpoint.key_file, variable=endpoint.key_env, home=home)
+    except CallboardError as error:
+        raise Fault(error.text, f"$.{error.detail.get('key') or 'llm.key_file'}") from error
+    return llm
+
+
+def staff_of(llm: LlmConfig) -> list[ActorTable]:
+    """Return the actors that the runtime adds where agents ask models: the office, and the model in the box."""
+    office = ActorTable(
+        use="callboard.supervisor.office:Office", name=OFFICE, cell=OFFICE, options=msgspec.to_builtins(llm)
+    )
+    local = ActorTable(use="callboard.actors.models.serving:LocalModel", name=LOCAL_MODEL, cell=LOCAL_MODEL)
+    return [office, *([local] if llm.local else [])] if llm.on else []
 
 
 def _name(name: str, kind: Any, at: str) -> None:

@@ -50,7 +50,7 @@ from .rehearsal import code_of
 from .reload import Reload
 from .remains import end_remains, keep_ledger
 from .reports import Reports
-from .reserved import keeper_of
+from .reserved import is_reserved, keeper_of
 from .roster import health_of, rows_of
 from .service import Supervisor
 from .state import StateDirectory, Whereabouts
@@ -305,11 +305,13 @@ class Daemon:
 
     def _make_order(self, cell: str, epoch: int) -> CellOrder:
         config = self.config
+        staff = [spec.name for spec in config.actors if is_reserved(spec.name)]
         return CellOrder(
             fleet=config.name, cell=cell, epoch=epoch,
-            access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs),
+            access=self.gate.warden.admit(cell, epoch, self.charges[cell].specs, staff=staff),
             state=str(self.state.path), home=str(config.home), homes=config.homes, actors=config.cells[cell],
             formation=config.formation_of(cell), local=config.bus.local, durable=self.durable, memory=config.memory,
+            llm=config.llm.for_cells(),
             held=sorted(self.charges[cell].held), flight=str(self.charges[cell].coroner.flight),
             dump=str(self.state.path / "logs" / f"{cell}.stack"),
             fences={name: charge.epoch for name, charge in self.charges.items() if charge.epoch},

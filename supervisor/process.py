@@ -17,6 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LlmConfig
 from callboard.guardian import Guardian
 
 from .access import Access
@@ -51,6 +52,7 @@ class CellOrder(msgspec.Struct, frozen=True, kw_only=True):
     local: bool = True
     """Whether what its actors say to each other stays in the process."""
     memory: EmbedderTable = EmbedderTable()
+    llm: LlmConfig = LlmConfig()
     held: list[str] = []
     """Actors that a person holds: they take no messages until they are revived."""
     fences: dict[str, int] = {}

@@ -6,7 +6,8 @@ from typing import Final, Literal
 import msgspec
 
 from callboard.actors import ActorSpec, Verb, is_untrusted
-from callboard.actors.embedding import EmbedderTable, is_here
+from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import is_here
 from callboard.bus import ANYONE
 
 OUTSIDE: Final = "outside"

@@ -16,6 +16,7 @@ import msgspec
 
 from callboard.actors import ActorSpec, Letter, task_in
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LlmConfig
 from callboard.bus import Envelope, MessageRefused, NoSuchActor, WorkQueue, connect, subjects
 from callboard.errors import CallboardError
 
@@ -56,6 +57,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     persons: list[PersonTable] = []
     formations: list[CellTable] = []
     memory: EmbedderTable = EmbedderTable()
+    llm: LlmConfig = LlmConfig()
     topics: dict[str, tuple[str, ...]] = {}
     """The durable topics of each actor."""
     heard: dict[str, tuple[str, ...]] = {}
@@ -117,7 +119,7 @@ async def _try(piece: Piece, config: FleetConfig) -> Tried:
     return Tried(
         faults=faults[:FAULTS_MOST], name=config.name, bus=config.bus, tables=tables,
         groups=list(config.groups), persons=list(config.persons), formations=list(config.formations), read=read,
-        code=code_of(), memory=config.memory,
+        code=code_of(), memory=config.memory, llm=config.llm,
         topics={spec.name: spec.kept for spec in config.actors},
         heard={spec.name: spec.heard for spec in config.actors},
     )  # fmt: skip

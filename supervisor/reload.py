@@ -60,7 +60,7 @@ def config_of(tried: Tried, old: FleetConfig) -> FleetConfig:
     return FleetConfig(
         name=tried.name, bus=tried.bus, actors=actors, tables=tuple(tried.tables),
         home=old.home, file=old.file, groups=tuple(tried.groups), persons=tuple(tried.persons),
-        formations=tuple(tried.formations), memory=tried.memory,
+        formations=tuple(tried.formations), memory=tried.memory, llm=tried.llm,
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def change_between(old: FleetConfig, new: FleetConfig, *, same_code: bool) -> Ch
 def _looks(config: FleetConfig, cell: str) -> object:
     tables = [msgspec.structs.replace(table, may=None) for table in config.cells[cell]]
     grants = [spec.may for spec in config.actors if spec.cell == cell]
-    return tables, grants, config.formation_of(cell), config.memory
+    return tables, grants, config.formation_of(cell), config.memory, config.llm.for_cells()
 
 
 class Reload:

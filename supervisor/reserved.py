@@ -4,7 +4,9 @@ from typing import Final
 
 from callboard.bus import DAEMON_CELL
 
-RESERVED: Final = frozenset({"supervisor", "office", DAEMON_CELL})
+OFFICE: Final = "office"
+LOCAL_MODEL: Final = "local-model"
+RESERVED: Final = frozenset({"supervisor", OFFICE, LOCAL_MODEL, DAEMON_CELL})
 CLIENTS: Final = "client-"
 """How the cells are called as which programs of the owner speak."""
 _KEEPER: Final = "cell-"
@@ -20,3 +22,8 @@ def keeper_of(cell: str) -> str:
 def is_reserved(name: str) -> bool:
     """Return whether no user's actor may be called `name`."""
     return name in RESERVED or name.startswith(_KEEPER)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether an actor is a part of the runtime that nobody needs to see; the office and a model are seen."""
+    return is_reserved(name) and name not in (OFFICE, LOCAL_MODEL)

@@ -13,7 +13,7 @@ import anyio
 from callboard.actors import Flight, Host, InHand, Work
 
 from .beat import Beats
-from .reserved import is_reserved
+from .reserved import is_hidden
 
 EVERY: Final = 0.1
 """Seconds between two rounds; at 10,000 idle actors one takes half a millisecond."""
@@ -66,7 +66,7 @@ class Rounds:
 
     def _who_served(self) -> str:
         """Return an actor that has handled a message; the runtime's own do not count."""
-        return next((host.name for host in self._hosts.values() if host.handled and not is_reserved(host.name)), "")
+        return next((host.name for host in self._hosts.values() if host.handled and not is_hidden(host.name)), "")
 
     def _look(self, *, stalls: bool) -> None:
         for name, work in list(self._busy.items()):

@@ -44,7 +44,7 @@ from .messages import (
     Stop,
     Wedged,
 )
-from .reserved import is_reserved
+from .reserved import is_hidden
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -234,7 +234,7 @@ class CellKeeper(MemoryKeeper, Actor):
     async def rows(self, _message: ListRows, ctx: Context) -> Rows:
         """Say how it stands with each actor."""
         hear_daemon(ctx)
-        return Rows(rows=[row for row in self.options.rows() if not is_reserved(row.actor)])
+        return Rows(rows=[row for row in self.options.rows() if not is_hidden(row.actor)])
 
     @receive
     async def order(self, message: Order, ctx: Context) -> Done:

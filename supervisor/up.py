@@ -50,7 +50,7 @@ async def run_up(fleet_file: Path, *, state: Path | None, seconds: float | None,
 async def _say_ready(daemon: Daemon, manager: ServiceManager) -> None:
     await daemon.wait_ready()
     at = daemon.whereabouts
-    status = f"fleet {at.fleet}, {len(daemon.config.actors)} actors in {len(daemon.charges)} cells, pid {at.pid}"
+    status = f"fleet {at.fleet}, {len(daemon.config.agents)} actors in {len(daemon.charges)} cells, pid {at.pid}"
     manager.ready(status)
     _say(f"ready: {status}")
     _say(f"  bus      {at.url}")

@@ -40,8 +40,8 @@ class Warden(Protocol):
     enforced: str
     """By whom permissions are enforced, for people."""
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
-        """Return how one life of a cell comes to the bus."""
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], *, staff: Sequence[str] = ()) -> Access:
+        """Return how one life of a cell comes to the bus; all may speak to the runtime's own `staff`."""
         ...
 
     def revoke(self, access: Access) -> None:
@@ -57,7 +57,7 @@ class Shared:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:  # noqa: ARG002 - all alike
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], *, staff: Sequence[str] = ()) -> Access:  # noqa: ARG002 - all alike
         """Return the one login."""
         return self._access
 
@@ -73,10 +73,10 @@ class Signed:
     def __init__(self, access: Access, key: Key, *, fleet: str, account: str) -> None:
         self._access, self._key, self._fleet, self._account = access, key, fleet, account
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], *, staff: Sequence[str] = ()) -> Access:
         """Make a user that may do what these actors may, and nothing else."""
         inbox = new_inbox()
-        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox)
+        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs, staff), inbox=inbox)
         name = f"{self._fleet}/{cell}/{epoch}"
         return as_user(self._access, self._key, name=name, account=self._account, permissions=allowed, inbox=inbox)
 
@@ -99,10 +99,10 @@ class Own:
         """Return the cell that a user, by its public key, is a life of; empty if it is none."""
         return self._cells.get(user, "")
 
-    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec]) -> Access:
+    def admit(self, cell: str, epoch: int, specs: Sequence[ActorSpec], *, staff: Sequence[str] = ()) -> Access:
         """Make a user that may do what these actors may, and nothing else."""
         inbox, realm = new_inbox(), self._server.realm
-        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs), inbox=inbox)
+        allowed = permissions_of(self._fleet, cell, reach_of(cell, specs, staff), inbox=inbox)
         limits = UserLimits(interests=_INTERESTS + _INTERESTS_EACH * len(specs))
         user = realm.admit(f"{self._fleet}/{cell}/{epoch}", allowed, limits=limits)
         if realm.version != self._told:
@@ -141,7 +141,7 @@ class Own:
         return False
 
 
-def reach_of(cell: str, specs: Sequence[ActorSpec]) -> Reach:
+def reach_of(cell: str, specs: Sequence[ActorSpec], staff: Sequence[str] = ()) -> Reach:
     """Return what the actors of a cell need, those that they may spawn included: a child may do no more. Pure."""
     grants = [spec.may for spec in specs]
     return Reach(
@@ -149,7 +149,7 @@ def reach_of(cell: str, specs: Sequence[ActorSpec]) -> Reach:
         open=tuple(spec.name for spec in specs if spec.open),
         kept=tuple(spec.name for spec in specs if spec.kept),
         queues=tuple(spec.name for spec in specs),
-        tell=_union(("supervisor",), *(grant.names("tell") + grant.names("ask") for grant in grants)),
+        tell=_union(("supervisor", *staff), *(grant.names("tell") + grant.names("ask") for grant in grants)),
         enqueue=_union(*(grant.names("enqueue") for grant in grants)),
         publish=_union(*(grant.names("publish") for grant in grants)),
         hear=_union(*(spec.heard for spec in specs)),

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEmbedder, EmbedderFailed
-from .table import EmbedderTable, is_here
+from .table import EmbedderTable
 
 if TYPE_CHECKING:
     from .choose import choose_embedder
@@ -29,7 +29,6 @@ __all__ = [
     "MiniLmEmbedder",
     "StaticEmbedder",
     "choose_embedder",
-    "is_here",
 ]
 
 

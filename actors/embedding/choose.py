@@ -1,14 +1,14 @@
 """From settings to an embedder: checked once, here, combinations included."""
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from ..llm.url import LEGAL_URL, is_legal
 from ..models import require
 from .errors import BadEmbedder
 from .hashing import HashEmbedder
 from .minilm import MODEL, MiniLmEmbedder, check_installed
 from .static import StaticEmbedder
-from .table import EmbedderTable, is_here
+from .table import EmbedderTable
 
 if TYPE_CHECKING:
     from callboard.store.episodes import Embedder
@@ -53,11 +53,7 @@ def _endpoint(table: EmbedderTable) -> "Embedder":
 def _check_endpoint(table: EmbedderTable) -> None:
     """Refuse what cannot work, and a key that would cross a network in plain text."""
     for name, wrong, legal in (
-        (
-            "url",
-            _fault(table),
-            "https://host/v1, or http:// for this machine or without a key; no login, no ?, no #",
-        ),
+        ("url", not is_legal(table.url, keyed=bool(table.key_file or table.key_env)), LEGAL_URL),
         ("model", not table.model, "the model's name"),
         ("dimensions", not 1 <= table.dimensions <= WIDEST, f"1 to {WIDEST}"),
         ("timeout", not 0.0 < table.timeout <= 600.0, "seconds, up to 600"),
@@ -66,14 +62,3 @@ def _check_endpoint(table: EmbedderTable) -> None:
     ):
         if wrong:
             raise BadEmbedder(f"{name} of embedder = 'endpoint': legal is {legal}", key=name)
-
-
-def _fault(table: EmbedderTable) -> bool:
-    try:
-        parts = urlsplit(table.url)
-        host = parts.hostname
-    except ValueError:
-        return True
-    plain_key = parts.scheme == "http" and not is_here(table.url) and bool(table.key_file or table.key_env)
-    secret = "@" in parts.netloc or bool(parts.query or parts.fragment)  # errors say the URL
-    return parts.scheme not in {"http", "https"} or not host or secret or plain_key

@@ -1,19 +1,6 @@
 """``[memory]``: by what memories are compared."""
 
-from typing import Final
-from urllib.parse import urlsplit
-
 import msgspec
-
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def is_here(url: str) -> bool:
-    """Return whether an API is on this machine."""
-    try:
-        return urlsplit(url).hostname in _HERE
-    except ValueError:
-        return False
 
 
 class EmbedderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

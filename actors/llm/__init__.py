@@ -1,11 +1,78 @@
 """Models behind an API: the only room that imports ``openai``, and that at the first call.
 
-It promises: each call ends within its own time; nothing is tried twice behind the caller's back; a key is in no
-setting, no text and no error; and what a model answers is checked before anybody trusts it.
+It promises: each call ends within its own time; nothing is tried twice behind the caller's back; no money is spent that
+was not reserved; a key is in no setting, no text and no error; and what a model answers is checked before anybody
+trusts it. Each cell imports the settings and the errors; the rest only when somebody asks a model.
 """
 
-from .embeddings import EndpointEmbedder
-from .errors import BadModelKey
-from .key import read_key
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BadModelKey", "EndpointEmbedder", "read_key"]
+from .config import LOCAL, LOCAL_MODEL, LlmConfig, settle_llm
+from .errors import (
+    AnswerCut,
+    BadAnswer,
+    BadLlm,
+    BadModelKey,
+    BadModelRequest,
+    BadPrompt,
+    BudgetSpent,
+    CallTooLarge,
+    ContextTooLong,
+    ModelBusy,
+    ModelDown,
+    ModelFailed,
+    ModelStalled,
+    NoModelAllowed,
+    NoModels,
+    OfficeAway,
+    UnknownModelName,
+    WrongAnswer,
+)
+from .key import read_key
+from .tables import BudgetTable, EndpointTable, LlmTable, ModelTable, PriceTable
+from .url import is_here
+
+if TYPE_CHECKING:
+    from .embeddings import EndpointEmbedder
+
+_HOME = {"EndpointEmbedder": "embeddings"}
+
+__all__ = [
+    "LOCAL",
+    "LOCAL_MODEL",
+    "AnswerCut",
+    "BadAnswer",
+    "BadLlm",
+    "BadModelKey",
+    "BadModelRequest",
+    "BadPrompt",
+    "BudgetSpent",
+    "BudgetTable",
+    "CallTooLarge",
+    "ContextTooLong",
+    "EndpointEmbedder",
+    "EndpointTable",
+    "LlmConfig",
+    "LlmTable",
+    "ModelBusy",
+    "ModelDown",
+    "ModelFailed",
+    "ModelStalled",
+    "ModelTable",
+    "NoModelAllowed",
+    "NoModels",
+    "OfficeAway",
+    "PriceTable",
+    "UnknownModelName",
+    "WrongAnswer",
+    "is_here",
+    "read_key",
+    "settle_llm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

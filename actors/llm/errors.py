@@ -6,6 +6,14 @@ No text here holds a key: what an endpoint says goes through :func:`~.said.said`
 from callboard.errors import CallerError, PeerError, WorldError
 
 
+class BadLlm(CallerError):
+    """The tables about models do not fit together; ``key`` says where."""
+
+
+class NoModels(CallerError):
+    """This fleet has no ``[llm]``: there is nobody to ask."""
+
+
 class BadModelKey(CallerError):
     """The key for a model's API is not where the settings say, others can read it, or the endpoint refuses it."""
 

@@ -6,11 +6,14 @@ from pathlib import Path
 from .errors import BadModelKey
 
 
-def read_key(*, file: str = "", variable: str = "") -> str:
-    """Return the key in a file of its owner alone, or in a variable; empty if neither is named. Raises BadModelKey."""
+def read_key(*, file: str = "", variable: str = "", home: Path = Path()) -> str:
+    """Return the key in a file of its owner alone, or in a variable; empty if neither is named. Raises BadModelKey.
+
+    A relative file lies below `home`, the folder of the fleet file.
+    """
     if variable:
         return _checked(os.environ.get(variable, ""), f"the variable {variable}")
-    return _checked(_read(Path(file).expanduser()), file) if file else ""
+    return _checked(_read(home / Path(file).expanduser()), file) if file else ""
 
 
 def _read(path: Path) -> str:

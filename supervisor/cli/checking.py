@@ -32,17 +32,17 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
         config = load_fleet(fleet_file)
     except CallboardError as error:
         fail(error)
-    edges, warnings = edges_of(config.actors), [str(junction) for junction in warnings_of(config.actors)]
-    warnings += leaving(config.actors, config.memory)
+    edges, warnings = edges_of(config.agents), [str(junction) for junction in warnings_of(config.agents)]
+    warnings += leaving(config.agents, config.memory)
     if graph is not None:
-        graph.write_text(picture(config.name, config.actors), encoding="utf-8")
+        graph.write_text(picture(config.name, config.agents), encoding="utf-8")
     if as_json:
-        rows = [_row(spec) for spec in config.actors]
+        rows = [_row(spec) for spec in config.agents]
         found = {"fleet": config.name, "actors": rows, "edges": edges, "warnings": warnings}
         click.echo(msgspec.json.encode(found).decode())
         return
-    click.echo(f"{fleet_file}: fleet {config.name}, {len(config.actors)} actors in {len(config.cells)} cells")
-    _print(config.actors, edges)
+    click.echo(f"{fleet_file}: fleet {config.name}, {len(config.agents)} actors in {len(config.cells)} cells")
+    _print(config.agents, edges)
     for warning in warnings:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     if graph is not None:
