@@ -3,7 +3,7 @@
 The one place where an actor's grant is enforced: everything an agent does to others goes through here.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -29,6 +29,9 @@ from .work import Work
 if TYPE_CHECKING:
     from .actor import Actor
     from .handlers import Handler
+    from .llm.asker import Asker
+    from .llm.llm import Llm
+    from .llm.minds import Minds
 
 WAIT_MOST: Final = 86_400.0
 
@@ -48,6 +51,15 @@ class Services(LongTerm, Protocol):
     endpoint: Endpoint
     clock: Clock
     work: Work
+
+    @property
+    def private(self) -> bool:
+        """Whether only who is marked for it may see what the actor says."""
+        ...
+
+    def minds(self) -> "Minds":
+        """Return what the actors of the cell share when they ask models."""
+        ...
 
     async def open_memory(self) -> WorkingMemory:
         """Return the actor's working memory, opening its file on first use."""
@@ -158,6 +170,38 @@ class Context(Speaker, Remembering):
     def memory(self) -> Memory:
         """The actor's working memory; what is put here outlives a restart."""
         return Memory(self._services.open_memory)
+
+    @property
+    def llm(self) -> "Llm":
+        """The models of the fleet file's ``[llm]``, behind its limits and budgets."""
+        from .llm.llm import Llm  # not at each start: few ask a model at once
+
+        return Llm(self._services.minds(), self._asker())
+
+    def _asker(self) -> "Asker":
+        from .llm.asker import Asker
+
+        hand, services = self._hand, self._services
+        envelope = None if hand is None else hand.letter.envelope
+        return Asker(
+            name=services.name, message=envelope.id if envelope else "", tree=envelope.chain if envelope else "",
+            private=services.private, until=hand.until if hand else 0.0, trust=self._believed,
+            waiting=lambda on, up_to: self.waiting(on, up_to=min(up_to, WAIT_MOST)), doubt=self._doubt_to,
+            step=self.step, act=self._act_for_model, refused=self._refused_tool,
+        )  # fmt: skip
+
+    def _doubt_to(self, trust: int) -> None:
+        if self._hand is not None:
+            self._hand.doubt(trust)
+
+    def _refused_tool(self, name: str, why: str) -> None:
+        error = PermissionDenied(f"{self._name} may not act {name!r} for a model: {why}", actor=self._name, name=name)
+        self._services.denied(error)
+
+    async def _act_for_model(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
+        """Do what a model named, if the grant allows it with these arguments."""
+        self._permit("act", names.checked(name, "actor"), Call(fn, tuple(args)))
+        return await fn(*args)
 
     async def spawn(self, actor: "type[Actor]", *, name: str | None = None, may: Grant | None = None) -> str:
         """Start a child actor in this cell, supervised by this actor, and return its name.

@@ -55,6 +55,8 @@ from .work import Work
 if TYPE_CHECKING:
     from callboard.store.episodes import EpisodeFile
 
+    from .llm.minds import Minds
+
 STATUS_MOST: Final = 1000
 
 
@@ -84,6 +86,10 @@ class CellServices(Protocol):
 
     async def file_of(self, actor: str) -> ActorFile:
         """Return the file of an actor of this cell."""
+        ...
+
+    def minds(self) -> "Minds":
+        """Return what the actors of the cell share when they ask models."""
         ...
 
     async def episodes_of(self, actor: str) -> "EpisodeFile":
@@ -315,6 +321,15 @@ class Host:
         return StatusBody(name, "queued", order[name]) if name in order else StatusBody(name, "unknown")
 
     # --- what a context may ask for
+
+    @property
+    def private(self) -> bool:
+        """Whether it may be heard by nobody who is not marked for what is sensitive."""
+        return self.spec.private
+
+    def minds(self) -> "Minds":
+        """Return what the actors of the cell share when they ask models."""
+        return self.cell.minds()
 
     async def open_memory(self) -> WorkingMemory:
         """Return this actor's working memory."""

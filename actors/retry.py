@@ -10,12 +10,15 @@ from callboard.bus import MessageRefused
 from callboard.store import MemoryConflict, StoreError
 
 from .errors import ActUnsettled, DuplicateStep, StepsChanged, TaskExpired
+from .llm import BudgetSpent, ModelFailed, OfficeAway
 from .suspects import Poisonous
 
 TRIES: Final = 5
 FIRST: Final = 1.0
 LONGEST: Final = 300.0
 SPREAD: Final = 0.2
+AWAY: Final = 15.0
+"""Seconds until a task is tried again that found no model: it has waited for one already, as long as it may."""
 _HOPELESS: Final = (MessageRefused, Poisonous, DuplicateStep, StepsChanged, ActUnsettled, TaskExpired)
 """Errors that another try can only repeat."""
 
@@ -28,7 +31,7 @@ class Verdict(NamedTuple):
     judgement: Judgement
     delay: float = 0.0
     counted: bool = True
-    """Whether it was a try: a full disk, and memory that was changed meanwhile, are no failure of the task's own."""
+    """Whether it was a try: a full disk, a model that is down, a budget that is spent are no failure of its own."""
 
 
 def delay_after(tries: int, chance: float) -> float:
@@ -42,6 +45,10 @@ def judge_failure(error: BaseException, *, tries: int, most: int, chance: float)
         return Verdict("bury")
     if isinstance(error, MemoryConflict):
         return Verdict("again", 0.01 + 0.1 * chance, counted=False)
+    if isinstance(error, ModelFailed | OfficeAway):
+        return Verdict("again", AWAY * (1.0 - SPREAD + 2.0 * SPREAD * chance), counted=False)
+    if isinstance(error, BudgetSpent) and error.wait:  # without a window, waiting does not help
+        return Verdict("again", min(error.wait + chance, LONGEST), counted=False)
     if isinstance(error, StoreError):
         return Verdict("again", delay_after(3, chance), counted=False)
     return Verdict("bury") if tries >= most else Verdict("again", delay_after(tries, chance))

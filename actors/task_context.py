@@ -4,7 +4,7 @@
 unless they are in a step. All else counts once.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +54,11 @@ class TaskContext(Context):
         self._permit("act", names.checked(name, "actor"), Call(fn, args))
         kind = returned_by(fn) if returns is None else returns
         return await self._unit.step(name, fn, args, returns=kind, act=True)
+
+    async def _act_for_model(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
+        """The same as an act; one that a model asks for again in the same task is another act."""
+        self._permit("act", names.checked(name, "actor"), Call(fn, tuple(args)))
+        return await self._unit.step(self._unit.name_of_act(name), fn, args, returns=returned_by(fn), act=True)
 
     async def tell(
         self,

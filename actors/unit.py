@@ -54,6 +54,11 @@ class Unit:
         seed = f"{actor}\0{self.task}\0{len(self._outgoing)}"
         return f"of-{hashlib.sha256(seed.encode()).hexdigest()[:40]}"
 
+    def name_of_act(self, name: str) -> str:
+        """Return a name for an act that a model asks for: the same at each try, and new for each time in one."""
+        taken = sum(used == name or used.startswith(f"{name}#") for used in self._used)
+        return f"{name}#{taken + 1}" if taken else name
+
     def say(self, outgoing: Outgoing) -> None:
         """Have a message leave after the commit."""
         self._outgoing.append(outgoing)

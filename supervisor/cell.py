@@ -27,6 +27,7 @@ from callboard.actors import (
     stack_of,
 )
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LlmConfig
 from callboard.background import background
 from callboard.bus import Endpoint, NoSuchActor, NoticeBody, Registry, in_cell, pages_of
 from callboard.clock import Clock
@@ -43,6 +44,7 @@ from .formation import CellTable
 from .inspection import Inspected, inspect
 from .keeper import Keeper
 from .memory.memories import Memories
+from .minds import CellMinds
 from .plan import Begin, Held, Restarted, Revived
 from .pool import Life, end_within
 from .reserved import is_reserved
@@ -50,6 +52,7 @@ from .rounds import Rounds
 from .troupe import Troupe
 
 if TYPE_CHECKING:
+    from callboard.actors.llm.minds import Minds
     from callboard.store.episodes import EpisodeFile
 
 Report = Callable[[str, str, str, Detail], None]
@@ -73,6 +76,8 @@ class Cell:
         flight: Flight = NO_FLIGHT,
         upward: Upward | None = None,
         memory: EmbedderTable = EmbedderTable(),  # noqa: B008 - frozen
+        llm: LlmConfig = LlmConfig(),  # noqa: B008 - the same
+        home: Path = Path(),
     ) -> None:
         self.endpoint, self.clock, self.flight = endpoint, clock, flight
         self.homes: Mapping[str, str] = homes
@@ -83,10 +88,12 @@ class Cell:
         self.registry = Registry(endpoint)
         self.node: Keeper
         """Keeps the actors of the fleet file, from :meth:`open` on."""
-        self.state, self._epoch, self._sink, self._upward = state, epoch, report, upward
+        self.state, self.epoch, self._sink, self._upward = state, epoch, report, upward
         self.memories: Memories
         """What its actors remember for long."""
-        self._embedder = memory
+        self._embedder, self._llm, self._home = memory, llm, home
+        self.thinking: CellMinds
+        """Its share in the fleet's models."""
         self.elsewhere: Callable[[Outcome], Awaitable[Touched]] | None = upward.pass_outcome if upward else None
         """Tells the actors of other cells how a message turned out; raises OutcomeUnheard."""
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
@@ -129,6 +136,10 @@ class Cell:
         """Return the working memory of one of our actors."""
         return (await self.file_of(actor)).memory
 
+    def minds(self) -> "Minds":
+        """Return what our actors share when they ask models."""
+        return self.thinking.minds()
+
     async def episodes_of(self, actor: str) -> "EpisodeFile":
         """Return the long-term memory of one of our actors; it is opened once and stays ours until the actor ends."""
         if actor not in self.hosts:
@@ -142,6 +153,7 @@ class Cell:
 
     async def hear_outcome(self, outcome: Outcome) -> Touched:
         """Let our actors take in how a message turned out."""
+        await self.thinking.hear(outcome)
         return await self.memories.hear(outcome, list(self.hosts))
 
     def actors(self, which: str = "") -> list[str]:
@@ -187,7 +199,7 @@ class Cell:
         return host
 
     async def _open(self, spec: ActorSpec, *, parent: str = "", handover: bool = False) -> Host:
-        host = Host(spec, self, parent=parent)
+        host = Host(self.thinking.furnished(spec), self, parent=parent)
         if handover:
             host.wait_for_handover()
         self.hosts[spec.name] = host  # before the first await: the name is taken from now on
@@ -204,20 +216,20 @@ class Cell:
         """Record a crash, end who was spawned, and tell all who care."""
         self.report("actor-crashed", host.name, why)
         self.end_children(host, "crashed")
-        self._notify(NoticeBody(host.name, "crashed", why[:500], self._epoch))
+        self._notify(NoticeBody(host.name, "crashed", why[:500], self.epoch))
 
     def put_down(self, host: Host, why: str) -> None:
         """Refuse an actor's messages until :meth:`raise_up`."""
         host.hold(why)
         self.end_children(host, "is held")
         self.report("actor-held", host.name, why)
-        self._notify(NoticeBody(host.name, "held", why[:500], self._epoch))
+        self._notify(NoticeBody(host.name, "held", why[:500], self.epoch))
 
     def raise_up(self, host: Host) -> None:
         """Take an actor's messages again."""
         host.revive()
         self.report("actor-revived", host.name, "revived by hand")
-        self._notify(NoticeBody(host.name, "up", "", self._epoch))
+        self._notify(NoticeBody(host.name, "up", "", self.epoch))
 
     async def hand_back(self, host: Host) -> None:
         """Give what an actor that stops will not come to back to who keeps it, and answer what nobody keeps."""
@@ -247,9 +259,9 @@ class Cell:
         why = f"cell {self.endpoint.cell} was cut off from the bus"
         for host in list(self.hosts.values()):
             if not host.parent:
-                self._notify(NoticeBody(host.name, "gap", why, self._epoch))
+                self._notify(NoticeBody(host.name, "gap", why, self.epoch))
         for page in pages_of(self.registry.names(), max_payload=self.endpoint.bus.max_payload):
-            self._notify(NoticeBody("", "gap", why, self._epoch, more=page))
+            self._notify(NoticeBody("", "gap", why, self.epoch, more=page))
 
     def _notify(self, notice: NoticeBody) -> None:
         try:
@@ -288,7 +300,7 @@ class Cell:
         for scope in [*life.runs, *life.pauses]:
             scope.cancel()
         self.report("actor-ended", host.name, why)
-        self._notify(NoticeBody(host.name, "ended", why[:500], self._epoch))
+        self._notify(NoticeBody(host.name, "ended", why[:500], self.epoch))
         if files:
             await end_within(life, 0.0)
         for file in files:
@@ -309,7 +321,7 @@ class Cell:
             self.revive(actor)
             return
         self.report("actor-restarted", actor, "restarted by hand")
-        self._notify(NoticeBody(actor, "crashed", "restarted by hand", self._epoch))
+        self._notify(NoticeBody(actor, "crashed", "restarted by hand", self.epoch))
         self.end_children(host, "was restarted")
         self._troupe.tell(actor, Restarted(actor))
         self._troupe.interrupt(actor)
@@ -357,6 +369,7 @@ class Cell:
         for host in self.hosts.values():
             host.state = "draining"
         await self._troupe.end()
+        await self.thinking.leave()
         for host in reversed(list(self.hosts.values())):
             await host.close("its cell stops")
 
@@ -367,13 +380,14 @@ class Cell:
             files = await stack.enter_async_context(background())
             await self.registry.open()
             self._files = Files(
-                lambda actor: ActorFile.open(self.state, actor, epoch=self._epoch, clock=self.clock), tasks=files
+                lambda actor: ActorFile.open(self.state, actor, epoch=self.epoch, clock=self.clock), tasks=files
             )
             self.memories = Memories(
-                self.state, self._embedder, epoch=self._epoch, clock=self.clock, report=self.report, tasks=files,
+                self.state, self._embedder, epoch=self.epoch, clock=self.clock, report=self.report, tasks=files,
                 keep=lambda actor: self.hosts[actor].spec.keep,
             )  # fmt: skip
             self._tasks = await stack.enter_async_context(background())
+            self.thinking = CellMinds(self, self._llm, self._home, files=files, tasks=self._tasks)
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(
                 self.hosts, self.busy, self.flight, self.beats,

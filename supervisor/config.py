@@ -15,7 +15,9 @@ import msgspec
 
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LOCAL_MODEL as LOCAL_WEIGHTS
 from callboard.actors.llm import BudgetTable, EndpointTable, LlmConfig, LlmTable, ModelTable, read_key, settle_llm
+from callboard.actors.models import model_named, require
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
@@ -275,6 +277,8 @@ def _check_memory(table: EmbedderTable) -> None:
 def _check_llm(file: FleetFile, home: Path, actors: list[str]) -> LlmConfig:
     try:
         llm = settle_llm(file.llm, file.endpoint, file.model, file.budget, actors=actors)
+        if llm.local:
+            require(model_named(LOCAL_WEIGHTS))
         for endpoint in llm.endpoints:
             read_key(file=endpoint.key_file, variable=endpoint.key_env, home=home)
     except CallboardError as error:

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import Actor, ActorSpec, BadActor, Speaker, spec_of
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LlmConfig, LlmTable, settle_llm
 from callboard.background import background
 from callboard.bus import Connection, Endpoint, Exchange, ServerFailed, answer_where, connect
 from callboard.clock import Clock, SystemClock
@@ -21,7 +22,7 @@ from callboard.store import Outcome, Touched, checked_outcome
 from .access import Access, access_to
 from .cell import Cell
 from .client import Client, open_client
-from .config import ActorTable, BusTable, FleetConfig
+from .config import ActorTable, BusTable, FleetConfig, spec_from, staff_of
 from .daemon import run_daemon
 from .loop_watch import watching
 from .queues import make_queues
@@ -47,6 +48,8 @@ class Fleet(Speaker):
             daemon does; its classes must be importable, so not defined in ``__main__``.
         local: whether what is said inside one process stays there instead of crossing the server.
         memory: by what memories are compared: the ``[memory]`` table of a fleet file.
+        llm: whom the actors may ask: the ``[llm]`` table of a fleet file, or what ``settle_llm`` makes of all its
+            tables about models.
 
     """
 
@@ -54,6 +57,7 @@ class Fleet(Speaker):
         self, name: str, actors: Sequence[type[Actor] | ActorSpec], *, nats: str | None = None,
         state: Path | None = None, isolation: Isolation = "task",
         local: bool = True, memory: EmbedderTable = EmbedderTable(), # noqa: B008 - frozen
+        llm: LlmTable | LlmConfig = LlmConfig(), # noqa: B008 - the same
     ) -> None:  # fmt: skip
         self.name = checked(name, "fleet")
         self.specs = [actor if isinstance(actor, ActorSpec) else spec_of(actor) for actor in actors]
@@ -64,6 +68,7 @@ class Fleet(Speaker):
             raise BadActor(f"isolation is {isolation!r}: 'task' or 'process'")
         self._nats, self._state, self._isolation, self._local = nats, state, isolation, local
         self._memory = memory
+        self._llm = settle_llm(llm, actors=names) if isinstance(llm, LlmTable) else llm
         self._cell: Cell | None = None
         self._client: Client
         self._exchange = Exchange() if local and isolation == "task" else None
@@ -104,9 +109,11 @@ class Fleet(Speaker):
         specs = tuple(
             msgspec.structs.replace(spec, cell=spec.name) if spec.cell == "main" else spec for spec in self.specs
         )
+        staff = staff_of(self._llm)
         return FleetConfig(
-            name=self.name, bus=BusTable(url=self._nats or "", local=self._local), actors=specs,
-            tables=tuple(map(_table, specs)), home=Path.cwd(), memory=self._memory,
+            name=self.name, bus=BusTable(url=self._nats or "", local=self._local),
+            actors=(*map(spec_from, staff), *specs), tables=(*staff, *map(_table, specs)), home=Path.cwd(),
+            memory=self._memory, llm=self._llm,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -127,10 +134,15 @@ class Fleet(Speaker):
             patience = max((spec.health.silent_after for spec in self.specs), default=3.0)
             await stack.enter_async_context(watching(reports.put, subject="main", silent_after=patience))
             epoch = await self.records.epochs.next("main")
-            homes = {spec.name: "main" for spec in self.specs}
+            staff = [spec_from(table) for table in staff_of(self._llm)]
+            homes = {spec.name: "main" for spec in self.specs} | {spec.name: spec.cell for spec in staff}
+            for spec in staff:
+                await stack.enter_async_context(
+                    self._staff(spec, access, state, homes=homes, reports=reports, epoch=epoch)
+                )
             made = Cell(
                 endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put,
-                memory=self._memory,
+                memory=self._memory, llm=self._llm.for_cells(), home=Path.cwd(),
             )  # fmt: skip
             cell = await stack.enter_async_context(made.running())
             self._cell = cell
@@ -141,6 +153,31 @@ class Fleet(Speaker):
             await bus.flush()
             yield access
             with anyio.CancelScope(shield=True):  # drain() is bounded by each actor's drain_for
+                await cell.drain()
+
+    @asynccontextmanager
+    async def _staff(
+        self,
+        spec: ActorSpec,
+        access: Access,
+        state: StateDirectory,
+        homes: dict[str, str],
+        reports: Reports,
+        epoch: int,
+    ) -> AsyncIterator[None]:
+        """Host a part of the runtime, the office or the model in the box, in a cell of its own in this process."""
+        clock = SystemClock()
+        async with (
+            connect(access.options(f"{self.name}/{spec.cell}")) as bus,
+            Endpoint(bus, fleet=self.name, cell=spec.cell, clock=clock) as endpoint,
+            Cell(
+                endpoint, state=state.path, epoch=epoch, homes=homes, clock=clock, report=reports.put
+            ).running() as cell,
+        ):
+            await cell.open([spec])
+            cell.begin(durable=False)
+            yield
+            with anyio.CancelScope(shield=True):  # as below
                 await cell.drain()
 
     async def _open_queues(self, bus: Connection, tasks: TaskGroup) -> bool:

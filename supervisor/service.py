@@ -44,6 +44,7 @@ from .messages import (
     Stop,
     Wedged,
 )
+from .office.door import OfficeDoor
 from .reserved import is_hidden
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ DETAIL_MOST: Final = 4096
 """Characters of one value of a detail."""
 
 
-class Supervisor(MemoryDoor, Actor):
+class Supervisor(MemoryDoor, OfficeDoor, Actor):
     """Answer commands about the fleet, and take in what cells report."""
 
     name = "supervisor"

@@ -15,6 +15,7 @@ import anyio
 
 from callboard.actors import Actor, ActorSpec, Host, Row, Speaker, spec_of
 from callboard.actors.embedding import EmbedderTable
+from callboard.actors.llm import LlmConfig, LlmTable, settle_llm
 from callboard.actors.testing import Probe
 from callboard.bus import Endpoint, Faults, MemoryBroker, MemoryBus, NoSuchActor, answer_where, subjects
 from callboard.clock import Clock, SystemClock
@@ -23,6 +24,7 @@ from callboard.ids import new_id
 from callboard.store import Outcome, Touched, checked_outcome
 
 from .cell import Cell
+from .config import spec_from, staff_of
 from .formation import CellTable
 from .messages import Recorded
 from .queues import declare_queues, open_queues
@@ -42,6 +44,7 @@ class Stage(Speaker):
         max_payload: bytes that one message may have.
         cells: how the actors of a cell belong together, as in a fleet file; here a cell that escalates is held.
         memory: by what memories are compared, as in a fleet file.
+        llm: whom the actors may ask, as for :class:`~callboard.Fleet`.
 
     What the actors reported is in ``events``, what they own in ``folder``, which is temporary. A clean end of the block
     drains the cells; an exception in the block does not wait for what is in hand.
@@ -52,8 +55,10 @@ class Stage(Speaker):
         self, actors: Sequence[type[Actor] | ActorSpec | Probe], *, faults: Faults | None = None, seed: int = 0,
         clock: Clock | None = None, max_payload: int = _PAYLOAD, cells: Sequence[CellTable] = (),
         memory: EmbedderTable = EmbedderTable(), # noqa: B008 - frozen
+        llm: LlmTable | LlmConfig = LlmConfig(), # noqa: B008 - the same
     ) -> None:  # fmt: skip
-        self.specs = [_spec(actor) for actor in actors]
+        self._llm = settle_llm(llm) if isinstance(llm, LlmTable) else llm
+        self.specs = [*map(spec_from, staff_of(self._llm)), *map(_spec, actors)]
         self.broker = MemoryBroker(faults=faults, seed=seed, max_payload=max_payload)
         self.clock: Clock = clock or SystemClock()
         self.events: list[Recorded] = []
@@ -97,7 +102,7 @@ class Stage(Speaker):
         await self._endpoint.flush()
         for bus in self.buses.values():  # what was said is heard before its address is left
             await bus.flush()
-        for cell in self.cells.values():
+        for cell in reversed(self.cells.values()):  # the office last: the others settle with it
             await cell.drain()
             await cell.endpoint.flush()
         await self._endpoint.flush()  # the last answers are heard too
@@ -106,7 +111,7 @@ class Stage(Speaker):
         endpoint = await self._connect(cell)
         made = Cell(
             endpoint, state=self.folder, epoch=1, homes=self._homes, clock=self.clock, report=self._report,
-            memory=self._memory,
+            memory=self._memory, llm=self._llm.for_cells(),
         )  # fmt: skip
         made.elsewhere = partial(self._spread, but=cell)
         self.cells[cell] = await self._stack.enter_async_context(made.running())

@@ -123,7 +123,7 @@ async def _run(order: CellOrder) -> int:
         upward = ToDaemon(voice, order.cell, order.epoch, tasks)
         cell = Cell(
             endpoint, state=Path(order.state), epoch=order.epoch, homes=order.homes, clock=clock, report=reports.put,
-            flight=flight, upward=upward, memory=order.memory,
+            flight=flight, upward=upward, memory=order.memory, llm=order.llm, home=Path(order.home),
         )  # fmt: skip
         async with cell.running() as running:
             code = await _serve(running, specs, order, upward, bus)

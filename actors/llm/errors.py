@@ -5,6 +5,8 @@ No text here holds a key: what an endpoint says goes through :func:`~.said.said`
 
 from callboard.errors import CallerError, PeerError, WorldError
 
+from .reply import Reply
+
 
 class BadLlm(CallerError):
     """The tables about models do not fit together; ``key`` says where."""
@@ -78,6 +80,9 @@ class ModelStalled(ModelFailed):
 
 class BadAnswer(PeerError):
     """What came is no answer: HTML, garbage, no choice in it, too much of it, or a refusal."""
+
+    reply: Reply | None = None
+    """What could be read of it, with its usage if that came; None also where the error came over the wire."""
 
 
 class AnswerCut(BadAnswer):

@@ -57,6 +57,7 @@ async def restore(cell: "Cell", wish: RestoreMemory) -> MemoryFiles:
     if second in there:
         episodes = await cell.memories.of(wish.actor)
         lines.append(f"{await restore_episodes(episodes, second)} episodes, from {second}")
+    await cell.thinking.forget(wish.actor)
     return MemoryFiles(lines=lines)
 
 

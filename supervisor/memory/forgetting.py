@@ -52,4 +52,5 @@ async def _forget(cell: "Cell", actor: str, wish: ForgetMemory, left: list[str])
         left += [f"{name}: {count} rows of {table}" for table, count in (await left_in(file, wish.about)).items()]
     elif not wish.about and not episodes:
         raise NoSuchEpisode(f"{actor} remembers nothing under {wish.id!r}", actor=actor, id=wish.id)
+    places += await cell.thinking.forget(actor, wish.about)
     return ForgottenBy(actor=actor, episodes=len(episodes), keys=len(keys), places=places)

@@ -1,0 +1,208 @@
+"""What all actors of one cell share when they ask models: clients, purses, paces, breakers, answers, the office's ear.
+
+Made with each cell, and empty until somebody asks a model. Its errors while it works in the background are events.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from callboard.bus import Endpoint
+from callboard.clock import Clock
+from callboard.store.office import Cached, Entry
+
+from ..message import Message
+from ..speaking import Speaker
+from .answers import Answer, Answers
+from .breaker import Breaker
+from .caller import Caller, Ways
+from .clients import Clients
+from .config import LlmConfig
+from .line import Line
+from .office import (
+    Answered,
+    AnswersForgotten,
+    AskAnswer,
+    AskTerms,
+    ForgetAnswers,
+    Judge,
+    Judged,
+    Money,
+    Pressed,
+    Rate,
+    Report,
+    Reported,
+    TakeMoney,
+    TakeRate,
+    Terms,
+)
+from .pace import Pace
+from .purse import Purse
+from .reporter import Reporter
+
+if TYPE_CHECKING:
+    from .job import Job
+
+R = TypeVar("R", bound=Message)
+SHORT: Final = 15.0
+"""Seconds for what people wait for: an outcome, forgetting."""
+LEAVE_WITHIN: Final = 3.0
+TREES_MOST: Final = 1_000
+"""Purses of trees that are kept; each is one lease for one call."""
+
+
+class Minds:
+    """Of one cell."""
+
+    def __init__(
+        self, config: LlmConfig, endpoint: Endpoint, *, epoch: int, clock: Clock, home: Path,
+        report: Callable[[str, str, str], None], tasks: TaskGroup,
+    ) -> None:  # fmt: skip
+        """`home` is the folder that key files are seen from; `report` records an event: kind, subject, text."""
+        self.config, self.clock, self.answers = config, clock, Answers()
+        self._epoch, self._report, self._tasks = epoch, report, tasks
+        self._line = Line(Speaker(endpoint), clock=clock)
+        self._clients = Clients(self._line, home=home)
+        self._reporter = Reporter(
+            self._send, epoch=epoch, clock=clock, idle=self._idle,
+            refused=lambda text: report("ledger-refused", "office", text),
+        )  # fmt: skip
+        self._terms: dict[str, Terms] = {}
+        self._purses: dict[tuple[str, str], Purse] = {}
+        self._paces: dict[str, Pace] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._works = False
+
+    # --- for calls
+
+    async def terms(self, actor: str, *, until: float) -> Terms:
+        """Return on which terms an actor asks; raises OfficeAway."""
+        if (terms := self._terms.get(actor)) is None:
+            self._begin()
+            terms = self._terms[actor] = await self._line.ask(AskTerms(actor=actor), Terms, until=until)
+        return terms
+
+    def known_terms(self, actor: str) -> Terms | None:
+        """Return them if they are known."""
+        return self._terms.get(actor)
+
+    def _begin(self) -> None:
+        if not self._works:
+            self._works = True
+            self._tasks.start_soon(self._reporter.run)
+
+    async def caller(self, job: "Job") -> Caller:
+        """Return who makes the calls of a job; waits while more is to be written down than may wait."""
+        terms = await self.terms(job.actor, until=job.until)
+        await self._reporter.room()
+        purse = self._purse(job, terms) if terms.metered else None
+        return Caller(
+            Ways(
+                config=self.config, clock=self.clock, clients=self._clients, prices=terms.prices, purse=purse,
+                pace=lambda model: self._pace(model, limited=model in terms.limited), breaker=self._breaker,
+                record=self._reporter.put, pressed=self._pressed, report=self._report,
+            )
+        )  # fmt: skip
+
+    def record(self, entry: Entry, answer: Cached | None = None) -> None:
+        """Have an entry written into the ledger, and an answer kept."""
+        self._reporter.put(entry, answer)
+
+    async def find(self, key: bytes, *, until: float) -> Answer | None:
+        """Return what was answered to a question before, also in an earlier life of this cell."""
+        if (found := self.answers.get(key, self.clock.now())) is not None:
+            return found
+        kept = await self._line.ask(AskAnswer(key=key), Answered, until=until)
+        if kept.body is None:
+            return None
+        answer = Answer(kept.body, kept.expires)
+        self.answers.put(key, answer)
+        return answer
+
+    def _purse(self, job: "Job", terms: Terms) -> Purse:
+        place = (job.actor, job.tree if terms.exact else "")
+        if (purse := self._purses.get(place)) is None:
+            if len(self._purses) >= TREES_MOST:
+                self._purses = {known: purse for known, purse in self._purses.items() if not purse.empty}
+            ask = partial(self._take_money, job.actor, job.tree if terms.exact else "")
+            purse = self._purses[place] = Purse(job.actor, ask, clock=self.clock, exact=terms.exact)
+        return purse
+
+    async def _take_money(self, actor: str, tree: str, least: int, want: int, urgent: bool) -> Money:
+        message = TakeMoney(
+            epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
+        )  # fmt: skip
+        return await self._line.ask(
+            message, Money, until=self.clock.monotonic() + 86_400.0
+        )  # its caller has a deadline
+
+    def _pace(self, model: str, *, limited: bool) -> Pace:
+        if (pace := self._paces.get(model)) is None:
+            pace = self._paces[model] = Pace(model, partial(self._take_rate, model), clock=self.clock, limited=limited)
+        return pace
+
+    async def _take_rate(self, model: str, actors: int, tokens: int) -> Rate:
+        message = TakeRate(epoch=self._epoch, model=model, actors=actors, tokens=tokens)
+        return await self._line.ask(message, Rate, until=self.clock.monotonic() + 86_400.0)  # the same
+
+    def _breaker(self, endpoint: str) -> Breaker:
+        return self._breakers.setdefault(endpoint, Breaker())
+
+    def _pressed(self, model: str, wait: float) -> None:
+        self._paces[model].rest(wait)
+        self._report("model-busy", model, f"its endpoint says that it is asked too much; it rests for {wait:.1f} s")
+        self._tasks.start_soon(self._press, Pressed(model=model, wait=wait))
+
+    async def _press(self, message: Pressed) -> None:
+        await self._line.ask(message, Reported, until=self.clock.monotonic() + SHORT)
+
+    # --- what comes from elsewhere
+
+    async def hear(self, message: str, *, good: bool) -> None:
+        """Take in how a message turned out: what was answered for one that failed is not given again."""
+        until = self.clock.monotonic() + SHORT
+        if self._works:
+            with anyio.move_on_after(SHORT):
+                await self._reporter.flushed()
+        judged = await self._line.ask(Judge(message=message, good=good), Judged, until=until)
+        self.answers.drop(judged.keys)
+
+    async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
+        """Forget answers that name somebody, or all of an actor that rest on its memory; return where they were."""
+        until = self.clock.monotonic() + SHORT
+        if self._works:
+            with anyio.move_on_after(SHORT):
+                await self._reporter.flushed()
+        self.answers.clear()
+        found = await self._line.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
+        if (terms := self._terms.get(actor)) is not None:
+            import msgspec
+
+            self._terms[actor] = msgspec.structs.replace(terms, memory=found.memory)
+        return found.places
+
+    # --- the end
+
+    async def leave(self) -> None:
+        """Tell the office what it does not know yet, give back what is left, and close the connections."""
+        if self._works:
+            with anyio.move_on_after(LEAVE_WITHIN, shield=True):
+                back = tuple(lease for purse in self._purses.values() for lease in purse.idle(all_of_them=True))
+                await self._reporter.flushed()
+                if back:
+                    await self._send(Report(epoch=self._epoch, back=back))
+        with anyio.move_on_after(LEAVE_WITHIN, shield=True):
+            await self._clients.aclose()
+
+    async def _send(self, report: Report) -> Reported:
+        return await self._line.ask(report, Reported, until=self.clock.monotonic() + SHORT)
+
+    def _idle(self) -> list[int]:
+        done = [lease for purse in self._purses.values() for lease in purse.idle()]
+        if len(self._purses) >= TREES_MOST:
+            self._purses = {known: purse for known, purse in self._purses.items() if not purse.empty}
+        return done

@@ -1,0 +1,142 @@
+"""What one actor may spend without asking: leases of the office, and what its calls hold of them.
+
+A lease is good until the first of its windows ends. A call holds its worst case of one lease from before it is made
+until it is settled; the rest comes back to the lease. A lease that ended, or that nobody used for a while, goes back to
+the office when no call holds anything of it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+import msgspec
+
+from callboard.clock import Clock
+
+from .errors import BudgetSpent, CallTooLarge
+from .money import dollars
+from .office import Money
+
+IDLE: Final = 5.0
+"""Seconds after which a lease that nobody uses goes back."""
+AHEAD: Final = 8
+"""Calls like this one for which a lease is asked at once."""
+ASK_AGAIN: Final = 5.0
+"""Seconds after which a call that waits for money asks again: a budget may be raised."""
+Ask = Callable[[int, int, bool], Awaitable[Money]]
+"""Asks the office for at least so much, better so much, and whether it is urgent."""
+
+
+class Lease(msgspec.Struct, eq=False):
+    """Money that an office has set aside for us."""
+
+    id: int
+    left: int
+    until: float | None
+    """Monotonic seconds."""
+    step_down: bool = False
+    urgent: bool = False
+    holds: int = 0
+    used: float = 0.0
+
+
+class Hold(msgspec.Struct, eq=False):
+    """What one call may cost."""
+
+    lease: Lease
+    amount: int
+
+    @property
+    def step_down(self) -> bool:
+        """Whether the budget wants the cheaper model."""
+        return self.lease.step_down
+
+
+class Purse:
+    """Of one actor, or of one of its trees where those have budgets."""
+
+    def __init__(self, actor: str, ask: Ask, *, clock: Clock, exact: bool = False) -> None:
+        self._actor, self._ask, self._clock, self._exact = actor, ask, clock, exact
+        self._leases: list[Lease] = []
+        self._asking = anyio.Lock()
+
+    async def take(self, worst: int, *, until: float, urgent: bool = False) -> Hold:
+        """Hold `worst` nano-dollars, as soon as there is so much and not after `until` (monotonic seconds).
+
+        Raises:
+            BudgetSpent: a budget has not so much left, and there is no time to wait for its next window.
+            CallTooLarge: it never has so much.
+            OfficeAway: nobody could be asked.
+
+        """
+        while True:
+            if (hold := self.take_nowait(worst, urgent=urgent)) is not None:
+                return hold
+            async with self._asking:
+                if (hold := self.take_nowait(worst, urgent=urgent)) is not None:  # of what the one before has brought
+                    return hold
+                wait = await self._fetch(worst, until, urgent=urgent)
+            if wait:
+                await self._clock.sleep(wait)
+
+    def take_nowait(self, worst: int, *, urgent: bool = False) -> Hold | None:
+        """Hold `worst` of a lease that is here, if one has so much."""
+        now = self._clock.monotonic()
+        for lease in self._leases:
+            if lease.left >= worst and urgent >= lease.urgent and (lease.until is None or now < lease.until):
+                lease.left -= worst
+                lease.holds += 1
+                lease.used = now
+                return Hold(lease, worst)
+        return None
+
+    async def _fetch(self, worst: int, until: float, *, urgent: bool) -> float:
+        """Fetch a lease; return after how many seconds to try again if there is none yet."""
+        asked = self._clock.monotonic()
+        money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent)
+        if money.lease:
+            end = None if money.left is None else asked + money.left
+            lease = Lease(money.lease, money.amount, end, money.step_down, money.urgent, used=asked)
+            self._leases.append(lease)
+            return 0.0
+        if worst > money.limit:
+            most, least = dollars(money.limit), dollars(worst)
+            text = f"one call of {self._actor} can cost ${least:.4f}, and {money.spent} is ${most:.4f}"
+            raise CallTooLarge(f"{text}: lower `most`, or raise the budget", actor=self._actor, budget=money.spent)
+        left = until - self._clock.monotonic()
+        if not money.queue or left <= min(money.wait, ASK_AGAIN):
+            raise self._spent(worst, money)
+        return min(money.wait, ASK_AGAIN)
+
+    def _spent(self, worst: int, money: Money) -> BudgetSpent:
+        text = (
+            f"{money.spent} has ${dollars(money.free):.4f} of ${dollars(money.limit):.4f} left, and a call of "
+            f"{self._actor} can cost ${dollars(worst):.4f}"
+        )
+        when = f"; its window ends in {money.wait:.0f} s" if money.wait else ""
+        return BudgetSpent(text + when, actor=self._actor, budget=money.spent, wait=money.wait)
+
+    def settle(self, hold: Hold, cost: int) -> None:
+        """End a hold: what the call did not cost may be held again."""
+        lease = hold.lease
+        lease.holds -= 1
+        lease.left += max(0, hold.amount - cost)
+        if self._exact:
+            lease.until = 0.0
+
+    def idle(self, *, all_of_them: bool = False) -> list[int]:
+        """Return the leases that are not needed any more, and forget them."""
+        now = self._clock.monotonic()
+        done = [
+            lease
+            for lease in self._leases
+            if not lease.holds
+            and (all_of_them or now - lease.used > IDLE or (lease.until is not None and now >= lease.until))
+        ]
+        self._leases = [lease for lease in self._leases if lease not in done]
+        return [lease.id for lease in done]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of it is needed any more."""
+        return not self._leases and not self._asking.locked()

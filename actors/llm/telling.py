@@ -1,0 +1,84 @@
+"""An answer that is told piece by piece."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .asker import Asker
+from .caller import Attempt, Caller
+from .errors import BadAnswer, ModelFailed
+from .job import Job
+from .minds import Minds
+from .request import Request
+from .route import Route
+
+if TYPE_CHECKING:
+    from .stream import ModelStream
+
+
+class Telling:
+    """Pieces of text, inside ``async with``. Another model is asked only as long as nothing was told."""
+
+    def __init__(self, minds: Minds, asker: Asker, job: Job, request: Request) -> None:
+        self._minds, self._asker, self._job, self._request = minds, asker, job, request
+        self._stack = AsyncExitStack()
+        self._caller: Caller
+        self._attempt: Attempt
+        self._pieces: ModelStream
+        self._finished = False
+
+    async def __aenter__(self) -> "Telling":
+        left = self._job.until - self._minds.clock.monotonic()
+        model = self._job.model or self._minds.config.default
+        self._stack.enter_context(self._asker.waiting(f"model {model}", max(left, 0.001)))
+        try:
+            self._caller = await self._minds.caller(self._job)
+            await self._begin()
+        except BaseException as error:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def _begin(self) -> None:
+        failed: Exception | None = None
+        for route in self._caller.routes(self._job):
+            try:
+                await self._stack.enter_async_context(await self._opened(route))
+            except (ModelFailed, BadAnswer) as error:
+                failed = error
+            else:
+                return
+        if failed is not None:
+            raise failed
+
+    async def _opened(self, route: Route) -> AsyncExitStack:
+        """Return what ends the stream of one route, its attempt settled; the stream itself has begun."""
+        async with AsyncExitStack() as opening:
+            attempt = await opening.enter_async_context(self._caller.attempt(self._job, route, self._request))
+            stream = await self._caller.stream(attempt)
+            self._pieces = await opening.enter_async_context(stream)
+            self._attempt = attempt
+            return opening.pop_all()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        attempt = self._attempt
+        async for piece in self._pieces:
+            attempt.served = piece.served or attempt.served
+            attempt.usage = piece.usage or attempt.usage
+            self._finished = self._finished or bool(piece.finish)
+            if piece.text:
+                if not attempt.first:
+                    attempt.first = self._minds.clock.monotonic() - attempt.began
+                yield piece.text
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        swallowed = await self._stack.__aexit__(kind, error, traceback)
+        if error is None:
+            how = "ok" if self._finished else "cancelled"
+            self._minds.record(msgspec.structs.replace(self._caller.entry(self._attempt, None), how=how))
+        return swallowed

@@ -1,0 +1,78 @@
+"""A cell's share in the fleet's models: made when an actor of it asks one, and told what concerns answers."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio.abc import TaskGroup
+
+from callboard.actors import ActorSpec
+from callboard.actors.llm import LlmConfig
+from callboard.store import Outcome
+
+from .files import Files
+from .reserved import LOCAL_MODEL, OFFICE
+
+if TYPE_CHECKING:
+    from callboard.actors.llm.minds import Minds
+    from callboard.store.office import OfficeFile
+
+    from .cell import Cell
+
+
+class CellMinds:
+    """Of one cell; `files` owns what must outlive its actors, `tasks` what works for them."""
+
+    def __init__(self, cell: "Cell", config: LlmConfig, home: Path, *, files: TaskGroup, tasks: TaskGroup) -> None:
+        self._cell, self._config, self._home, self._files, self._tasks = cell, config, home, files, tasks
+        self._minds: Minds | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether actors of this cell can ask anybody; the runtime's own do not."""
+        return self._config.on and self._cell.endpoint.cell not in (OFFICE, LOCAL_MODEL)
+
+    def minds(self) -> "Minds":
+        """Return what the actors of the cell share when they ask models."""
+        if self._minds is None:
+            from callboard.actors.llm.minds import Minds
+
+            cell = self._cell
+            self._minds = Minds(
+                self._config, cell.endpoint, epoch=cell.epoch, clock=cell.clock, home=self._home, report=cell.report,
+                tasks=self._tasks,
+            )  # fmt: skip
+        return self._minds
+
+    async def hear(self, outcome: Outcome) -> None:
+        """Let what was answered for a message that turned out badly not be given again; raises OfficeAway."""
+        if self.on:
+            await self.minds().hear(outcome.message, good=outcome.good)
+
+    async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
+        """Forget answers that name somebody, or rest on what an actor remembered; return where they were."""
+        return await self.minds().forget(actor, about) if self.on else ()
+
+    async def leave(self) -> None:
+        """Settle with the office."""
+        if self._minds is not None:
+            await self._minds.leave()
+
+    def furnished(self, spec: ActorSpec) -> ActorSpec:
+        """Return the spec of the office with its room; any other as it is."""
+        if spec.name != OFFICE:
+            return spec
+        from callboard.store.office import open_office
+
+        from .office import Room
+
+        cell = self._cell
+        files: Files[OfficeFile] = Files(
+            lambda _actor: open_office(cell.state, epoch=cell.epoch, clock=cell.clock), tasks=self._files
+        )
+        room = Room(
+            spec.options, file=functools.partial(files.file_of, OFFICE), clock=cell.clock, homes=cell.homes,
+            report=cell.report,
+        )  # fmt: skip
+        return msgspec.structs.replace(spec, options=room)

@@ -1,0 +1,209 @@
+"""The office: the one actor that keeps what a fleet may spend on models, what it did spend, and what was answered.
+
+Cells ask it for leases and tell it what they did; each is heard for itself alone. The daemon asks it what people want
+to know. Its file is the truth: what is in memory here can be made again.
+"""
+
+import math
+from typing import Final
+
+import msgspec
+
+from callboard.actors import Actor, Context, PermissionDenied, receive
+from callboard.actors.llm import LlmConfig
+from callboard.actors.llm.money import NANO
+from callboard.actors.llm.office import (
+    Answered,
+    AnswersForgotten,
+    AskAnswer,
+    AskTerms,
+    ForgetAnswers,
+    Judge,
+    Judged,
+    Money,
+    Pressed,
+    Rate,
+    Report,
+    Reported,
+    TakeMoney,
+    TakeRate,
+    Terms,
+)
+from callboard.errors import CallboardError
+from callboard.store.office import Leased, Refused, Window, Wish
+
+from ..hearing import hear_daemon
+from .books import costs_of
+from .messages import Costs, ShowCosts
+from .rates import Limits
+from .room import Room
+from .windows import call_limit, windows_of
+
+_LINES: Final = {"warn": "budget-warns", "step_down": "budget-steps-down", "queue": "budget-queues"}
+
+
+class Office(Actor):
+    """Keep budgets, rates, answers and the ledger of a fleet."""
+
+    name = "office"
+    concurrency = 64
+    answers_with = (CallboardError,)
+    Options = LlmConfig
+    options: Room
+
+    @receive
+    async def terms(self, message: AskTerms, ctx: Context) -> Terms:
+        """Say on which terms an actor asks models."""
+        room = self.options
+        await self._hear(ctx, message.actor)
+        budgets = room.config.budgets
+        return Terms(
+            prices=room.prices, metered=bool(budgets), exact=any(table.scope == "tree" for table in budgets),
+            limited=tuple(name for name, limits in room.limits.items() if limits.limited),
+            memory=await (await room.file()).memory_of(message.actor),
+        )  # fmt: skip
+
+    @receive
+    async def money(self, message: TakeMoney, ctx: Context) -> Money:
+        """Lease money, if every budget has so much."""
+        room = self.options
+        cell = await self._hear(ctx, message.actor, message.epoch)
+        now, budgets = room.clock.now(), room.config.budgets
+        if (most := call_limit(budgets)) is not None and message.least > most:
+            return Money(spent="the budget of one call", limit=most, free=most)
+        windows = windows_of(budgets, actor=message.actor, tree=message.tree, now=now)
+        want = message.want if most is None else min(message.want, max(most, message.least))
+        wish = Wish(
+            cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows
+        )
+        found = await self._lease(wish, urgent=message.urgent)
+        return self._leased(found, windows, now) if isinstance(found, Leased) else self._refused(found, windows, now)
+
+    async def _lease(self, wish: Wish, *, urgent: bool) -> Leased | Refused:
+        """Lease what is wanted, else the least; what is not urgent stops short of the line from which others wait."""
+        file = await self.options.file()
+        for want in dict.fromkeys((wish.want, wish.least)):
+            found = await file.lease(msgspec.structs.replace(wish, want=want))
+            if isinstance(found, Refused) or urgent or not found.queue:
+                return found
+            await file.give_back(wish.cell, wish.epoch, [found.id])
+        window = min((each for each in wish.windows if each.queue), key=lambda each: each.end)
+        return Refused(window=window.name, end=window.end, free=0, limit=window.limit)
+
+    def _refused(self, found: Refused, windows: tuple[Window, ...], now: float) -> Money:
+        if (found.window, found.end) not in self.options.told:
+            self.options.told.add((found.window, found.end))
+            text = f"${found.free / NANO:.4f} of ${found.limit / NANO:.4f} is left, and a call can cost more"
+            self.options.report("budget-spent", found.window, text)
+        wait = max(0.0, found.end - now) if found.end < math.inf else 0.0
+        queue = any(window.queue for window in windows if window.name == found.window)
+        return Money(spent=found.window, wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
+
+    def _leased(self, found: Leased, windows: tuple[Window, ...], now: float) -> Money:
+        for crossed in found.crossed:
+            window = next(each for each in windows if each.name == crossed.window)
+            amount = getattr(window, crossed.line) / NANO
+            text = f"more than ${amount:.4f} of ${window.limit / NANO:.4f} is spent or about to be"
+            self.options.report(_LINES[crossed.line], crossed.window, text)
+        left = found.until - now if found.until < math.inf else None
+        return Money(
+            lease=found.id, amount=found.amount, left=left, step_down=found.step_down, urgent=found.queue
+        )  # fmt: skip
+
+    @receive
+    async def rate(self, message: TakeRate, ctx: Context) -> Rate:
+        """Share out the limits of a model."""
+        cell = await self._hear(ctx, "", message.epoch)
+        return self._limits(message.model).share(
+            cell, max(1, message.actors), message.tokens, now=self.options.clock.monotonic()
+        )
+
+    @receive
+    async def pressed(self, message: Pressed, ctx: Context) -> Reported:
+        """Take note that an endpoint wants less."""
+        await self._hear(ctx)
+        limits = self._limits(message.model)
+        if limits.complain(min(message.wait, 3_600.0), now=self.options.clock.monotonic()) and limits.limited:
+            text = f"its endpoint is asked too much: it gets {limits.factor:.0%} of its limits for now"
+            self.options.report("rate-lowered", message.model, text)
+        return Reported()
+
+    @receive
+    async def book(self, message: Report, ctx: Context) -> Reported:
+        """Write down what calls did cost and what was answered, and take leases back."""
+        cell = await self._hear(ctx, "", message.epoch)
+        file = await self.options.file()
+        if message.entries:
+            entries = [msgspec.structs.replace(entry, cell=cell) for entry in message.entries]
+            for over in (await file.settle(cell, message.epoch, entries)).over:
+                text = f"call {over.entry} did cost ${over.amount / NANO:.6f} more than its worst case"
+                self.options.report("cost-above-worst", cell, text)
+        for answer in message.answers:
+            await file.put_cached(answer)
+        if message.back:
+            await file.give_back(cell, message.epoch, message.back)
+        return Reported()
+
+    @receive
+    async def answer(self, message: AskAnswer, ctx: Context) -> Answered:
+        """Say what was answered to a question before."""
+        await self._hear(ctx)
+        found = await (await self.options.file()).cached(message.key)
+        return Answered() if found is None else Answered(body=found.body, expires=found.expires)
+
+    @receive
+    async def judge(self, message: Judge, ctx: Context) -> Judged:
+        """Take in how a message turned out; an answer that was given for one that failed is not given again."""
+        await self._hear(ctx)
+        file = await self.options.file()
+        await file.outcome(message.message, good=message.good)
+        return Judged() if message.good else Judged(keys=tuple(await file.evict(message.message)))
+
+    @receive
+    async def forget(self, message: ForgetAnswers, ctx: Context) -> AnswersForgotten:
+        """Forget answers that name somebody, and those that rest on an actor's memory as it was."""
+        await self._hear(ctx, message.actor)
+        file = await self.options.file()
+        memory = await file.memory_changed(message.actor)
+        if not message.about:
+            return AnswersForgotten(memory=memory)
+        found = await file.forget(message.about, message.actor)
+        places = (
+            f"office.db: {found.bodies} answers, {found.answers} wrong answers, ids of {found.ids} calls, {found.log}",
+            *(f"office.db, left: {rows} rows of {table}" for table, rows in found.left.items()),
+        )
+        return AnswersForgotten(places=places, memory=memory)
+
+    @receive
+    async def costs(self, message: ShowCosts, ctx: Context) -> Costs:
+        """Show what was spent, by whom, on what."""
+        hear_daemon(ctx)
+        return await costs_of(self.options, message)
+
+    # --- who speaks
+
+    async def _hear(self, ctx: Context, actor: str = "", epoch: int = 0) -> str:
+        """Return the cell that speaks; refuse what it says in the name of another cell's actor.
+
+        A cell that speaks from a later life than before is a new process: what the old one had leased is over.
+        """
+        cell, home = ctx.sender_cell, self.options.homes.get(actor)
+        if not cell or (home is not None and home != cell):
+            raise PermissionDenied(f"cell {cell!r} may not speak for {actor!r} at the office", cell=cell)
+        if epoch > self.options.epochs.get(cell, 0):
+            self.options.epochs[cell] = epoch
+            await self._bury(cell, epoch)
+        return cell
+
+    async def _bury(self, cell: str, epoch: int) -> None:
+        for limits in self.options.limits.values():
+            limits.leave(cell)
+        for lost in await (await self.options.file()).bury(cell, epoch):
+            text = f"${lost.amount / NANO:.6f} that cell {cell} had leased when it died counts as spent"
+            self.options.report("lease-lost", lost.actor, text)
+
+    def _limits(self, model: str) -> Limits:
+        limits = self.options.limits.get(model)
+        if limits is None:
+            raise PermissionDenied(f"no model is named {model[:80]!r}", model=model[:80])
+        return limits

@@ -1,0 +1,63 @@
+"""Which budgets a call falls under, and which window of each is the one of now. Pure."""
+
+import calendar
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from callboard.actors.llm import BudgetTable
+from callboard.actors.llm.money import NANO
+from callboard.store.office import Window
+
+Per = Literal["hour", "day", "month"]
+_LONGEST: Final = 253_402_300_799.0
+"""Unix seconds of the year 9999: a clock may say anything."""
+
+
+def windows_of(budgets: Sequence[BudgetTable], *, actor: str, tree: str, now: float) -> tuple[Window, ...]:
+    """Return the windows that a call of `actor`, in the tree of messages `tree`, must have room in."""
+    return tuple(_windows(budgets, actor, tree, now))
+
+
+def _windows(budgets: Sequence[BudgetTable], actor: str, tree: str, now: float) -> Iterator[Window]:
+    for table in budgets:
+        if table.scope == "fleet":
+            yield _window(table, f"the fleet's budget for the {table.per}", now)
+        elif table.scope == "actor" and table.actor in ("", actor):
+            yield _window(table, f"the budget of {actor} for the {table.per}", now)
+        elif table.scope == "tree" and tree:
+            yield _window(table, f"the budget of the task tree {tree}", now)
+
+
+def call_limit(budgets: Sequence[BudgetTable]) -> int | None:
+    """Return what one call may cost, in nano-dollars; None: whatever the other budgets have."""
+    return min((nano(table.dollars) for table in budgets if table.scope == "call"), default=None)
+
+
+def _window(table: BudgetTable, name: str, now: float) -> Window:
+    start, end = (0.0, math.inf) if table.per is None else bounds_of(table.per, now)
+    limit = nano(table.dollars)
+    return Window(
+        name=name, start=start, end=end, limit=limit, warn=int(limit * table.warn),
+        step_down=int(limit * table.step_down), queue=int(limit * table.queue),
+    )  # fmt: skip
+
+
+def nano(dollars: float) -> int:
+    """Return an amount of dollars as whole nano-dollars."""
+    return round(dollars * NANO)
+
+
+def bounds_of(per: Per, now: float) -> tuple[float, float]:
+    """Return the beginning and the end of the hour, day or month that `now` is in, in UTC, as Unix seconds."""
+    moment = datetime.fromtimestamp(max(0.0, min(now, _LONGEST)), UTC)
+    if per == "month":
+        start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        length = timedelta(days=calendar.monthrange(start.year, start.month)[1])
+    elif per == "day":
+        start, length = moment.replace(hour=0, minute=0, second=0, microsecond=0), timedelta(days=1)
+    else:
+        start, length = moment.replace(minute=0, second=0, microsecond=0), timedelta(hours=1)
+    begin = start.timestamp()
+    return begin, begin + length.total_seconds()
