@@ -75,4 +75,5 @@ class CellMinds:
             spec.options, file=functools.partial(files.file_of, OFFICE), clock=cell.clock, homes=cell.homes,
             report=cell.report,
         )  # fmt: skip
+        self._files.start_soon(room.keep_house)
         return msgspec.structs.replace(spec, options=room)

@@ -20,7 +20,7 @@ from callboard.store.office import Entry, How
 from .breaker import Breaker
 from .clients import Clients
 from .config import LlmConfig
-from .errors import BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
+from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 from .job import Job
 from .money import cost_of, likely_tokens, size_of, worst_cost
 from .office import Price
@@ -224,19 +224,27 @@ class Caller:
 
     def entry(self, attempt: Attempt, error: BaseException | None) -> Entry:
         """Return what the ledger says of an attempt."""
-        job, usage, now = attempt.job, attempt.usage or Usage(), self._ways.clock.monotonic()
-        how: How = "ok" if error is None else "failed" if isinstance(error, CallboardError) else "cancelled"
-        why = getattr(error, "code", "") if isinstance(error, CallboardError) else ""
+        job, route, usage, clock = attempt.job, attempt.route, attempt.usage or Usage(), self._ways.clock
         return Entry(
-            id=new_id(), at=self._ways.clock.now(), cell="", actor=job.actor, message=job.message, tree=job.tree,
-            tenant=job.tenant, asked=attempt.route.model.name, endpoint=attempt.route.endpoint.name,
-            served=attempt.served, prompt=job.prompt, version=job.version, input=usage.input, output=usage.output,
-            cached=usage.cached, reasoning=usage.reasoning, cost=attempt.cost(error), worst=attempt.worst,
-            seconds=now - attempt.began, first=attempt.first, cache="", key=b"", how=how, why=why,
-            lease=attempt.hold.lease.id if attempt.hold is not None else 0, chars=size_of(attempt.request), raw="",
+            id=new_id(), at=clock.now(), actor=job.actor, message=job.message, tree=job.tree, tenant=job.tenant,
+            asked=route.model.name, endpoint=route.endpoint.name, served=attempt.served, prompt=job.prompt,
+            version=job.version, input=usage.input, output=usage.output, cached=usage.cached,
+            reasoning=usage.reasoning, cost=attempt.cost(error), worst=attempt.worst,
+            input_cost=cost_of(msgspec.structs.replace(usage, output=0), attempt.price),
+            seconds=clock.monotonic() - attempt.began, first=attempt.first, how=_how(error),
+            why=error.code if isinstance(error, CallboardError) else "",
+            lease=attempt.hold.lease.id if attempt.hold is not None else 0, chars=size_of(attempt.request),
         )  # fmt: skip
 
     def _late(self, job: Job, error: Exception | None) -> ModelStalled:
         model = job.model or self._ways.config.default
         why = f"; the last try: {getattr(error, 'text', error)}" if error else ""
         return ModelStalled(f"{job.actor} had no answer of {model} in its time{why}", model=model, cost="unknown")
+
+
+def _how(error: BaseException | None) -> How:
+    if error is None:
+        return "ok"
+    if isinstance(error, AnswerCut):
+        return "cut"
+    return "failed" if isinstance(error, CallboardError) else "cancelled"

@@ -253,8 +253,6 @@ class Llm:
 
 def _entry_of_hit(job: Job, key: bytes, model: str, *, at: float) -> Entry:
     return Entry(
-        id=new_id(), at=at, cell="", actor=job.actor, message=job.message, tree=job.tree, tenant=job.tenant,
-        asked=model, endpoint="", served="", prompt=job.prompt, version=job.version, input=0, output=0, cached=0,
-        reasoning=0, cost=0, worst=0, seconds=0.0, first=0.0, cache="hit", key=key, how="ok", why="", lease=0,
-        chars=0, raw="",
+        id=new_id(), at=at, actor=job.actor, message=job.message, tree=job.tree, tenant=job.tenant, asked=model,
+        prompt=job.prompt, version=job.version, cache="hit", key=key,
     )  # fmt: skip

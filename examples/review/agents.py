@@ -20,7 +20,8 @@ from .git import checked_object
 from .inspection import Inspection, inspection
 from .mentions import Mentions
 from .messages import Inspect, Inspected, Review, Reviewed, ReviewRequest, ReviewTask, Survey, Surveyed
-from .report import compose
+from .overview import overview_of
+from .report import compose, with_overview
 from .repository import open_repository
 from .roots import EditorOptions, RootOptions
 from .run_ruff import lint
@@ -146,6 +147,7 @@ class Editor(Actor):
         report = await anyio.to_thread.run_sync(
             lambda: compose(first, tally, files=len(files), sarif=message.format == "sarif")
         )
+        report = with_overview(report, *await overview_of(report, ctx))
         await remember(report.findings, first.repository, ctx)
         return Review(**{name: getattr(report, name) for name in report.__struct_fields__})
 

@@ -8,7 +8,7 @@ from callboard import Message, Untrusted
 
 from .finding import Finding
 from .inspection import Inspection
-from .report import FileReport, Format, Summary
+from .report import FileReport, Format, Overview, Summary
 from .survey import Page
 from .tree import Source
 
@@ -36,6 +36,7 @@ class Review(Message):
     files: tuple[FileReport, ...]
     text: Untrusted[str]
     sarif: str | None = None
+    overview: Overview | None = None
 
 
 class ReviewTask(Message):

@@ -6,12 +6,14 @@ from .finding import SEVERITIES, Finding, clean
 from .limits import FINDINGS_IN_TEXT
 
 if TYPE_CHECKING:
-    from .report import Report, Summary
+    from .report import Overview, Report, Summary
 
 
 def to_text(report: "Report") -> str:
     """Return the text of `report`: totals, notes, and its first findings in the order of their rank."""
     lines = [_title(report), _sizes(report.summary), _counts(report.summary)]
+    if report.overview is not None:
+        lines += [*_overview(report.overview)]
     lines += [f"note: {note}" for note in report.notes]
     shown = report.findings[:FINDINGS_IN_TEXT]
     if shown:
@@ -36,6 +38,11 @@ def _sizes(summary: "Summary") -> str:
 def _counts(summary: "Summary") -> str:
     counts = ", ".join(f"{getattr(summary, severity)} {severity}" for severity in SEVERITIES)
     return f"{summary.findings} findings: {counts}"
+
+
+def _overview(overview: "Overview") -> list[str]:
+    said = clean(overview.headline, most=200)
+    return ["", f"A model says: {said}", f"  risk {overview.risk}; begin with {overview.first}", ""]
 
 
 def _line(finding: Finding) -> str:

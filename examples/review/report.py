@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from callboard import Untrusted
+
 from .finding import TOOLS, Finding
 from .limits import FILES_LISTED, FINDINGS_LISTED, REPORT_BYTES
 from .render import to_text
@@ -16,6 +18,7 @@ from .survey import Page
 from .tally import Tally, Totals
 
 Format = Literal["text", "json", "sarif"]
+Risk = Literal["low", "medium", "high"]
 _SHRINK: Final = 0.85
 
 
@@ -50,6 +53,17 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     findings: int
 
 
+class Overview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A review in one minute, as a model sees it. `first` is the kind of finding to begin with, such as ``ruff/F401``.
+
+    The headline is a model's text about text of strangers.
+    """
+
+    headline: Untrusted[str]
+    risk: Risk
+    first: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a review has to say. `commit` was reviewed; with a `base`, only the files that differ from it."""
 
@@ -62,6 +76,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     files: tuple[FileReport, ...]
     text: str
     sarif: str | None
+    overview: Overview | None = None
+    """What a model says of it, if one was asked."""
+
+
+def with_overview(report: Report, overview: Overview | None, notes: tuple[str, ...]) -> Report:
+    """Return a report with what a model says of it, and what there is to note of that."""
+    report = msgspec.structs.replace(report, overview=overview, notes=(*report.notes, *notes))
+    return msgspec.structs.replace(report, text=to_text(report))
 
 
 def compose(page: Page, tally: Tally, *, files: int, sarif: bool) -> Report:

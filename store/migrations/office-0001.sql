@@ -114,3 +114,9 @@ END;
 CREATE TRIGGER cache_shrinks AFTER DELETE ON cache BEGIN
     UPDATE cache_size SET bytes = bytes - old.bytes;
 END;
+
+-- How often the memory of an actor was changed by hand.
+CREATE TABLE memories (
+    actor TEXT PRIMARY KEY,
+    changes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

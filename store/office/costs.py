@@ -19,7 +19,7 @@ PORTION: Final = 10_000
 By = Literal["actor", "model", "day", "prompt", ""]
 _MODEL: Final = "CASE WHEN served != '' THEN served ELSE asked END"
 _NAMES: Final[dict[By, str]] = {
-    "actor": "actor", "model": _MODEL, "day": "strftime('%Y-%m-%d', at, 'unixepoch')", "prompt": "prompt", "": "''",
+    "actor": "actor", "model": "asked", "day": "strftime('%Y-%m-%d', at, 'unixepoch')", "prompt": "prompt", "": "''",
 }  # fmt: skip
 _COSTS: Final = (
     "sum(how != 'lost'), sum(cache = 'hit'), sum(input), sum(output), sum(cached), sum(reasoning), sum(cost), "

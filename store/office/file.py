@@ -15,7 +15,7 @@ from ..database import Database
 from ..lock import OwnerLock
 from ..opening import Synchronous
 from ..owner import claim
-from . import burying, costs, entry, forgetting, leasing, marks, settling, sweeping, window_table, wish
+from . import burying, costs, entry, forgetting, leasing, marks, memories, settling, sweeping, window_table, wish
 from .burying import Lost
 from .cache import Cache, Cached
 from .costs import By, CostRow, PromptRow, TokenRow
@@ -134,6 +134,14 @@ class OfficeFile:
             found = await forgetting.forget(self.db, about, actor)
             self._cache.forget_hits()  # of keys that may be gone
         return found
+
+    async def memory_of(self, actor: str) -> int:
+        """Return how often an actor's memory was changed by hand."""
+        return await self.db.read(lambda conn: memories.changes_of(conn, actor))
+
+    async def memory_changed(self, actor: str) -> int:
+        """Note that it was, and return how often by now."""
+        return await self.db.write(lambda conn: memories.changed(conn, actor))
 
     async def sweep(self) -> Swept:
         """Let go what has expired or is too old, and write down which answers were used."""

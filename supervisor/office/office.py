@@ -51,6 +51,10 @@ class Office(Actor):
     Options = LlmConfig
     options: Room
 
+    async def started(self, ctx: Context) -> None:  # noqa: ARG002 - a hook takes it
+        """Open the file: one that is damaged must be seen now, not by the first who wants money."""
+        await self.options.file()
+
     @receive
     async def terms(self, message: AskTerms, ctx: Context) -> Terms:
         """Say on which terms an actor asks models."""
@@ -136,6 +140,8 @@ class Office(Actor):
         if message.entries:
             entries = [msgspec.structs.replace(entry, cell=cell) for entry in message.entries]
             for over in (await file.settle(cell, message.epoch, entries)).over:
+                if not over.lease:
+                    continue  # nobody counts
                 text = f"call {over.entry} did cost ${over.amount / NANO:.6f} more than its worst case"
                 self.options.report("cost-above-worst", cell, text)
         for answer in message.answers:
@@ -199,8 +205,7 @@ class Office(Actor):
         for limits in self.options.limits.values():
             limits.leave(cell)
         for lost in await (await self.options.file()).bury(cell, epoch):
-            text = f"${lost.amount / NANO:.6f} that cell {cell} had leased when it died counts as spent"
-            self.options.report("lease-lost", lost.actor, text)
+            self.options.say_lost(lost, f"cell {cell} had leased it when it died")
 
     def _limits(self, model: str) -> Limits:
         limits = self.options.limits.get(model)

@@ -1,14 +1,23 @@
 """What the office's actor works with: its file, its settings, and what it knows only while its process lives."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from callboard.actors.llm import LlmConfig
+from callboard.actors.llm.money import NANO
 from callboard.actors.llm.office import Price
 from callboard.clock import Clock
-from callboard.store.office import OfficeFile
+from callboard.errors import CallboardError
+from callboard.store.office import Lost, OfficeFile
 
 from .prices import prices_of
 from .rates import Limits
+
+SWEEP_EVERY: Final = 60.0
+GRACE: Final = 3_600.0
+"""Seconds after the end of its window in which a lease may still be settled: a call may take as long."""
+OLDEST: Final = 2 * 86_400.0
+"""Seconds after which a lease without a window is held for lost."""
 
 
 class Room:
@@ -26,6 +35,22 @@ class Room:
         self.limits = {model.name: Limits(model) for model in config.models}
         self._prices: dict[str, Price] = {}
         self.unpriced: list[str] = []
+
+    async def keep_house(self) -> None:
+        """Let go what is over, again and again, until cancelled; what fails now is tried again."""
+        while True:
+            try:
+                file, now = await self.file(), self.clock.now()
+                await file.sweep()
+                for lost in await file.expire(now - GRACE, made_before=now - OLDEST):
+                    self.say_lost(lost, "whoever leased it never said what became of it")
+            except CallboardError as error:
+                self.report("office-waits", "office", error.text)
+            await self.clock.sleep(SWEEP_EVERY)
+
+    def say_lost(self, lost: Lost, why: str) -> None:
+        """Record that a lease counts as spent."""
+        self.report("lease-lost", lost.actor, f"${lost.amount / NANO:.6f} counts as spent: {why}")
 
     @property
     def prices(self) -> dict[str, Price]:

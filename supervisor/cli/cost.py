@@ -1,0 +1,49 @@
+"""``cost``: what models did cost, by whom, and what would save money."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from .asking import asked
+from .cost_lines import lines_of
+from .exits import plain
+from .main import as_json, where
+
+_UNITS: Final = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
+LONGEST: Final = 5
+
+
+class Since(click.ParamType):
+    """A length of time before now, or a date."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return Unix seconds."""
+        text = str(value)
+        try:
+            if text[-1:] in _UNITS:
+                return time.time() - float(text[:-1]) * _UNITS[text[-1]]
+            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no time: write 90m, 24h, 7d or 2026-12-31", param, ctx)
+
+
+@click.command()
+@click.option("--by", type=click.Choice(["actor", "model", "day", "prompt"]), help="One line for each; days in UTC.")
+@click.option("--since", type=Since(), default=None, help="90m, 24h, 7d, or a date; default: all that is known.")
+@click.option("--as", "as_model", default="", metavar="MODEL", help="What the same tokens would cost with another model.")
+@as_json
+@where
+def cost(by: str | None, since: float | None, as_model: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
+    """Show what models did cost, how the budgets stand, and which prompts are the longest."""
+    import msgspec
+
+    from ..office.messages import Costs, ShowCosts
+
+    wish = ShowCosts(by=by or "", since=since or 0.0, longest=LONGEST, as_model=as_model)  # type: ignore[arg-type]  # one of the choices
+    found = asked(wish, Costs, fleet, state)
+    click.echo(msgspec.json.encode(found).decode() if as_json else plain("\n".join(lines_of(found, as_model=as_model))))

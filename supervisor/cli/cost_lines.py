@@ -1,0 +1,49 @@
+"""Money, in words for a terminal."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from callboard.store.office import CostRow, PromptRow, Standing
+
+    from ..office.messages import Costs
+
+NANO: Final = 1_000_000_000
+_HEAD: Final = f"{'':<20} {'calls':>7} {'cached':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
+
+
+def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
+    """Return all of it."""
+    lines = [_HEAD, *map(_row, found.rows)] if found.rows else ["no model was asked"]
+    lines += [f"with {as_model} the same tokens would cost {money(found.as_cost)}"] if found.as_cost is not None else []
+    lines += ["", "budgets", *map(_budget, found.budgets)] if found.budgets else []
+    lines += ["", "longest prompts", *map(_prompt, found.longest)] if any(row.calls for row in found.longest) else []
+    lines += [f"nobody knows the price of {name}: it counts as the dearest there is" for name in found.unpriced]
+    return lines
+
+
+def money(nano: int) -> str:
+    """Return an amount with as many places as it needs to be seen."""
+    dollars = nano / NANO
+    return f"${dollars:,.2f}" if dollars >= 100 or not nano else f"${dollars:.6f}" if dollars < 0.01 else f"${dollars:.4f}"
+
+
+def _row(row: "CostRow") -> str:
+    return (
+        f"{row.name or 'all':<20.20} {row.calls:>7} {row.hits:>7} {row.input:>10} {row.output:>8} "
+        f"{money(row.cost):>11} {money(row.saved):>11} {row.failures:>6}"
+    ) + (f"  {money(row.cost // row.good)} for each of {row.good} good ones" if row.good else "")
+
+
+def _budget(row: "Standing") -> str:
+    used = (row.spent + row.reserved) / row.limit if row.limit else 1.0
+    bar = "#" * round(20 * min(used, 1.0))
+    return f"  [{bar:<20}] {used:>4.0%} of {money(row.limit)}  {row.name}: {money(row.spent)} spent, {money(row.reserved)} held"
+
+
+def _prompt(row: "PromptRow") -> str:
+    saving = row.input_cost // 10
+    told = f"; a tenth shorter would have saved {money(saving)}" if saving else ""
+    return (
+        f"  {row.prompt} ({row.version[:12]}): {row.average:.0f} tokens, at most {row.largest}, in {row.calls} calls; "
+        f"{row.cached:.0%} read from the endpoint's cache; {money(row.input_cost)}{told}"
+    )
