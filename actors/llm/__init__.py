@@ -35,8 +35,14 @@ from .url import is_here
 
 if TYPE_CHECKING:
     from .embeddings import EndpointEmbedder
+    from .prompt import Prompt
+    from .prompt_file import read_prompt
+    from .tools import Tool, tool
 
-_HOME = {"EndpointEmbedder": "embeddings"}
+_HOME = {
+    "EndpointEmbedder": "embeddings", "Prompt": "prompt", "Tool": "tools", "read_prompt": "prompt_file",
+    "tool": "tools",
+}  # fmt: skip
 
 __all__ = [
     "LOCAL",
@@ -64,11 +70,15 @@ __all__ = [
     "NoModels",
     "OfficeAway",
     "PriceTable",
+    "Prompt",
+    "Tool",
     "UnknownModelName",
     "WrongAnswer",
     "is_here",
     "read_key",
+    "read_prompt",
     "settle_llm",
+    "tool",
 ]
 
 

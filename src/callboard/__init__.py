@@ -28,6 +28,24 @@ if TYPE_CHECKING:
     from callboard.actors import TaskExpired as TaskExpired
     from callboard.actors import Untrusted as Untrusted
     from callboard.actors import receive as receive
+    from callboard.actors.llm import BadAnswer as BadAnswer
+    from callboard.actors.llm import BadModelRequest as BadModelRequest
+    from callboard.actors.llm import BudgetSpent as BudgetSpent
+    from callboard.actors.llm import BudgetTable as BudgetTable
+    from callboard.actors.llm import CallTooLarge as CallTooLarge
+    from callboard.actors.llm import EndpointTable as EndpointTable
+    from callboard.actors.llm import LlmConfig as LlmConfig
+    from callboard.actors.llm import LlmTable as LlmTable
+    from callboard.actors.llm import ModelFailed as ModelFailed
+    from callboard.actors.llm import ModelTable as ModelTable
+    from callboard.actors.llm import NoModels as NoModels
+    from callboard.actors.llm import OfficeAway as OfficeAway
+    from callboard.actors.llm import PriceTable as PriceTable
+    from callboard.actors.llm import Prompt as Prompt
+    from callboard.actors.llm import WrongAnswer as WrongAnswer
+    from callboard.actors.llm import read_prompt as read_prompt
+    from callboard.actors.llm import settle_llm as settle_llm
+    from callboard.actors.llm import tool as tool
     from callboard.bus import ActorDied as ActorDied
     from callboard.bus import DeadlineExceeded as DeadlineExceeded
     from callboard.bus import Held as Held
@@ -51,6 +69,11 @@ _HOME = {
         "Actor", "ActorSpec", "ActorStopped", "BadActor", "Context", "Down", "Grant", "HandlerFailed", "Json",
         "Message", "PermissionDenied", "Poisonous", "Stalled", "Untrusted", "receive",
         "ActUnsettled", "DuplicateStep", "NotDone", "OutcomeUnheard", "StepsChanged", "TaskExpired",
+    ),
+    "callboard.actors.llm": (
+        "BadAnswer", "BadModelRequest", "BudgetSpent", "BudgetTable", "CallTooLarge", "EndpointTable", "LlmConfig",
+        "LlmTable", "ModelFailed", "ModelTable", "NoModels", "OfficeAway", "PriceTable", "Prompt", "WrongAnswer",
+        "read_prompt", "settle_llm", "tool",
     ),
     "callboard.bus": (
         "ActorDied", "DeadlineExceeded", "Held", "MailboxFull", "MessageRefused", "MessageTooLarge", "NoSuchActor",

@@ -16,7 +16,7 @@ _UNITS: Final = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 LONGEST: Final = 5
 
 
-class Since(click.ParamType):
+class Since(click.ParamType[float]):
     """A length of time before now, or a date."""
 
     name = "since"
@@ -35,7 +35,9 @@ class Since(click.ParamType):
 @click.command()
 @click.option("--by", type=click.Choice(["actor", "model", "day", "prompt"]), help="One line for each; days in UTC.")
 @click.option("--since", type=Since(), default=None, help="90m, 24h, 7d, or a date; default: all that is known.")
-@click.option("--as", "as_model", default="", metavar="MODEL", help="What the same tokens would cost with another model.")
+@click.option(
+    "--as", "as_model", default="", metavar="MODEL", help="What the same tokens would cost with another model."
+)
 @as_json
 @where
 def cost(by: str | None, since: float | None, as_model: str, fleet: str, state: Path | None, *, as_json: bool) -> None:

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from ..office.messages import Costs
 
 NANO: Final = 1_000_000_000
-_HEAD: Final = f"{'':<20} {'calls':>7} {'cached':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
+_HEAD: Final = (
+    f"{'':<20} {'calls':>7} {'cached':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
+)
 
 
 def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
@@ -24,7 +26,9 @@ def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
 def money(nano: int) -> str:
     """Return an amount with as many places as it needs to be seen."""
     dollars = nano / NANO
-    return f"${dollars:,.2f}" if dollars >= 100 or not nano else f"${dollars:.6f}" if dollars < 0.01 else f"${dollars:.4f}"
+    return (
+        f"${dollars:,.2f}" if dollars >= 100 or not nano else f"${dollars:.6f}" if dollars < 0.01 else f"${dollars:.4f}"
+    )
 
 
 def _row(row: "CostRow") -> str:
@@ -37,7 +41,8 @@ def _row(row: "CostRow") -> str:
 def _budget(row: "Standing") -> str:
     used = (row.spent + row.reserved) / row.limit if row.limit else 1.0
     bar = "#" * round(20 * min(used, 1.0))
-    return f"  [{bar:<20}] {used:>4.0%} of {money(row.limit)}  {row.name}: {money(row.spent)} spent, {money(row.reserved)} held"
+    told = f"{money(row.spent)} spent, {money(row.reserved)} held"
+    return f"  [{bar:<20}] {used:>4.0%} of {money(row.limit)}  {row.name}: {told}"
 
 
 def _prompt(row: "PromptRow") -> str:

@@ -41,8 +41,8 @@ def _add_commands() -> None:
 
     for command in (
         run.up, run.down, run.reload, look.ps, look.events, story.health, story.inspect, story.autopsy, dead.dead,
-        talk.tell, talk.ask, talk.publish, talk.enqueue, outcome.outcome, memory.memory, cost.cost, hand.restart, hand.hold,
-        hand.revive, checking.check, look.doctor, new.new, person.person,
+        talk.tell, talk.ask, talk.publish, talk.enqueue, outcome.outcome, memory.memory, cost.cost, hand.restart,
+        hand.hold, hand.revive, checking.check, look.doctor, new.new, person.person,
         model.model, run.bench,
     ):  # fmt: skip
         main.add_command(command)
