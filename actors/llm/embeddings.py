@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import msgspec
 
-from callboard.printable import printable
-
 from ..embedding.errors import EmbedderFailed
 from ..embedding.texts import bounded_all, unit
+from .opened import Refused, open_client
+from .said import said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 64
 _ANSWER_MOST: Final = 64 * 1024 * 1024
-_SAID_MOST: Final = 200
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -68,8 +67,6 @@ class EndpointEmbedder:
             await client.close()
 
     async def _ask(self, texts: list[str]) -> "npt.NDArray[np.float32]":
-        import openai
-
         wish: dict[str, Any] = {"dimensions": self.dimensions} if self._shorten else {}
         try:
             with anyio.fail_after(self._timeout):
@@ -77,23 +74,19 @@ class EndpointEmbedder:
                     input=texts, model=self._model, encoding_format="float", **wish
                 )
                 content = raw.content
-        except TimeoutError as error:
-            raise self._failed(f"did not answer within {self._timeout:g} s") from error
-        except openai.OpenAIError as error:
-            raise self._failed(self._said(error)) from None  # the error holds the request, and that the key
-        return self._checked(content, len(texts))
+        except TimeoutError:
+            why = f"did not answer within {self._timeout:g} s"
+        except Refused as refusal:
+            why = f"answered {refusal.status}{self._words(refusal.body.decode(errors='replace'))}"
+        except Exception as error:  # noqa: BLE001 - as in guarded.py
+            why = f"could not be asked{self._words(str(error))}"
+        else:
+            return self._checked(content, len(texts))
+        raise self._failed(why)  # out here it holds no other error as its context: those hold the key
 
     def _opened(self) -> Any:
         if self._client is None:
-            import openai
-
-            # With no key at all the client would take one from the environment, which may be another endpoint's.
-            client = openai.AsyncOpenAI(
-                base_url=self._url, api_key=self._key or "none", admin_api_key="", webhook_secret="",
-                max_retries=0, timeout=self._timeout,
-            )  # fmt: skip
-            client.organization = client.project = None
-            self._client = client
+            self._client = open_client(self._url, self._key)
         return self._client
 
     def _checked(self, content: bytes, asked: int) -> "npt.NDArray[np.float32]":
@@ -118,12 +111,9 @@ class EndpointEmbedder:
             raise self._failed("answered a vector without a direction")
         return unit((np.array(vector, np.float64) / length).astype(np.float32))
 
-    def _said(self, error: Exception) -> str:
-        """Return what went wrong, in a few words, without the key if the endpoint repeats it."""
-        status = getattr(error, "status_code", None)
-        said = "".join(letter if letter.isprintable() else " " for letter in printable(str(error)))
-        said = said.replace(self._key, "***") if self._key else said
-        return f"answered {status}: {said[:_SAID_MOST]}" if status else f"could not be asked: {said[:_SAID_MOST]}"
+    def _words(self, words: str) -> str:
+        found = said(words, key=self._key)
+        return f": {found}" if found else ""
 
     def _failed(self, why: str) -> EmbedderFailed:
         return EmbedderFailed(f"the embedder {self._model} at {self._url} {why}", endpoint=self._url, model=self._model)

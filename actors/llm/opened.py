@@ -1,0 +1,59 @@
+"""The client of ``openai`` as we use it: no time of its own, no second try, and nothing taken from the environment."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+import anyio
+
+_REFUSAL_MOST: Final = 64 * 1024
+_REFUSAL_WAIT: Final = 1.0
+
+
+class Refused(Exception):
+    """The endpoint answered with a status that is not 2xx: what it said, without the request and so without the key."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status, self.headers, self.body = status, headers, body
+
+
+def open_client(url: str, key: str) -> Any:
+    """Return an ``AsyncOpenAI`` for `url`. Its calls raise Refused, or the client's own errors: those hold the key."""
+    import openai
+
+    http = openai.DefaultAsyncHttpxClient(
+        timeout=None,
+        follow_redirects=False,  # one would take what is asked to a place that no setting names
+        event_hooks={"response": [_raise_refused]},
+    )
+    # With no key at all the client would take one from the environment, which may be another endpoint's.
+    client = openai.AsyncOpenAI(
+        base_url=url.rstrip("/"), api_key=key or "none", admin_api_key="", webhook_secret="",
+        max_retries=0, timeout=None, http_client=http,
+    )  # fmt: skip
+    client.organization = client.project = None
+    vars(client)["_custom_headers"] = {}  # OPENAI_CUSTOM_HEADERS may hold a key too, and no setting keeps it out
+    return client
+
+
+async def read_most(pieces: AsyncGenerator[bytes], content: bytearray, *, most: int) -> None:
+    """Add the bytes to `content`, up to the first piece that goes past `most`."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            content += piece
+            if len(content) > most:
+                return
+
+
+async def _raise_refused(response: Any) -> None:
+    """Raise Refused before the client reads a body of any size and makes an error that holds the key."""
+    if 200 <= response.status_code < 300:
+        return
+    body = bytearray()
+    with anyio.move_on_after(_REFUSAL_WAIT):  # the status is known: its words are not worth all of the time
+        try:
+            await read_most(response.aiter_bytes(), body, most=_REFUSAL_MOST)
+        except Exception:  # noqa: BLE001 - whatever broke: what the status says stands without the rest of the words
+            body += b" ..."
+    raise Refused(response.status_code, dict(response.headers), bytes(body[:_REFUSAL_MOST]))
