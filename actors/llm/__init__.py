@@ -34,13 +34,15 @@ from .tables import BudgetTable, EndpointTable, LlmTable, ModelTable, PriceTable
 from .url import is_here
 
 if TYPE_CHECKING:
+    from .client import ModelClient
     from .embeddings import EndpointEmbedder
     from .prompt import Prompt
     from .prompt_file import read_prompt
+    from .scripted import ScriptedModel
     from .tools import Tool, tool
 
 _HOME = {
-    "EndpointEmbedder": "embeddings", "Prompt": "prompt", "Tool": "tools", "read_prompt": "prompt_file",
+    "EndpointEmbedder": "embeddings", "ModelClient": "client", "Prompt": "prompt", "ScriptedModel": "scripted", "Tool": "tools", "read_prompt": "prompt_file",
     "tool": "tools",
 }  # fmt: skip
 
@@ -62,6 +64,7 @@ __all__ = [
     "LlmConfig",
     "LlmTable",
     "ModelBusy",
+    "ModelClient",
     "ModelDown",
     "ModelFailed",
     "ModelStalled",
@@ -71,6 +74,7 @@ __all__ = [
     "OfficeAway",
     "PriceTable",
     "Prompt",
+    "ScriptedModel",
     "Tool",
     "UnknownModelName",
     "WrongAnswer",

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callboard.actors.llm import ScriptedModel as ScriptedModel
     from callboard.actors.testing import ManualClock as ManualClock
     from callboard.actors.testing import Probe as Probe
     from callboard.actors.testing import Received as Received
@@ -22,9 +23,10 @@ _HOME = {
     "MemoryBroker": "callboard.bus",
     "Probe": "callboard.actors.testing",
     "Received": "callboard.actors.testing",
+    "ScriptedModel": "callboard.actors.llm",
     "Stage": "callboard.supervisor.testing",
 }
-__all__ = ("CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage")
+__all__ = ("CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "ScriptedModel", "Stage")
 
 
 def __getattr__(name: str) -> Any:

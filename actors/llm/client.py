@@ -1,0 +1,86 @@
+"""The door to one endpoint of models: one request, one answer, one deadline, and no second try."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from .answer import ANSWER_MOST, check_plain, checked
+from .errors import BadModelRequest
+from .guarded import guarded
+from .opened import open_client, read_most
+from .question import body_of
+from .reply import Reply
+from .request import Request
+from .said import place
+from .stream import ModelStream
+from .tables import EndpointTable
+from .tools_by_schema import from_schema, to_schema
+from .where import Where
+
+
+class ModelClient:
+    """Asks the models of one endpoint. What is worth another try, and what it may cost, others decide.
+
+    Each error says in its detail which endpoint and model, and whether the call may have cost something.
+    """
+
+    def __init__(self, table: EndpointTable, *, key: str) -> None:
+        self._table, self._key = table, key
+        self._host = place(table.url)
+        self._client: Any = None
+
+    async def ask(self, request: Request, *, within: float) -> Reply:
+        """Return the whole answer, at most `within` seconds from now.
+
+        Raises BadModelKey, UnknownModelName, ContextTooLong, BadModelRequest, ModelBusy, ModelDown, ModelStalled,
+        BadAnswer and AnswerCut.
+        """
+        where, by_schema = self._where(request), bool(request.tools) and self._table.tools == "schema"
+        asked = to_schema(request) if by_schema else request
+        content = bytearray()
+        late = f"did not answer within {within:g} s"
+        await guarded(lambda: self._read(asked, content, where), where, seconds=within, late=late)
+        reply = checked(bytes(content), where)
+        return from_schema(reply, request, where) if by_schema else reply
+
+    def stream(self, request: Request, *, within: float, idle: float) -> ModelStream:
+        """Return an answer to read piece by piece, within `within` seconds and with no silence longer than `idle`.
+
+        Only of text: a call of a tool is acted on as a whole. Raises BadModelRequest where there are tools; the
+        stream raises what :meth:`ask` does.
+        """
+        where = self._where(request)
+        if request.tools:
+            raise where.error(BadModelRequest, "is not asked for tools in a stream: ask for the whole", cost="nothing")
+        return ModelStream(lambda: self._sent(request, stream=True), where, within=within, idle=idle)
+
+    async def aclose(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @property
+    def in_use(self) -> int:
+        """Connections on which a call is under way: for tests, which look here for what is left behind."""
+        if self._client is None:
+            return 0
+        pool = self._client._client._transport._pool  # noqa: SLF001 - nobody else knows
+        return sum(not (each.is_idle() or each.is_closed()) for each in pool.connections)
+
+    def _where(self, request: Request) -> Where:
+        return Where(self._table.name, self._host, model=request.model, key=self._key)
+
+    def _sent(self, request: Request, *, stream: bool) -> AbstractAsyncContextManager[Any]:
+        if self._client is None:
+            self._client = open_client(self._table.url, self._key)
+        body = body_of(request, self._table, stream=stream)
+        # All of the body goes by the side door: the front one copies each message field by field.
+        found: AbstractAsyncContextManager[Any] = self._client.chat.completions.with_streaming_response.create(
+            model=body.pop("model"), messages=[], extra_body=body, extra_headers={"Accept-Encoding": "identity"}
+        )
+        return found
+
+    async def _read(self, request: Request, content: bytearray, where: Where) -> None:
+        async with self._sent(request, stream=False) as response:
+            check_plain(response.headers, where)
+            await read_most(response.http_response.aiter_raw(), content, most=ANSWER_MOST)

@@ -1,0 +1,91 @@
+"""An answer that comes in pieces, with two limits: one for all of it, and one for each silence."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+
+from callboard.errors import CallboardError
+
+from .answer import check_plain
+from .guarded import T, guarded
+from .reply import Piece
+from .stream_parts import Gathering
+from .where import Where
+
+_CLOSING: Final = 1.0
+
+
+class ModelStream:
+    """``async with client.stream(...) as pieces``, then ``async for piece in pieces``; the last one has the usage.
+
+    No cancel scope is open while the caller has a piece in hand: each await here has its own.
+    """
+
+    def __init__(
+        self, opened: Callable[[], AbstractAsyncContextManager[Any]], where: Where, *, within: float, idle: float
+    ) -> None:
+        self._opened, self._where, self._within, self._idle = opened, where, within, idle
+        self._deadline = 0.0
+        self._response: AbstractAsyncContextManager[Any] | None = None
+        self._bytes: AsyncGenerator[bytes] | None = None
+        self._gathering = Gathering(where)
+        self._failure: CallboardError | None = None
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        self._deadline = anyio.current_time() + self._within
+        self._response = self._opened()
+        response = await self._timed(self._response.__aenter__)
+        self._bytes = response.http_response.aiter_raw()
+        try:
+            check_plain(response.headers, self._where)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        with anyio.move_on_after(_CLOSING, shield=True):  # a cancelled reader gives its connection back too
+            if self._bytes is not None:
+                await self._bytes.aclose()
+            if self._response is not None:
+                await self._response.__aexit__(None, None, None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Piece:
+        """Return the next piece. Raises ModelFailed, BadAnswer and AnswerCut; after that there is none."""
+        while not self._gathering.ready:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            if self._over or self._bytes is None:
+                raise StopAsyncIteration
+            self._over = True  # until it is known that more comes: after an error or a cancel nothing does
+            try:
+                self._over = await self._take(self._bytes)
+            except CallboardError as error:  # what came before it is given first
+                self._failure = error
+        return self._gathering.ready.popleft()
+
+    async def _take(self, bytes_: AsyncGenerator[bytes]) -> bool:
+        """Make the next bytes into pieces, and at their end into the last one; return whether this was the end."""
+        piece = await self._timed(lambda: anext(bytes_, None))
+        if piece is not None:
+            self._gathering.feed(piece)
+            if not self._gathering.ended:
+                return False
+        self._gathering.end()
+        return True
+
+    async def _timed(self, wait: Callable[[], Awaitable[T]]) -> T:
+        left = self._deadline - anyio.current_time()
+        late = f"was silent for {self._idle:g} s" if self._idle < left else f"did not end within {self._within:g} s"
+        return await guarded(wait, self._where, seconds=min(self._idle, left), late=late)
