@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from .tools import Tool, tool
 
 _HOME = {
-    "EndpointEmbedder": "embeddings", "ModelClient": "client", "Prompt": "prompt", "ScriptedModel": "scripted", "Tool": "tools", "read_prompt": "prompt_file",
-    "tool": "tools",
+    "EndpointEmbedder": "embeddings", "ModelClient": "client", "Prompt": "prompt", "ScriptedModel": "scripted",
+    "Tool": "tools", "read_prompt": "prompt_file", "tool": "tools",
 }  # fmt: skip
 
 __all__ = [

@@ -38,12 +38,12 @@ def refused(refusal: Refused, where: Where, *, now: float) -> CallboardError:
     """Return the error that a refusal is; `now` in Unix seconds, as an endpoint may name a date to wait for."""
     code, words = _told(refusal.body)
     kind = decide_kind(refusal.status, code, words)
-    wait = wait_of(refusal.headers, now=now) if kind is ModelBusy else None
+    wait = {"wait": wait_of(refusal.headers, now=now)} if kind is ModelBusy else {}
     what = _WHAT.get(kind, "answered")
     if code in _SPENT and refusal.status == 429:
         what = "says that its account has no money left, and answered"
     told = where.said(words if code in words else f"{code} {words}")
-    return where.error(kind, f"{what} {refusal.status}{told}", cost="nothing", wait=wait)
+    return where.error(kind, f"{what} {refusal.status}{told}", cost="nothing", status=refusal.status, **wait)
 
 
 def decide_kind(status: int, code: str, words: str) -> type[CallboardError]:

@@ -17,11 +17,10 @@ class Where:
     def __init__(self, endpoint: str, host: str, *, model: str, key: str) -> None:
         self._endpoint, self._host, self._model, self._key = endpoint, host, model, key
 
-    def error(self, kind: type[E], what: str, *, cost: Cost, wait: float | None = None) -> E:
+    def error(self, kind: type[E], what: str, *, cost: Cost, **detail: float) -> E:
         """Return an error of `kind` that says `what` the endpoint did."""
-        rest = {} if wait is None else {"wait": wait}
         text = f"the model {self._model} at {self._endpoint} ({self._host}) {what}"
-        return kind(text, endpoint=self._endpoint, model=self._model, cost=cost, **rest)
+        return kind(text, endpoint=self._endpoint, model=self._model, cost=cost, **detail)
 
     def said(self, words: str) -> str:
         """Return the endpoint's words as the end of a sentence; empty if it said nothing."""
