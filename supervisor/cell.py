@@ -388,6 +388,7 @@ class Cell:
             )  # fmt: skip
             self._tasks = await stack.enter_async_context(background())
             self.thinking = CellMinds(self, self._llm, self._home, files=files, tasks=self._tasks)
+            stack.push_async_callback(self.thinking.aclose)
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(
                 self.hosts, self.busy, self.flight, self.beats,

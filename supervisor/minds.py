@@ -59,6 +59,11 @@ class CellMinds:
         if self._minds is not None:
             await self._minds.leave()
 
+    async def aclose(self) -> None:
+        """Close the connections, however the cell ends."""
+        if self._minds is not None:
+            await self._minds.aclose()
+
     def furnished(self, spec: ActorSpec) -> ActorSpec:
         """Return the spec of the office with its room; any other as it is."""
         if spec.name != OFFICE:

@@ -188,13 +188,16 @@ class Minds:
     # --- the end
 
     async def leave(self) -> None:
-        """Tell the office what it does not know yet, give back what is left, and close the connections."""
+        """Tell the office what it does not know yet, and give back what is left."""
         if self._works:
             with anyio.move_on_after(LEAVE_WITHIN, shield=True):
                 back = tuple(lease for purse in self._purses.values() for lease in purse.idle(all_of_them=True))
                 await self._reporter.flushed()
                 if back:
                     await self._send(Report(epoch=self._epoch, back=back))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         with anyio.move_on_after(LEAVE_WITHIN, shield=True):
             await self._clients.aclose()
 
