@@ -4,7 +4,7 @@ from typing import Final
 
 TRIPS_AFTER: Final = 4
 FIRST_REST: Final = 0.5
-LONGEST_REST: Final = 15.0
+LONGEST_REST: Final = 5.0
 
 
 class Breaker:

@@ -11,8 +11,8 @@ import msgspec
 from .errors import BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled, WrongAnswer
 
 TRIES: Final = 3
-FIRST: Final = 0.5
-LONGEST: Final = 10.0
+FIRST: Final = 0.25
+LONGEST: Final = 5.0
 LEAST_LEFT: Final = 0.05
 """Seconds that must be left after a rest, or it is of no use."""
 
@@ -49,4 +49,6 @@ def rest_before_next(error: Exception, tried: Tried, *, left: float, chance: flo
     rest = min(FIRST * 2.0 ** (tried.taken + tried.refused - 1), LONGEST) * (0.5 + chance)
     if isinstance(error, ModelBusy):
         rest = max(error.wait, rest)
+    elif tried.refused:
+        rest = min(rest, left / 2)  # nobody was there: the last moment that is of use is tried too
     return rest if rest + LEAST_LEFT < left else None
