@@ -14,6 +14,7 @@ FILE_WALL, FUNCTION_WALL = 400, 40
 DOORS = {
     "nats": "bus", "sqlite3": "store", "aiosqlite": "store", "hnswlib": "store",
     "openai": "actors/llm", "h11": "actors/llm", "onnxruntime": "actors/embedding", "tokenizers": "actors/embedding",
+    "xllamacpp": "actors/models",
 }  # fmt: skip
 THRESHOLDS = ("testing", "embedding", "llm", "models", "episodes")
 """Sub-rooms that have a threshold of their own."""
