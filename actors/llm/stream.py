@@ -1,7 +1,7 @@
 """An answer that comes in pieces, with two limits: one for all of it, and one for each silence."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,6 +16,7 @@ from .stream_parts import Gathering
 from .where import Where
 
 _CLOSING: Final = 1.0
+_LAST_BYTES: Final = 0.1
 
 
 class ModelStream:
@@ -53,6 +54,7 @@ class ModelStream:
         self._over = True
         with anyio.move_on_after(_CLOSING, shield=True):  # a cancelled reader gives its connection back too
             if self._bytes is not None:
+                await self._finish(self._bytes)
                 await self._bytes.aclose()
             if self._response is not None:
                 await self._response.__aexit__(None, None, None)
@@ -84,6 +86,12 @@ class ModelStream:
                 return False
         self._gathering.end()
         return True
+
+    async def _finish(self, bytes_: AsyncGenerator[bytes]) -> None:
+        """Read the end of the body after ``[DONE]``, if it is on its way: only so the connection is used again."""
+        if self._gathering.ended:
+            with anyio.move_on_after(_LAST_BYTES), suppress(Exception):
+                await anext(bytes_, None)
 
     async def _timed(self, wait: Callable[[], Awaitable[T]]) -> T:
         left = self._deadline - anyio.current_time()

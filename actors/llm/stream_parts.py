@@ -88,7 +88,7 @@ class Gathering:
             raise bad(f"answered more than {ANSWER_MOST} bytes", self._where, reply=self._reply())
 
     def end(self) -> None:
-        """Add a piece with what is known at the end. Raises ModelDown where it stops in the middle, BadAnswer, AnswerCut.
+        """Add a piece with what is known at the end. Raises BadAnswer, AnswerCut, and ModelDown if it is no end.
 
         Not all endpoints say ``[DONE]``, and not all say why they end: one of the two is enough.
         """

@@ -15,6 +15,7 @@ Kind = Literal[
 ]  # fmt: skip
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
+NOISE: Final = b"SSH-2.0-OpenSSH\r\n\r\n"
 _HUGE: Final = 17
 _MIB: Final = 1024 * 1024
 
@@ -28,6 +29,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
     headers: dict[str, str] = {}
     seconds: float = 0.05
+    noise: bytes = NOISE
 
 
 async def fail(fault: Fault, line: Line, *, asked: Asked, wire: Wire) -> None:
@@ -74,8 +76,8 @@ async def _garbage(_fault: Fault, _line: Line, asked: Asked, wire: Wire) -> None
     await wire.end()
 
 
-async def _noise(_fault: Fault, _line: Line, _asked: Asked, wire: Wire) -> None:
-    await wire.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+async def _noise(fault: Fault, _line: Line, _asked: Asked, wire: Wire) -> None:
+    await wire.write(fault.noise)
 
 
 async def _truncated(_fault: Fault, line: Line, asked: Asked, wire: Wire) -> None:

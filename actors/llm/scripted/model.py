@@ -16,7 +16,7 @@ from callboard.errors import CallerError
 
 from ..reply import Usage
 from ..request import ToolCall
-from .fault import JSON, Fault, Kind, fail, speak
+from .fault import JSON, NOISE, Fault, Kind, fail, speak
 from .fitting import fitting
 from .line import Line
 from .wire import Asked, Gone, Wire
@@ -39,6 +39,8 @@ class ScriptedModel:
         """All that was asked, in order: also what was failed."""
         self.open_now = 0
         """Requests that are being answered at this moment."""
+        self.accepted = 0
+        """Connections that were opened to it so far."""
         self.url = ""
         self._models = tuple(models)
         self._script: deque[Line | Fault] = deque()
@@ -69,10 +71,12 @@ class ScriptedModel:
         code: str = "",
         retry_after: float | datetime | None = None,
         seconds: float = 0.05,
+        noise: bytes = NOISE,
         times: int = 1,
     ) -> None:
         """Queue a failure, `times` over: a status, or a kind of broken answer; docs/testing.md lists them.
 
+        `seconds` lie between the bytes of an answer that drips. `noise` is sent instead of HTTP by one that is that.
         `words` and `code` are what the body of a status says. `retry_after` goes along as seconds, or as a
         date in UTC.
         """
@@ -84,7 +88,7 @@ class ScriptedModel:
         fault = (
             Fault(status=how, words=words or f"scripted {how}", code=code, headers=headers)
             if isinstance(how, int)
-            else Fault(kind=how, seconds=seconds)
+            else Fault(kind=how, seconds=seconds, noise=noise)
         )
         self._script.extend([fault] * times)
 
@@ -129,6 +133,7 @@ class ScriptedModel:
 
     async def _serve(self, stream: anyio.abc.SocketStream) -> None:
         """Answer the requests of one connection, one after the other."""
+        self.accepted += 1
         async with stream:
             wire = Wire(stream)
             try:
