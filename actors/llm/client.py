@@ -3,6 +3,8 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from callboard.errors import CallboardError
+
 from .answer import ANSWER_MOST, check_plain, checked
 from .errors import BadModelRequest
 from .guarded import guarded
@@ -34,13 +36,11 @@ class ModelClient:
         Raises BadModelKey, UnknownModelName, ContextTooLong, BadModelRequest, ModelBusy, ModelDown, ModelStalled,
         BadAnswer and AnswerCut.
         """
-        where, by_schema = self._where(request), bool(request.tools) and self._table.tools == "schema"
-        asked = to_schema(request) if by_schema else request
-        content = bytearray()
-        late = f"did not answer within {within:g} s"
-        await guarded(lambda: self._read(asked, content, where), where, seconds=within, late=late)
-        reply = checked(bytes(content), where)
-        return from_schema(reply, request, where) if by_schema else reply
+        try:
+            return await self._whole(request, within)
+        except CallboardError as error:
+            failure = error.with_traceback(None)  # its frames hold what came, and some endpoints repeat the key
+        raise failure
 
     def stream(self, request: Request, *, within: float, idle: float) -> ModelStream:
         """Return an answer to read piece by piece, within `within` seconds and with no silence longer than `idle`.
@@ -66,6 +66,15 @@ class ModelClient:
             return 0
         pool = self._client._client._transport._pool  # noqa: SLF001 - nobody else knows
         return sum(not (each.is_idle() or each.is_closed()) for each in pool.connections)
+
+    async def _whole(self, request: Request, within: float) -> Reply:
+        where, by_schema = self._where(request), bool(request.tools) and self._table.tools == "schema"
+        asked = to_schema(request) if by_schema else request
+        content = bytearray()
+        late = f"did not answer within {within:g} s"
+        await guarded(lambda: self._read(asked, content, where), where, seconds=within, late=late)
+        reply = checked(bytes(content), where)
+        return from_schema(reply, request, where) if by_schema else reply
 
     def _where(self, request: Request) -> Where:
         return Where(self._table.name, self._host, model=request.model, key=self._key)

@@ -19,4 +19,7 @@ def said(words: str, *, key: str) -> str:
 
 def place(url: str) -> str:
     """Return the host and port of a URL, without a user's name and password."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or "no host"
+    except ValueError:
+        return "no host"

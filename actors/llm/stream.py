@@ -38,8 +38,7 @@ class ModelStream:
 
     async def __aenter__(self) -> Self:
         self._deadline = anyio.current_time() + self._within
-        self._response = self._opened()
-        response = await self._timed(self._response.__aenter__)
+        response = await self._timed(self._begin)
         self._bytes = response.http_response.aiter_raw()
         try:
             check_plain(response.headers, self._where)
@@ -74,8 +73,12 @@ class ModelStream:
             try:
                 self._over = await self._take(self._bytes)
             except CallboardError as error:  # what came before it is given first
-                self._failure = error
+                self._failure = error.with_traceback(None)  # its frames hold what came: see ask()
         return self._gathering.ready.popleft()
+
+    async def _begin(self) -> Any:
+        self._response = self._opened()
+        return await self._response.__aenter__()
 
     async def _take(self, bytes_: AsyncGenerator[bytes]) -> bool:
         """Make the next bytes into pieces, and at their end into the last one; return whether this was the end."""
