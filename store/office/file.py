@@ -45,6 +45,7 @@ class OfficeFile:
     def __init__(self, db: Database, cache: Cache, *, clock: Clock, keep: float) -> None:
         self.db = db
         self._cache, self._clock, self._keep = cache, clock, keep
+        self._began = clock.now() - clock.monotonic()
 
     @classmethod
     @asynccontextmanager
@@ -146,7 +147,10 @@ class OfficeFile:
     async def sweep(self) -> Swept:
         """Let go what has expired or is too old, and write down which answers were used."""
         await self._cache.save_hits()
-        return await sweeping.sweep(self.db, self._clock.now(), self._keep)
+        now = self._clock.now()
+        # A clock that jumps ahead and comes back must not cost the ledger.
+        surely = min(now, self._began + self._clock.monotonic())
+        return await sweeping.sweep(self.db, now, surely=surely, keep=self._keep)
 
     async def costs(self, by: By = "", since: float = -math.inf, until: float = math.inf) -> list[CostRow]:
         """Return what was spent from `since` until before `until`: the dearest first, days in their order."""

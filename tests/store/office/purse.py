@@ -1,0 +1,87 @@
+"""What tests of the office's file share: a shop that spends, and what must be true of the file at any moment."""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from callboard.clock import Clock
+from callboard.store.office import Entry, Leased, OfficeFile, Refused, Window, Wish, open_office
+
+_ids = count()
+
+
+def opened(folder: Path, clock: Clock, *, epoch: int = 1, **more: Any) -> AbstractAsyncContextManager[OfficeFile]:
+    return open_office(folder, epoch=epoch, clock=clock, synchronous="NORMAL", **more)
+
+
+def window(name: str = "fleet/day", limit: int = 1000, **more: Any) -> Window:
+    return Window(name=name, limit=limit, **{"start": 0.0, "end": math.inf, **more})
+
+
+def wish(*windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch: int = 1, actor: str = "a") -> Wish:
+    return Wish(cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows)
+
+
+def entry(lease: int = 0, cost: int = 0, **more: Any) -> Entry:
+    return Entry(lease=lease, cost=cost, **{"id": f"e{next(_ids)}", "at": 1_700_000_000.0, "actor": "a", **more})
+
+
+async def leased(office: OfficeFile, wanted: Wish) -> Leased:
+    found = await office.lease(wanted)
+    assert isinstance(found, Leased), found
+    return found
+
+
+async def refused(office: OfficeFile, wanted: Wish) -> Refused:
+    found = await office.lease(wanted)
+    assert isinstance(found, Refused), found
+    return found
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """A window as it is in the file."""
+
+    spent: int
+    reserved: int
+    beyond: int
+
+
+async def sums(office: OfficeFile, name: str = "fleet/day") -> Sums:
+    sql = "SELECT spent, reserved, beyond FROM windows WHERE name = ?"
+    return Sums(*await office.db.read(lambda conn: conn.execute(sql, (name,)).fetchone()))
+
+
+async def rows(office: OfficeFile, sql: str, *values: Any) -> Sequence[tuple[Any, ...]]:
+    return await office.db.read(lambda conn: conn.execute(sql, values).fetchall())
+
+
+def wrong(conn: sqlite3.Connection) -> list[str]:
+    """Return what is not as it must be, in a file from which nothing was swept."""
+    return [f"{claim}: {row}" for claim, sql in _NEVER.items() for row in conn.execute(sql)]
+
+
+_NEVER = {
+    "more than the limit": "SELECT * FROM windows WHERE spent + reserved > most + beyond + above",
+    "room above a limit for nothing": "SELECT * FROM windows WHERE above > max(0, spent + reserved - beyond - most)",
+    "reserved for no lease": (
+        "SELECT name, reserved, (SELECT coalesce(sum(rest), 0) FROM shares JOIN leases ON id = lease "
+        "WHERE budget = windows.number) AS held FROM windows WHERE reserved != held"
+    ),
+    "spent, and not in the ledger": (
+        "SELECT name, spent, (SELECT coalesce(sum(cost), 0) FROM shares JOIN leases ON leases.id = shares.lease "
+        "JOIN ledger ON ledger.lease = leases.id AND ledger.cell = leases.cell "
+        "WHERE budget = windows.number) AS booked FROM windows WHERE spent != booked"
+    ),
+    "what a lease has left, and what it was used for": (
+        "SELECT id, amount, rest FROM leases WHERE rest > 0 AND rest != amount - "
+        "(SELECT coalesce(sum(cost), 0) FROM ledger WHERE lease = leases.id AND cell = leases.cell)"
+    ),
+    "a size that is none": "SELECT bytes FROM cache_size WHERE bytes != (SELECT coalesce(sum(bytes), 0) FROM cache)",
+    "damaged": "SELECT * FROM pragma_integrity_check WHERE integrity_check != 'ok'",
+}
