@@ -20,8 +20,10 @@ def opened(folder: Path, clock: Clock, *, epoch: int = 1, **more: Any) -> Abstra
     return open_office(folder, epoch=epoch, clock=clock, synchronous="NORMAL", **more)
 
 
-def window(name: str = "fleet/day", limit: int = 1000, **more: Any) -> Window:
-    return Window(name=name, limit=limit, **{"start": 0.0, "end": math.inf, **more})
+def window(
+    name: str = "fleet/day", limit: int = 1000, *, start: float = 0.0, end: float = math.inf, **lines: int
+) -> Window:
+    return Window(name=name, limit=limit, start=start, end=end, **lines)
 
 
 def wish(*windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch: int = 1, actor: str = "a") -> Wish:
@@ -29,7 +31,8 @@ def wish(*windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch
 
 
 def entry(lease: int = 0, cost: int = 0, **more: Any) -> Entry:
-    return Entry(lease=lease, cost=cost, **{"id": f"e{next(_ids)}", "at": 1_700_000_000.0, "actor": "a", **more})
+    plain = Entry(id=f"e{next(_ids)}", at=1_700_000_000.0, actor="a", lease=lease, cost=cost)
+    return msgspec.structs.replace(plain, **more)
 
 
 async def leased(office: OfficeFile, wanted: Wish) -> Leased:

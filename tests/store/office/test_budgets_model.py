@@ -16,13 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from callboard.store.office import Entry, Leased, OfficeFile, Refused, Window
 
 from ...manual_clock import ManualClock
-from .purse import entry, opened, wish, wrong
+from .purse import entry, opened, rows, wish, wrong
 
 T = TypeVar("T")
 HOUR = 3600.0
 _AMOUNTS = st.integers(0, 60) | st.integers(0, 2000)
 _CELLS = st.sampled_from(["c", "d"])
-_BUDGETS = ("fleet/hour", "actor/a/day", "tree/1")
+_BUDGETS: tuple[str, ...] = ("fleet/hour", "actor/a/day", "tree/1")
 _LINES = ("warn", "step_down", "queue")
 
 
@@ -234,7 +234,7 @@ class Office(RuleBasedStateMachine):
     @invariant()
     def stands_as_the_model_stands(self) -> None:
         sql = "SELECT name, start, most, spent, reserved, beyond FROM windows"
-        found = self.run(self.office.db.read, lambda conn: conn.execute(sql).fetchall())
+        found = self.run(rows, self.office, sql)
         assert {tuple(row[:2]): tuple(row[2:]) for row in found} == {
             key: (purse.limit, purse.spent, purse.reserved, purse.beyond) for key, purse in self.purses.items()
         }
