@@ -291,8 +291,15 @@ def staff_of(llm: LlmConfig) -> list[ActorTable]:
     office = ActorTable(
         use="callboard.supervisor.office:Office", name=OFFICE, cell=OFFICE, options=msgspec.to_builtins(llm)
     )
-    local = ActorTable(use="callboard.actors.models.serving:LocalModel", name=LOCAL_MODEL, cell=LOCAL_MODEL)
-    return [office, *([local] if llm.local else [])] if llm.on else []
+    return [office, *([_local()] if llm.local else [])] if llm.on else []
+
+
+def _local() -> ActorTable:
+    from callboard.actors.models.serving import HEALTH  # only who has a model in the box pays for it
+
+    return ActorTable(
+        use="callboard.actors.models.serving:LocalModel", name=LOCAL_MODEL, cell=LOCAL_MODEL, health=HEALTH
+    )
 
 
 def _name(name: str, kind: Any, at: str) -> None:

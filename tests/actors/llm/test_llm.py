@@ -15,10 +15,12 @@ from .conftest import Played, all_costs, config_of, office_of
 pytestmark = pytest.mark.anyio
 
 
+Options = dict[str, float | bool | str]
+
+
 class Question(Message):
     text: str
-    options: dict[str, float | bool | str] = {}
-    twice: bool = False
+    options: Options = msgspec.field(default_factory=dict)
 
 
 class Rating(Message):
@@ -50,13 +52,13 @@ class Critic(Actor):
 GOOD = Rating(stars=4, why="it works")
 
 
-async def rate(stage: Stage, text: str = "tea", **options: float | bool | str) -> Rating:
-    return await stage.ask(Critic.rate, Question(text=text, options=options), timeout=10.0)
+async def rate(stage: Stage, of: str = "tea", **options: float | bool | str) -> Rating:
+    return await stage.ask(Critic.rate, Question(text=of, options=options), timeout=10.0)
 
 
-async def failure(stage: Stage, text: str = "tea", **options: float | bool | str) -> str:
+async def failure(stage: Stage, of: str = "tea", **options: float | bool | str) -> str:
     with pytest.raises(HandlerFailed) as caught:
-        await rate(stage, text, **options)
+        await rate(stage, of, **options)
     return caught.value.text
 
 
@@ -143,13 +145,13 @@ async def test_an_answer_survives_the_restart_of_its_cell(model: ScriptedModel, 
 
 @pytest.mark.parametrize("other", [{"tenant": "b"}, {"most": 9}, {"temperature": 0.5}, {"cache": False}, {"seed": 7}])
 async def test_another_tenant_another_parameter_or_chance_is_another_question(
-    play: Played, model: ScriptedModel, other: dict[str, float | bool | str]
+    play: Played, model: ScriptedModel, other: Options
 ) -> None:
     async with play(Critic) as stage:
-        await rate(stage, tenant="a")
-        await rate(stage, tenant="a")
+        await rate(stage, "tea", tenant="a")
+        await rate(stage, "tea", tenant="a")
         assert len(model.requests) == 1
-        await rate(stage, **{"tenant": "a", **other})
+        await rate(stage, "tea", **{"tenant": "a", **other})
     assert len(model.requests) == 2
 
 
@@ -207,7 +209,7 @@ async def test_an_endpoint_that_is_away_for_a_while_is_waited_for(play: Played, 
 async def test_a_fault_is_a_typed_error_after_a_few_tries_and_all_of_it_is_in_the_ledger(
     play: Played, model: ScriptedModel, fault: int, code: str, asked: int
 ) -> None:
-    model.fail(fault, times=10)  # type: ignore[arg-type]  # a status, or a kind
+    model.fail(fault, times=10)
     async with play(Critic, timeout=10.0) as stage:
         text = await failure(stage)
         file = await office_of(stage)
