@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, Final
 
+from callboard.printable import printable
+
 _FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
 _INNER: Final = ("cr_await", "gi_yieldfrom", "ag_await")
 _OTHERS: Final = (sysconfig.get_path("stdlib"), "site-packages", "dist-packages")
@@ -36,3 +38,8 @@ def frames_of(error: BaseException) -> list[str]:
 
 def _first(thing: Any, names: tuple[str, ...]) -> Any:
     return next((found for name in names if (found := getattr(thing, name, None)) is not None), None)
+
+
+def in_short(error: BaseException) -> str:
+    """Return an error's class and words, at most 500 characters."""
+    return printable(f"{type(error).__name__}: {error}"[:500])

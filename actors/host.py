@@ -46,6 +46,7 @@ from .message import fingerprint, tag_of
 from .queue_door import QueueDoor
 from .replies import Replies
 from .row import Row, State
+from .shortage import SHORTAGES
 from .spec import ActorSpec
 from .tasks import Tasks
 from .turnstile import Turnstile
@@ -116,6 +117,8 @@ class Host:
         self._give_credit = cell.endpoint.give_credit
         self.mailbox = Mailbox(most=spec.mailbox)
         self.replies = Replies(cell.endpoint, spec.name)
+        self.answers_with = (*spec.actor.answers_with, *SHORTAGES)
+        """Errors that reach who asked as they are, and are no failure of the actor."""
         self.state: State = "starting"
         self.why_held = ""
         self.confinement = Confinement(spec.name, clock=cell.clock, confine=cell.quarantine)

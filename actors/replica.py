@@ -15,12 +15,12 @@ import anyio
 import anyio.lowlevel
 
 from callboard.bus import ActorDied, DeadlineExceeded, Kind, MessageRefused, MessageTooLarge, id_at
-from callboard.printable import printable
 from callboard.store import StoreError
 
 from .actor import Actor, build
 from .context import Context, RunContext
 from .errors import HandlerFailed, Stalled, WrongReply
+from .evidence import in_short
 from .flight import ANSWERED, DONE, IN_HAND
 from .hand import InHand
 from .handlers import Route
@@ -28,6 +28,7 @@ from .host import Host
 from .letter import Letter
 from .message import Message
 from .run import Run
+from .shortage import report_shortage
 from .task_context import TaskContext
 from .tasks import Tasks
 
@@ -91,7 +92,7 @@ class Replica:
                 await made.started(Context(self._host, None))
                 self._actor = made  # not before: its other messages in hand must not meet a half-started object
         except (Exception, SystemExit) as error:
-            raise Crashed(f"it failed to start: {_short(error)}") from error
+            raise Crashed(f"it failed to start: {in_short(error)}") from error
         if limit.cancelled_caught:
             raise Crashed(f"started() took longer than start_within = {within} s")
 
@@ -102,7 +103,7 @@ class Replica:
             except Crashed:
                 raise
             except Exception as error:
-                raise Crashed(_short(error)) from error
+                raise Crashed(in_short(error)) from error
             return
         async with anyio.create_task_group() as tasks:
             for _ in range(count):
@@ -162,7 +163,7 @@ class Replica:
         except MessageRefused as error:
             host.refuse(letter, error)
         except Exception as error:  # noqa: BLE001 - what a message's own __post_init__ raises is about the message
-            host.refuse(letter, MessageRefused(f"{envelope.type} does not accept itself: {_short(error)}", path="$"))
+            host.refuse(letter, MessageRefused(f"{envelope.type} does not accept itself: {in_short(error)}", path="$"))
         return None
 
     async def _call(self, route: Route, message: Message, letter: Letter, loop: anyio.CancelScope) -> None:
@@ -312,8 +313,9 @@ class Replica:
     async def _raised(self, hand: InHand, error: BaseException) -> None:
         """Answer for a handler that raised; raise Crashed, or the cancellation, where that ends the loop."""
         host, letter = self._host, hand.letter
-        if isinstance(error, host.spec.actor.answers_with):
+        if isinstance(error, host.answers_with):
             host.replies.fail(letter, error)
+            report_shortage(host, letter, error)
             self._succeeded(letter)
         elif isinstance(error, Exception):  # the handler's failure belongs to the message
             await self._fail(letter, error)
@@ -325,8 +327,8 @@ class Replica:
             raise error
         else:
             host.replies.fail(letter, _failure(host.name, error))
-            host.confinement.crashed(letter, _short(error), lives=host.restarts)
-            raise Crashed(f"a handler raised {_short(error)}") from error
+            host.confinement.crashed(letter, in_short(error), lives=host.restarts)
+            raise Crashed(f"a handler raised {in_short(error)}") from error
 
     def _stopped(self, hand: InHand) -> None:
         """Answer for a message whose handler was cancelled from outside."""
@@ -368,13 +370,13 @@ class Replica:
         kept = error if isinstance(error, WrongReply | MessageTooLarge | Stalled) else None
         host.replies.fail(letter, kept or _failure(host.name, error))
         host.cell.report(
-            "handler-failed", host.name, _short(error), id=letter.envelope.id, type=letter.envelope.type,
+            "handler-failed", host.name, in_short(error), id=letter.envelope.id, type=letter.envelope.type,
             sender=letter.envelope.sender or letter.cell,
         )  # fmt: skip
-        host.confinement.failed(letter, _short(error), handled=host.handled)
+        host.confinement.failed(letter, in_short(error), handled=host.handled)
         self._failed.add(letter.envelope.id)
         if len(self._failed) >= FAILURES_IN_A_ROW:
-            raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {_short(error)}") from error
+            raise Crashed(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {in_short(error)}") from error
 
 
 def is_cancelled() -> bool:
@@ -386,15 +388,11 @@ def is_cancelled() -> bool:
 
 
 def _failure(actor: str, error: BaseException) -> HandlerFailed:
-    return HandlerFailed(f"{actor} failed: {_short(error)}", actor=actor, exception=type(error).__name__)
-
-
-def _short(error: BaseException) -> str:
-    return printable(f"{type(error).__name__}: {error}"[:500])
+    return HandlerFailed(f"{actor} failed: {in_short(error)}", actor=actor, exception=type(error).__name__)
 
 
 def _why(group: BaseExceptionGroup[BaseException]) -> str:
     first = group.exceptions[0]
     if isinstance(first, BaseExceptionGroup):
         return _why(first)  # pyright: ignore[reportUnknownArgumentType]  # of whatever exceptions
-    return str(first) if isinstance(first, Crashed) else _short(first)
+    return str(first) if isinstance(first, Crashed) else in_short(first)

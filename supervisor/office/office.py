@@ -81,13 +81,15 @@ class Office(Actor):
             cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows
         )
         found = await self._lease(wish, urgent=message.urgent)
-        return self._leased(found, windows, now) if isinstance(found, Leased) else self._refused(found, windows, now)
+        return _leased(found, now) if isinstance(found, Leased) else self._refused(found, windows, now)
 
     async def _lease(self, wish: Wish, *, urgent: bool) -> Leased | Refused:
         """Lease what is wanted, else the least; what is not urgent stops short of the line from which others wait."""
         file = await self.options.file()
         for want in dict.fromkeys((wish.want, wish.least)):
             found = await file.lease(msgspec.structs.replace(wish, want=want))
+            if isinstance(found, Leased):
+                self._say_crossed(found, wish.windows)
             if isinstance(found, Refused) or urgent or not found.queue:
                 return found
             await file.give_back(wish.cell, wish.epoch, [found.id])
@@ -103,16 +105,12 @@ class Office(Actor):
         queue = any(window.queue for window in windows if window.name == found.window)
         return Money(spent=found.window, wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
 
-    def _leased(self, found: Leased, windows: tuple[Window, ...], now: float) -> Money:
+    def _say_crossed(self, found: Leased, windows: tuple[Window, ...]) -> None:
         for crossed in found.crossed:
             window = next(each for each in windows if each.name == crossed.window)
             amount = getattr(window, crossed.line) / NANO
             text = f"more than ${amount:.4f} of ${window.limit / NANO:.4f} is spent or about to be"
             self.options.report(_LINES[crossed.line], crossed.window, text)
-        left = found.until - now if found.until < math.inf else None
-        return Money(
-            lease=found.id, amount=found.amount, left=left, step_down=found.step_down, urgent=found.queue
-        )  # fmt: skip
 
     @receive
     async def rate(self, message: TakeRate, ctx: Context) -> Rate:
@@ -212,3 +210,10 @@ class Office(Actor):
         if limits is None:
             raise PermissionDenied(f"no model is named {model[:80]!r}", model=model[:80])
         return limits
+
+
+def _leased(found: Leased, now: float) -> Money:
+    left = found.until - now if found.until < math.inf else None
+    return Money(
+        lease=found.id, amount=found.amount, left=left, step_down=found.step_down, urgent=found.queue
+    )  # fmt: skip
