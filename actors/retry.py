@@ -17,7 +17,7 @@ TRIES: Final = 5
 FIRST: Final = 1.0
 LONGEST: Final = 300.0
 SPREAD: Final = 0.2
-AWAY: Final = 15.0
+AWAY: Final = 5.0
 """Seconds until a task is tried again that found no model: it has waited for one already, as long as it may."""
 _HOPELESS: Final = (MessageRefused, Poisonous, DuplicateStep, StepsChanged, ActUnsettled, TaskExpired)
 """Errors that another try can only repeat."""

@@ -16,7 +16,16 @@ import msgspec
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
 from callboard.actors.embedding import EmbedderTable
 from callboard.actors.llm import LOCAL_MODEL as LOCAL_WEIGHTS
-from callboard.actors.llm import BudgetTable, EndpointTable, LlmConfig, LlmTable, ModelTable, read_key, settle_llm
+from callboard.actors.llm import (
+    BudgetTable,
+    EndpointTable,
+    LlmConfig,
+    LlmTable,
+    ModelTable,
+    PriceTable,
+    read_key,
+    settle_llm,
+)
 from callboard.actors.models import model_named, require
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
@@ -102,7 +111,7 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
     "": FleetFile, "fleet": FleetTable, "bus": BusTable, "memory": EmbedderTable, "actor": ActorTable,
     "health": Health, "door": DoorLimits, "keep": Retention, "intensity": Intensity, "may": Grant, "cell": CellTable,
     "group": GroupTable, "person": PersonTable, "llm": LlmTable, "endpoint": EndpointTable, "model": ModelTable,
-    "budget": BudgetTable,
+    "budget": BudgetTable, "price": PriceTable,
 }  # fmt: skip
 
 

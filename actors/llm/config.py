@@ -65,7 +65,7 @@ def settle_llm(
             raise BadLlm("url and model go together: where the API begins, and which model of it", key="llm.url")
         short = EndpointTable(name="default", url=llm.url, key_file=llm.key_file, key_env=llm.key_env)
         places.insert(0, short)
-        choices.insert(0, ModelTable(name=llm.model))
+        choices.insert(0, ModelTable(name=llm.model, price=llm.price))
     elif llm.key_file or llm.key_env:
         raise BadLlm("a key without a url: keys of [[endpoint]] tables stand there", key="llm.key_file")
     if llm.local:

@@ -77,6 +77,7 @@ class LlmTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str = ""
     key_file: str = ""
     key_env: str = ""
+    price: PriceTable | None = None
     local: bool = False
     """Whether a small model runs in a cell of its own: ``callboard model fetch smollm2`` brings it here."""
     default: str = ""

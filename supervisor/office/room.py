@@ -50,7 +50,7 @@ class Room:
 
     def say_lost(self, lost: Lost, why: str) -> None:
         """Record that a lease counts as spent."""
-        self.report("lease-lost", lost.actor, f"${lost.amount / NANO:.6f} counts as spent: {why}")
+        self.report("money-lost", lost.actor, f"${lost.amount / NANO:.6f} counts as spent: {why}")
 
     @property
     def prices(self) -> dict[str, Price]:

@@ -189,15 +189,17 @@ async def test_a_clock_that_jumps_ahead_and_back_gives_no_window_twice(model: Sc
     """Each day has its own money, and the day of before is found again as it was left."""
     speak(model)
     clock = ManualClock(start=1_700_006_400.0)
-    async with Stage([Writer], llm=config_of(model.url, day(0.01)), clock=clock) as stage:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_pass_time, clock)
-            first, _ = await until_refused(stage)
-            clock._start += 86_400.0
-            second, _ = await until_refused(stage)
-            clock._start -= 86_400.0
-            third, _ = await until_refused(stage)
-            tasks.cancel_scope.cancel()
+    async with (
+        Stage([Writer], llm=config_of(model.url, day(0.01)), clock=clock) as stage,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(_pass_time, clock)
+        first, _ = await until_refused(stage)
+        clock._start += 86_400.0
+        second, _ = await until_refused(stage)
+        clock._start -= 86_400.0
+        third, _ = await until_refused(stage)
+        tasks.cancel_scope.cancel()
     assert first == second > 0
     assert third == 0
 
