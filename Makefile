@@ -4,9 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
+export CALLBOARD_MODELS ?= $(CURDIR)/.models
+
 .PHONY: demo test lint types imports pytest chaos long fuzz bench backlog lock clean
 
-demo: .venv/ready
+demo: .venv/ready .models/ready
 	@$(BIN)/python -m examples.review.demo
 
 test: lint types imports pytest
@@ -22,7 +24,7 @@ types: .venv/ready
 imports: .venv/ready
 	@$(BIN)/lint-imports --no-cache
 
-pytest: .venv/ready
+pytest: .venv/ready .models/ready
 	@$(BIN)/python -m pytest -q
 
 # Ten minutes of harm at random, then the ledger, and five of harm to durable work; SEED=7 repeats one. Their short
@@ -31,7 +33,7 @@ chaos: .venv/ready
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.chaos.durable $(if $(SEED),--seed $(SEED))
 
-long: .venv/ready
+long: .venv/ready .models/ready
 	@$(BIN)/python -m pytest -q -m long
 
 # What takes bytes from others, led by coverage; SECONDS=600 for each of eight targets. Short forms are in 'make test'.
@@ -52,6 +54,11 @@ backlog: .venv-bench/ready
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# The language model in the box, 93 MB, once: demo and tests ask it.
+.models/ready: .venv/ready
+	@$(BIN)/callboard model fetch smollm2
+	@mkdir -p $(@D) && touch $@
 
 .venv-bench/ready: requirements/bench.txt pyproject.toml setup.py .venv/ready
 	@echo "setting up .venv-bench (once) ..."
@@ -86,4 +93,4 @@ lock:
 	  --generate-hashes --no-header --no-annotate --python-version 3.11 -o requirements/autogen.txt
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz .venv-autogen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .models .venv .venv-bench .venv-fuzz .venv-autogen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
