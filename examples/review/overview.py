@@ -26,9 +26,10 @@ async def overview_of(report: Report, ctx: Context) -> tuple[Overview | None, tu
     if not kinds:
         return None, ()
     most = dict(kinds.most_common(KINDS_MOST))
+    listed = "\n".join(f"{kind}: {count} times" for kind, count in most.items())
     llm = ctx.llm.using(step="overview", most=160, timeout=WITHIN)
     try:
-        said = await llm.ask(_form(most), PROMPT, repository=report.repository, totals=_totals(report), kinds=most)
+        said = await llm.ask(_form(most), PROMPT, kinds=listed, totals=_totals(report))
     except NoModels:
         return None, ()
     except (WrongAnswer, BadAnswer, BadModelRequest) as error:
@@ -36,9 +37,9 @@ async def overview_of(report: Report, ctx: Context) -> tuple[Overview | None, tu
     return msgspec.convert(said, Overview, from_attributes=True), ()
 
 
-def _totals(report: Report) -> dict[str, int]:
+def _totals(report: Report) -> str:
     summary = report.summary
-    return {name: getattr(summary, name) for name in ("files", "lines", "high", "medium", "low", "info")}
+    return ", ".join(f"{getattr(summary, name)} {name}" for name in ("high", "medium", "low", "info"))
 
 
 def _form(kinds: dict[str, int]) -> Any:
