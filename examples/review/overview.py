@@ -27,7 +27,7 @@ async def overview_of(report: Report, ctx: Context) -> tuple[Overview | None, tu
         return None, ()
     most = dict(kinds.most_common(KINDS_MOST))
     listed = "\n".join(f"{kind}: {count} times" for kind, count in most.items())
-    llm = ctx.llm.using(step="overview", most=160, timeout=WITHIN)
+    llm = ctx.llm.using(step="overview", most=300, timeout=WITHIN)
     try:
         said = await llm.ask(_form(most), PROMPT, kinds=listed, totals=_totals(report))
     except NoModels:
