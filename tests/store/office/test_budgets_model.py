@@ -249,9 +249,9 @@ TestOffice = Office.TestCase
 TestOffice.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(900)
-class TestOfficeForLong(Office.TestCase):
+class ForLong(Office):
     """The same, more often and for longer."""
 
-    settings = settings(max_examples=1000, stateful_step_count=60, deadline=None)
+
+TestOfficeForLong = pytest.mark.long(pytest.mark.timeout(900)(ForLong.TestCase))
+TestOfficeForLong.settings = settings(max_examples=1000, stateful_step_count=60, deadline=None)
