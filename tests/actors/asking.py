@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, Final
 
 import anyio
-import openai  # noqa: F401 - otherwise the first call of all would pay for it
 import pytest
 
 from callboard.actors.llm import ModelClient
@@ -18,6 +18,7 @@ from callboard.testing import ScriptedModel
 KEY: Final = "sk-very-secret-0123456789"
 MODEL: Final = "small-1"
 WITHIN: Final = 0.4
+import_module("openai")  # otherwise the first call of all would pay for it
 WAYS: Final = ("ask", "stream")
 
 

@@ -28,7 +28,7 @@ from callboard.actors.llm.tables import EndpointTable
 from callboard.errors import CallboardError
 from callboard.testing import ScriptedModel
 
-from .asking import KEY, MODEL, WAYS, call, error_of, opened, request
+from .asking import KEY, MODEL, WAYS, answering, call, error_of, opened, request
 
 pytestmark = pytest.mark.anyio
 
@@ -211,21 +211,29 @@ async def test_a_key_that_is_no_header_is_in_no_error_either(key: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_thousand_cancels_at_any_moment_leave_no_connection_in_use(way: str) -> None:
-    moments = random.Random(7)  # noqa: S311 - no secret
+    moments, ended = random.Random(7), 0  # noqa: S311 - no secret
     async with opened() as (model, client):
-        model.answer = lambda _body: "one two three four"
 
         async def cancelled(turns: int) -> None:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(call, client, way)
+                tasks.start_soon(asked)
                 for _ in range(turns):
                     await anyio.lowlevel.checkpoint()
                 tasks.cancel_scope.cancel()
 
-        for number in range(250):
+        async def asked() -> None:
+            nonlocal ended
+            try:
+                await call(client, way, within=5.0)
+            except anyio.get_cancelled_exc_class():
+                ended += 1
+                raise
+
+        while ended < 1_000:
+            model.fail("dripping", seconds=0.0, times=2)
             async with anyio.create_task_group() as tasks:
-                for _ in range(4):
-                    tasks.start_soon(cancelled, moments.randrange(60))
-            assert client.in_use == 0, number
-        await call(client, way, within=2.0)
+                for most in (4, 14, 30, 60):
+                    tasks.start_soon(cancelled, moments.randrange(most))
+            assert client.in_use == 0, ended
+        await call(client, way, within=5.0)
         assert client.in_use == 0
