@@ -221,7 +221,7 @@ class TestStage:
 
 def test_the_kit_exports_what_it_says() -> None:
     assert sorted(callboard.testing.__all__) == [
-        "CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "Stage",
+        "CellTable", "Faults", "ManualClock", "MemoryBroker", "Probe", "Received", "ScriptedModel", "Stage",
     ]  # fmt: skip
     assert all(getattr(callboard.testing, name).__name__ == name for name in callboard.testing.__all__)
     assert isinstance(MemoryBroker().faults, Faults)

@@ -107,6 +107,13 @@ class TestFailing:
             model.fail("noise", noise=answering(b"abc", head="200 OK\r\nContent-Encoding: gzip"))
             assert "encoding" in (await error_of(client, way)).text
 
+    async def test_a_redirect_is_not_followed(self, way: str) -> None:
+        async with opened() as (model, client), ScriptedModel() as other:
+            head = f"307 Elsewhere\r\nLocation: {other.url}/chat/completions"
+            model.fail("noise", noise=answering(b"", head=head))
+            assert isinstance(await error_of(client, way), BadModelRequest)
+            assert other.accepted == 0
+
     async def test_an_error_sent_with_200_is_the_endpoints_failure(self, way: str) -> None:
         body = b'data: {"error": {"message": "overloaded"}}\n\n' if way == "stream" else b'{"error": "overloaded"}'
         async with opened() as (model, client):
