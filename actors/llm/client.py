@@ -8,7 +8,7 @@ from callboard.errors import CallboardError
 from .answer import ANSWER_MOST, check_plain, checked
 from .errors import BadModelRequest
 from .guarded import guarded
-from .opened import open_client, read_most
+from .opened import Opener, read_most
 from .question import body_of
 from .reply import Reply
 from .request import Request
@@ -28,7 +28,7 @@ class ModelClient:
     def __init__(self, table: EndpointTable, *, key: str) -> None:
         self._table, self._key = table, key
         self._host = place(table.url)
-        self._client: Any = None
+        self._opener = Opener(table.url, key)
 
     async def ask(self, request: Request, *, within: float) -> Reply:
         """Return the whole answer, at most `within` seconds from now.
@@ -55,17 +55,12 @@ class ModelClient:
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._opener.aclose()
 
     @property
     def in_use(self) -> int:
         """Connections on which a call is under way: for tests, which look here for what is left behind."""
-        if self._client is None:
-            return 0
-        pool = self._client._client._transport._pool  # noqa: SLF001 - nobody else knows
-        return sum(not (each.is_idle() or each.is_closed()) for each in pool.connections)
+        return self._opener.in_use
 
     async def _whole(self, request: Request, within: float) -> Reply:
         where, by_schema = self._where(request), bool(request.tools) and self._table.tools == "schema"
@@ -79,17 +74,16 @@ class ModelClient:
     def _where(self, request: Request) -> Where:
         return Where(self._table.name, self._host, model=request.model, key=self._key)
 
-    def _sent(self, request: Request, *, stream: bool) -> AbstractAsyncContextManager[Any]:
-        if self._client is None:
-            self._client = open_client(self._table.url, self._key)
+    async def _sent(self, request: Request, *, stream: bool) -> AbstractAsyncContextManager[Any]:
+        client = await self._opener.client()
         body = body_of(request, self._table, stream=stream)
         # All of the body goes by the side door: the front one copies each message field by field.
-        found: AbstractAsyncContextManager[Any] = self._client.chat.completions.with_streaming_response.create(
+        found: AbstractAsyncContextManager[Any] = client.chat.completions.with_streaming_response.create(
             model=body.pop("model"), messages=[], extra_body=body, extra_headers={"Accept-Encoding": "identity"}
         )
         return found
 
     async def _read(self, request: Request, content: bytearray, where: Where) -> None:
-        async with self._sent(request, stream=False) as response:
+        async with await self._sent(request, stream=False) as response:
             check_plain(response.headers, where)
             await read_most(response.http_response.aiter_raw(), content, most=ANSWER_MOST)

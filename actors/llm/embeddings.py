@@ -9,7 +9,7 @@ import msgspec
 
 from ..embedding.errors import EmbedderFailed
 from ..embedding.texts import bounded_all, unit
-from .opened import Refused, open_client
+from .opened import Opener, Refused
 from .said import said
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class EndpointEmbedder:
         self._url, self._model, self._key, self._timeout = url.rstrip("/"), model, key, timeout
         self._shorten = shorten
         self.dimensions: Final = dimensions
-        self._client: Any = None
+        self._opener = Opener(self._url, key)
 
     @property
     def id(self) -> str:
@@ -62,15 +62,14 @@ class EndpointEmbedder:
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._opener.aclose()
 
     async def _ask(self, texts: list[str]) -> "npt.NDArray[np.float32]":
         wish: dict[str, Any] = {"dimensions": self.dimensions} if self._shorten else {}
         try:
             with anyio.fail_after(self._timeout):
-                raw = await self._opened().embeddings.with_raw_response.create(
+                client = await self._opener.client()
+                raw = await client.embeddings.with_raw_response.create(
                     input=texts, model=self._model, encoding_format="float", **wish
                 )
                 content = raw.content
@@ -83,11 +82,6 @@ class EndpointEmbedder:
         else:
             return self._checked(content, len(texts))
         raise self._failed(why)  # out here it holds no other error as its context: those hold the key
-
-    def _opened(self) -> Any:
-        if self._client is None:
-            self._client = open_client(self._url, self._key)
-        return self._client
 
     def _checked(self, content: bytes, asked: int) -> "npt.NDArray[np.float32]":
         import numpy as np

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 
 _REFUSAL_MOST: Final = 64 * 1024
 _REFUSAL_WAIT: Final = 1.0
@@ -16,6 +18,38 @@ class Refused(Exception):
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         super().__init__(status)
         self.status, self.headers, self.body = status, headers, body
+
+
+class Opener:
+    """One client for a URL, opened at the first call."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url, self._key = url, key
+        self._client: Any = None
+        self._lock = anyio.Lock()
+
+    async def client(self) -> Any:
+        """Return the client. The first time it is loaded, in a thread: for half a second nothing else would run."""
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    load = partial(open_client, self._url, self._key)
+                    self._client = await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @property
+    def in_use(self) -> int:
+        """Connections on which a call is under way."""
+        if self._client is None:
+            return 0
+        pool = self._client._client._transport._pool  # noqa: SLF001 - nobody else knows
+        return sum(not (each.is_idle() or each.is_closed()) for each in pool.connections)
 
 
 def open_client(url: str, key: str) -> Any:
@@ -34,6 +68,7 @@ def open_client(url: str, key: str) -> Any:
     )  # fmt: skip
     client.organization = client.project = None
     vars(client)["_custom_headers"] = {}  # OPENAI_CUSTOM_HEADERS may hold a key too, and no setting keeps it out
+    _ = client.chat.completions, client.embeddings  # are loaded when they are first looked at
     return client
 
 

@@ -26,9 +26,14 @@ class ModelStream:
     """
 
     def __init__(
-        self, opened: Callable[[], AbstractAsyncContextManager[Any]], where: Where, *, within: float, idle: float
+        self,
+        send: Callable[[], Awaitable[AbstractAsyncContextManager[Any]]],
+        where: Where,
+        *,
+        within: float,
+        idle: float,
     ) -> None:
-        self._opened, self._where, self._within, self._idle = opened, where, within, idle
+        self._send, self._where, self._within, self._idle = send, where, within, idle
         self._deadline = 0.0
         self._response: AbstractAsyncContextManager[Any] | None = None
         self._bytes: AsyncGenerator[bytes] | None = None
@@ -77,7 +82,7 @@ class ModelStream:
         return self._gathering.ready.popleft()
 
     async def _begin(self) -> Any:
-        self._response = self._opened()
+        self._response = await self._send()
         return await self._response.__aenter__()
 
     async def _take(self, bytes_: AsyncGenerator[bytes]) -> bool:

@@ -15,7 +15,7 @@ from callboard.actors.llm.question import is_strict
 from callboard.actors.llm.reply import Piece, Reply, Usage
 from callboard.actors.llm.request import AnswerForm, ToolCall, ToolForm, Turn
 
-from .asking import KEY, MODEL, answering, ask, opened, read, request
+from .asking import KEY, MODEL, PLENTY, answering, ask, opened, read, request
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ class TestAsking:
         form = AnswerForm(name="card", schema={"type": "object", "properties": {}, "additionalProperties": False})
         async with opened() as (model, client):
             extra = {"top_p": 0.5, "max_completion_tokens": 9_999}
-            await client.ask(request(turns=turns, seed=7, form=form, tools=(CITY,), extra=extra), within=1.0)
+            await client.ask(request(turns=turns, seed=7, form=form, tools=(CITY,), extra=extra), within=PLENTY)
             body = model.requests[0].body
         assert body.pop("messages") == [
             {"role": "system", "content": "Be short."},
@@ -65,7 +65,7 @@ class TestAsking:
         self,
     ) -> None:
         async with opened(output_limit="max_tokens") as (model, client):
-            await client.ask(request(temperature=None), within=1.0)
+            await client.ask(request(temperature=None), within=PLENTY)
             assert model.requests[0].body.keys() == {"model", "messages", "max_tokens"}
 
     async def test_the_key_goes_along_and_nothing_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ class TestAsking:
     async def test_where_tools_are_unknown_they_are_asked_for_by_schema(self) -> None:
         async with opened(tools="schema") as (model, client):
             model.say({"tool": "weather", "arguments": {"city": "Ulm"}})
-            reply = await client.ask(request(tools=(CITY,)), within=1.0)
+            reply = await client.ask(request(tools=(CITY,)), within=PLENTY)
             assert "tools" not in model.requests[0].body
         assert reply.calls == (ToolCall(id="call_0", name="weather", arguments='{"city":"Ulm"}'),)
 
@@ -123,16 +123,17 @@ class TestStreaming:
     async def test_no_limit_runs_while_the_reader_has_a_piece_in_hand(self) -> None:
         async with opened() as (model, client):
             model.say("one two")
-            async with client.stream(request(), within=5.0, idle=0.05) as pieces:
-                async for _piece in pieces:
-                    with anyio.move_on_after(0.06) as scope:  # longer than the idle limit
-                        await anyio.sleep_forever()
-                    assert scope.cancelled_caught
+            async with client.stream(request(), within=PLENTY, idle=0.4) as pieces:
+                await anext(pieces)
+                with anyio.move_on_after(0.5) as scope:  # longer than the idle limit
+                    await anyio.sleep_forever()
+                assert scope.cancelled_caught
+                assert [piece.text async for piece in pieces] == ["two", ""]
 
     async def test_one_who_stops_reading_gives_the_connection_back(self) -> None:
         async with opened() as (model, client):
             model.fail("dripping", seconds=0.01)
-            async with client.stream(request(), within=5.0, idle=5.0) as pieces:
+            async with client.stream(request(), within=PLENTY, idle=PLENTY) as pieces:
                 assert client.in_use == 1
                 assert pieces is not None
             assert client.in_use == 0
@@ -142,7 +143,7 @@ class TestStreaming:
         async with opened() as (model, client):
             model.answer = lambda _body: "one two three four"
             model.fail("cut")
-            async with client.stream(request(), within=1.0, idle=1.0) as pieces:
+            async with client.stream(request(), within=PLENTY, idle=PLENTY) as pieces:
                 with pytest.raises(AnswerCut) as caught:
                     await listen(pieces, seen)
                 assert [piece async for piece in pieces] == []
@@ -153,13 +154,13 @@ class TestStreaming:
     async def test_a_silence_longer_than_idle_ends_it(self) -> None:
         async with opened() as (model, client):
             model.fail("stalled")
-            with pytest.raises(ModelStalled, match=r"was silent for 0\.05 s"):
-                await read(client, within=5.0, idle=0.05)
+            with anyio.fail_after(PLENTY), pytest.raises(ModelStalled, match=r"was silent for 0\.05 s"):
+                await read(client, within=60.0, idle=0.05)
 
     async def test_tools_are_not_streamed(self) -> None:
         async with opened() as (_model, client):
             with pytest.raises(BadModelRequest, match="ask for the whole"):
-                client.stream(request(tools=(CITY,)), within=1.0, idle=1.0)
+                client.stream(request(tools=(CITY,)), within=PLENTY, idle=PLENTY)
 
 
 def test_a_form_is_promised_only_where_the_endpoint_can_keep_it() -> None:

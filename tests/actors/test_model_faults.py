@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import pytest
 
@@ -28,7 +29,7 @@ from callboard.actors.llm.tables import EndpointTable
 from callboard.errors import CallboardError
 from callboard.testing import ScriptedModel
 
-from .asking import KEY, MODEL, WAYS, answering, call, error_of, opened, request
+from .asking import KEY, MODEL, PLENTY, WAYS, WITHIN, answering, call, error_of, opened, request
 
 pytestmark = pytest.mark.anyio
 
@@ -68,10 +69,10 @@ class TestFailing:
     ) -> None:
         async with opened() as (model, client):
             model.fail(fault)
-            error = await error_of(client, way)
+            error = await error_of(client, way, within=WITHIN if kind is ModelStalled else PLENTY)
             assert type(error) is kind
             assert error.detail == {"endpoint": "there", "model": MODEL, "cost": "unknown"}
-            await call(client, way, within=2.0)
+            await call(client, way)
 
     async def test_an_answer_that_ends_in_the_middle_is_no_answer(self, way: str) -> None:
         async with opened() as (model, client):
@@ -130,11 +131,28 @@ class TestFailing:
         assert error.wait == 7.0
 
 
+async def test_a_refusal_whose_words_stall_is_told_all_the_same() -> None:
+    async def refuse(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 401 No\r\nContent-Length: 999\r\n\r\n{")
+            await anyio.sleep_forever()
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
+        tasks.start_soon(listener.serve, refuse)
+        client = ModelClient(EndpointTable(name="there", url=f"http://127.0.0.1:{port}/v1"), key=KEY)
+        with pytest.raises(BadModelKey):
+            await call(client, "ask", within=PLENTY)
+        await client.aclose()
+        tasks.cancel_scope.cancel()
+
+
 async def test_what_cannot_be_sent_is_the_callers_fault() -> None:
     async with opened() as (model, client):
         for extra in ({"x": object()}, {"x": math.nan}):
             with pytest.raises(BadModelRequest, match="cannot be asked this"):
-                await client.ask(request(extra=extra), within=1.0)
+                await client.ask(request(extra=extra), within=PLENTY)
         assert model.requests == []
 
 
@@ -197,7 +215,7 @@ async def test_a_key_is_in_no_error_and_no_log_whatever_happens(way: str, caplog
         for body in answers:
             model.fail("noise", noise=answering(body))
         for _ in range(8 + len(BROKEN) + len(answers)):
-            error = await error_of(client, way)
+            error = await error_of(client, way, within=WITHIN)
             assert holds_key(error) == [], error
             assert error.__cause__ is None
             assert error.__context__ is None
@@ -231,7 +249,7 @@ async def test_a_thousand_cancels_at_any_moment_leave_no_connection_in_use(way: 
         async def asked() -> None:
             nonlocal ended
             try:
-                await call(client, way, within=5.0)
+                await call(client, way, within=PLENTY)
             except anyio.get_cancelled_exc_class():
                 ended += 1
                 raise
@@ -242,5 +260,5 @@ async def test_a_thousand_cancels_at_any_moment_leave_no_connection_in_use(way: 
                 for most in (4, 14, 30, 60):
                     tasks.start_soon(cancelled, moments.randrange(most))
             assert client.in_use == 0, ended
-        await call(client, way, within=5.0)
+        await call(client, way, within=PLENTY)
         assert client.in_use == 0
