@@ -3,12 +3,12 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-
-export CALLBOARD_MODELS ?= $(CURDIR)/.models
+# Models lie here, and not in the user's own folder.
+export CALLBOARD_MODELS := $(CURDIR)/.models
 
 .PHONY: demo test lint types imports pytest chaos long fuzz bench backlog lock clean
 
-demo: .venv/ready .models/ready
+demo: .venv/ready .models/smollm2
 	@$(BIN)/python -m examples.review.demo
 
 test: lint types imports pytest
@@ -24,7 +24,7 @@ types: .venv/ready
 imports: .venv/ready
 	@$(BIN)/lint-imports --no-cache
 
-pytest: .venv/ready .models/ready
+pytest: .venv/ready .models/smollm2
 	@$(BIN)/python -m pytest -q
 
 # Ten minutes of harm at random, then the ledger, and five of harm to durable work; SEED=7 repeats one. Their short
@@ -33,7 +33,7 @@ chaos: .venv/ready
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.chaos.durable $(if $(SEED),--seed $(SEED))
 
-long: .venv/ready .models/ready
+long: .venv/ready .models/smollm2
 	@$(BIN)/python -m pytest -q -m long
 
 # What takes bytes from others, led by coverage; SECONDS=600 for each of eight targets. Short forms are in 'make test'.
@@ -55,10 +55,10 @@ backlog: .venv-bench/ready
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The language model in the box, 93 MB, once: demo and tests ask it.
-.models/ready: .venv/ready
+# The model in the box, 93 MB, once; by its hash.
+.models/smollm2: | .venv/ready
 	@$(BIN)/callboard model fetch smollm2
-	@mkdir -p $(@D) && touch $@
+	@touch $@
 
 .venv-bench/ready: requirements/bench.txt pyproject.toml setup.py .venv/ready
 	@echo "setting up .venv-bench (once) ..."

