@@ -3,6 +3,9 @@
 Two things about the package shape this module. Its constructor and its destructor hold the interpreter, about half a
 second for the one; so files are read before, and clients are gone before. And its destructor waits for each client that
 is being answered, for ever if need be; so clients are hung up on first, also when the interpreter ends.
+
+A client that hangs up frees its slot at its next token if it asked for a stream. Without one the server looks only in
+a second in which no slot has said anything: on a busy server that is never. So clients should ask for streams.
 """
 
 import secrets
@@ -20,10 +23,13 @@ from .errors import ServerAbsent, ServerFailed
 
 HOST: Final = "127.0.0.1"
 _READY_WITHIN: Final = 30.0
-_END_WITHIN: Final = 3.0
+_END_WITHIN: Final = 8.0
+"""Two are enough; beyond this the server is destroyed with its clients, and waits for them."""
 _LOOK_AGAIN: Final = 0.02
 _CACHE_MIB: Final = 256
 """For prompts that were read before; the server's own default is 8 GiB."""
+_BATCH: Final = 256
+"""Tokens of a prompt that are read in one go, which nothing can interrupt: below a second on one core."""
 _WAITING_MOST: Final = 64
 """Requests that may wait for a slot, each in a thread of the server; more wait unread."""
 _OK: Final = 200
@@ -87,6 +93,7 @@ def _settings(package: Any, weights: Path, name: str, shape: Shape, key: str) ->
     if shape.threads:
         wish.cpuparams.n_threads = wish.cpuparams_batch.n_threads = shape.threads
     wish.n_threads_http, wish.cache_ram_mib, wish.verbosity = shape.slots + _WAITING_MOST, _CACHE_MIB, _SILENT
+    wish.n_batch = wish.n_ubatch = _BATCH
     wish.ui = wish.endpoint_slots = False
     wish.warmup = wish.fit_params = False  # neither is worth the time in which the interpreter stands still
     return wish

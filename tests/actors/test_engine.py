@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,10 +28,22 @@ HELLO: Final[list[Any]] = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": "Say hello."},
 ]
-QUICK: Final = 10.0
+READING: Final[list[Any]] = [{"role": "user", "content": "word " * 1_200}]
+QUICK: Final = 15.0
 """Seconds: far more than an answer takes, far less than the long ones would."""
-LONG: Final[dict[str, Any]] = {"messages": HELLO, "max_tokens": 2_000, "extra_body": {"ignore_eos": True}}
+LONG: Final[dict[str, Any]] = {
+    "messages": HELLO,
+    "max_tokens": 2_000,
+    "temperature": 0,
+    "extra_body": {"ignore_eos": True},
+}
 SILENT_AFTER: Final = 3.0
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a product."""
+
+    name: Literal["server", "client"]
 
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +51,7 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Literal["bug", "question", "praise"]
     urgent: bool
-    words: list[Literal["short", "long"]]
+    about: Part | None
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +72,21 @@ async def client(engine: Engine) -> AsyncGenerator[openai.AsyncOpenAI]:
         yield opened
 
 
-async def ask_for_much(client: openai.AsyncOpenAI) -> None:
-    await client.chat.completions.create(model="small", **LONG)
+async def ask_for_much(client: openai.AsyncOpenAI, words: Any = HELLO) -> None:
+    await client.chat.completions.create(model="small", **(LONG | {"messages": words}))
 
 
-async def until_cut(client: openai.AsyncOpenAI) -> None:
+async def until_cut(client: openai.AsyncOpenAI, words: Any = HELLO) -> None:
     """Ask for much, and hear that the server has gone."""
     with pytest.raises(openai.APIConnectionError):
-        await ask_for_much(client)
+        await ask_for_much(client, words)
+
+
+async def until_all_is_taken(client: openai.AsyncOpenAI) -> None:
+    """Return when a short question finds no slot for a while."""
+    with suppress(openai.APITimeoutError):
+        while True:
+            await client.chat.completions.create(model="small", messages=HELLO, max_tokens=1, timeout=2.0)
 
 
 async def fill(client: openai.AsyncOpenAI, slots: int) -> None:
@@ -148,14 +168,12 @@ async def test_who_gives_up_on_a_stream_frees_the_slot(client: openai.AsyncOpenA
 
 async def test_who_gives_up_on_an_answer_frees_the_slot_and_the_place_in_the_line(client: openai.AsyncOpenAI) -> None:
     async with anyio.create_task_group() as tasks:
-        for _ in range(SHAPE.slots - 1):
-            tasks.start_soon(ask_for_much, client)
-        await fill(client, 1)
         for _ in range(2 * SHAPE.slots):
             tasks.start_soon(ask_for_much, client)
+        await until_all_is_taken(client)
         tasks.cancel_scope.cancel()
     with anyio.fail_after(QUICK):
-        await fill(client, SHAPE.slots)
+        await client.chat.completions.create(model="small", messages=HELLO, max_tokens=1)
 
 
 async def test_the_loop_turns_while_it_loads_and_while_it_answers(weights: Path) -> None:
@@ -178,10 +196,11 @@ async def test_its_end_is_quick_also_while_it_answers(weights: Path) -> None:
     engine = await anyio.to_thread.run_sync(lambda: Engine(weights, name="small", shape=SHAPE))
     async with openai.AsyncOpenAI(base_url=engine.url, api_key=engine.key, max_retries=0) as client:
         async with anyio.create_task_group() as tasks:
-            for _ in range(SHAPE.slots - 1):
-                tasks.start_soon(until_cut, client)
             stream = await client.chat.completions.create(model="small", stream=True, **LONG)
-            await anext(stream)
+            for words in (HELLO, READING) * SHAPE.slots:
+                tasks.start_soon(until_cut, client, words)
+            for _ in range(20):
+                await anext(stream)
             with anyio.fail_after(QUICK):
                 await anyio.to_thread.run_sync(engine.end)
                 with pytest.raises(openai.APIConnectionError):
@@ -191,7 +210,7 @@ async def test_its_end_is_quick_also_while_it_answers(weights: Path) -> None:
 
 
 SCRIPT: Final = """
-import sys, threading, urllib.request
+import sys, urllib.request
 from pathlib import Path
 from callboard.actors.models.engine import Engine, Shape
 
@@ -200,7 +219,6 @@ body = b'{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2000, "
 head = {"Authorization": f"Bearer {engine.key}", "Content-Type": "application/json"}
 answer = urllib.request.urlopen(urllib.request.Request(f"{engine.url}/chat/completions", body, head))
 assert answer.readline().startswith(b"data: ")
-threading.Thread(target=answer.read, daemon=True).start()
 print("generating", flush=True)
 if sys.argv[2] == "raise":
     raise SystemExit(3)
