@@ -52,7 +52,7 @@ from .rounds import Rounds
 from .troupe import Troupe
 
 if TYPE_CHECKING:
-    from callboard.actors.llm.minds import Minds
+    from callboard.actors.llm import Minds
     from callboard.store.episodes import EpisodeFile
 
 Report = Callable[[str, str, str, Detail], None]

@@ -26,7 +26,6 @@ from callboard.actors.llm import (
     read_key,
     settle_llm,
 )
-from callboard.actors.models import model_named, require
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
 from callboard.names import checked
@@ -287,6 +286,8 @@ def _check_llm(file: FleetFile, home: Path, actors: list[str]) -> LlmConfig:
     try:
         llm = settle_llm(file.llm, file.endpoint, file.model, file.budget, actors=actors)
         if llm.local:
+            from callboard.actors.models import model_named, require  # the same as below
+
             require(model_named(LOCAL_WEIGHTS))
         for endpoint in llm.endpoints:
             read_key(file=endpoint.key_file, variable=endpoint.key_env, home=home)
@@ -304,7 +305,7 @@ def staff_of(llm: LlmConfig) -> list[ActorTable]:
 
 
 def _local() -> ActorTable:
-    from callboard.actors.models.serving import HEALTH  # only who has a model in the box pays for it
+    from callboard.actors.models import HEALTH  # only who has a model in the box pays for it
 
     return ActorTable(
         use="callboard.actors.models.serving:LocalModel", name=LOCAL_MODEL, cell=LOCAL_MODEL, health=HEALTH

@@ -15,7 +15,7 @@ from .files import Files
 from .reserved import LOCAL_MODEL, OFFICE
 
 if TYPE_CHECKING:
-    from callboard.actors.llm.minds import Minds
+    from callboard.actors.llm import Minds
     from callboard.store.office import OfficeFile
 
     from .cell import Cell
@@ -36,7 +36,7 @@ class CellMinds:
     def minds(self) -> "Minds":
         """Return what the actors of the cell share when they ask models."""
         if self._minds is None:
-            from callboard.actors.llm.minds import Minds
+            from callboard.actors.llm import Minds
 
             cell = self._cell
             self._minds = Minds(

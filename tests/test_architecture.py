@@ -16,7 +16,7 @@ DOORS = {
     "openai": "actors/llm", "h11": "actors/llm", "onnxruntime": "actors/embedding", "tokenizers": "actors/embedding",
     "xllamacpp": "actors/models",
 }  # fmt: skip
-THRESHOLDS = ("testing", "embedding", "llm", "models", "episodes")
+THRESHOLDS = ("testing", "embedding", "llm", "models", "episodes", "office")
 """Sub-rooms that have a threshold of their own."""
 
 

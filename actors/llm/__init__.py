@@ -36,19 +36,25 @@ from .url import is_here
 if TYPE_CHECKING:
     from .client import ModelClient
     from .embeddings import EndpointEmbedder
+    from .llm import Llm
+    from .minds import Minds
+    from .money import NANO, cost_of
     from .prompt import Prompt
     from .prompt_file import read_prompt
+    from .reply import Usage
     from .scripted import ScriptedModel
     from .tools import Tool, tool
 
 _HOME = {
-    "EndpointEmbedder": "embeddings", "ModelClient": "client", "Prompt": "prompt", "ScriptedModel": "scripted",
-    "Tool": "tools", "read_prompt": "prompt_file", "tool": "tools",
+    "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "client", "NANO": "money",
+    "Prompt": "prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
+    "read_prompt": "prompt_file", "tool": "tools",
 }  # fmt: skip
 
 __all__ = [
     "LOCAL",
     "LOCAL_MODEL",
+    "NANO",
     "AnswerCut",
     "BadAnswer",
     "BadLlm",
@@ -61,8 +67,10 @@ __all__ = [
     "ContextTooLong",
     "EndpointEmbedder",
     "EndpointTable",
+    "Llm",
     "LlmConfig",
     "LlmTable",
+    "Minds",
     "ModelBusy",
     "ModelClient",
     "ModelDown",
@@ -77,7 +85,9 @@ __all__ = [
     "ScriptedModel",
     "Tool",
     "UnknownModelName",
+    "Usage",
     "WrongAnswer",
+    "cost_of",
     "is_here",
     "read_key",
     "read_prompt",

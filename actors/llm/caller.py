@@ -17,13 +17,13 @@ from callboard.errors import CallboardError
 from callboard.ids import new_id
 from callboard.store.office import Entry, How
 
+from ..office import Price
 from .breaker import Breaker
 from .clients import Clients
 from .config import LlmConfig
 from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 from .job import Job
 from .money import cost_of, likely_tokens, size_of, worst_cost
-from .office import Price
 from .pace import Pace
 from .purse import Hold, Purse
 from .reply import Reply, Usage

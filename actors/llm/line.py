@@ -8,9 +8,9 @@ from callboard.errors import CallboardError
 
 from ..errors import ActorStopped
 from ..message import Message
+from ..office import OFFICE
 from ..speaking import Speaker
 from .errors import OfficeAway
-from .office import OFFICE
 
 R = TypeVar("R", bound=Message)
 TRY_WITHIN: Final = 5.0

@@ -16,14 +16,7 @@ from callboard.clock import Clock
 from callboard.store.office import Cached, Entry
 
 from ..message import Message
-from ..speaking import Speaker
-from .answers import Answer, Answers
-from .breaker import Breaker
-from .caller import Caller, Ways
-from .clients import Clients
-from .config import LlmConfig
-from .line import Line
-from .office import (
+from ..office import (
     Answered,
     AnswersForgotten,
     AskAnswer,
@@ -40,6 +33,13 @@ from .office import (
     TakeRate,
     Terms,
 )
+from ..speaking import Speaker
+from .answers import Answer, Answers
+from .breaker import Breaker
+from .caller import Caller, Ways
+from .clients import Clients
+from .config import LlmConfig
+from .line import Line
 from .pace import Pace
 from .purse import Purse
 from .reporter import Reporter

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from .office import Price
+from ..office import Price
 from .reply import Usage
 from .request import Request
 

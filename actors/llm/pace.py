@@ -15,9 +15,9 @@ from aiolimiter import AsyncLimiter
 
 from callboard.clock import Clock
 
+from ..office import Rate
 from .errors import CallTooLarge
 from .gate import Gate
-from .office import Rate
 
 MINUTE: Final = 60.0
 BURST_REQUESTS: Final = 0.25

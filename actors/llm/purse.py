@@ -13,9 +13,9 @@ import msgspec
 
 from callboard.clock import Clock
 
+from ..office import Money
 from .errors import BudgetSpent, CallTooLarge
 from .money import dollars
-from .office import Money
 
 IDLE: Final = 5.0
 """Seconds after which a lease that nobody uses goes back."""

@@ -9,8 +9,8 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store.office import Cached, Entry
 
+from ..office import Report
 from .errors import OfficeAway
-from .office import Report
 
 GATHER: Final = 0.05
 AGAIN: Final = 0.5

@@ -88,5 +88,3 @@ class LlmTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seconds that a stream may give nothing."""
     cache_for: Annotated[float, msgspec.Meta(ge=0)] = 86_400.0
     """Seconds for which an answer is given again to the same question; 0: never."""
-    prompts: str = "prompts"
-    """The folder of prompt files, seen from the fleet file."""

@@ -8,10 +8,11 @@ from .catalogue import CATALOGUE, Member, Model, Wheel, model_named
 from .errors import FetchFailed, ModelAbsent, ModelRefused, ServerAbsent, ServerFailed, UnknownModel
 from .fetch import fetch
 from .folder import State, models_folder, path_of, require, state_of
-from .serving import LocalModel, LocalModelOptions, ModelAt, WhereModel, spec_of_local_model
+from .serving import HEALTH, LocalModel, LocalModelOptions, ModelAt, WhereModel, spec_of_local_model
 
 __all__ = [
     "CATALOGUE",
+    "HEALTH",
     "FetchFailed",
     "LocalModel",
     "LocalModelOptions",

@@ -2,9 +2,7 @@
 
 import math
 
-from callboard.actors.llm import UnknownModelName
-from callboard.actors.llm.money import cost_of
-from callboard.actors.llm.reply import Usage
+from callboard.actors.llm import UnknownModelName, Usage, cost_of
 from callboard.store.office import OfficeFile
 
 from .messages import Costs, ShowCosts

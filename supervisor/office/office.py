@@ -10,9 +10,8 @@ from typing import Final
 import msgspec
 
 from callboard.actors import Actor, Context, PermissionDenied, receive
-from callboard.actors.llm import LlmConfig
-from callboard.actors.llm.money import NANO
-from callboard.actors.llm.office import (
+from callboard.actors.llm import NANO, LlmConfig
+from callboard.actors.office import (
     Answered,
     AnswersForgotten,
     AskAnswer,

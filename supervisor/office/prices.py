@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from callboard.actors.llm import LlmConfig, PriceTable
-from callboard.actors.llm.office import Price
+from callboard.actors.office import Price
 
 PICO_A_MILLION: Final = 1_000_000
 """Pico-dollars of one token, for a dollar a million tokens."""

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from callboard.actors.llm import ModelTable
-from callboard.actors.llm.office import Rate
+from callboard.actors.office import Rate
 
 TERM: Final = 3.0
 """Seconds that a share is good for."""

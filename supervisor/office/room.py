@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from callboard.actors.llm import LlmConfig
-from callboard.actors.llm.money import NANO
-from callboard.actors.llm.office import Price
+from callboard.actors.llm import NANO, LlmConfig
+from callboard.actors.office import Price
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store.office import Lost, OfficeFile

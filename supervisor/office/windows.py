@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from callboard.actors.llm import BudgetTable
-from callboard.actors.llm.money import NANO
+from callboard.actors.llm import NANO, BudgetTable
 from callboard.store.office import Window
 
 Per = Literal["hour", "day", "month"]

@@ -1,6 +1,6 @@
 """A stage whose actors ask a scripted model, through a real office with a real file."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -24,14 +24,14 @@ async def model() -> AsyncIterator[ScriptedModel]:
         yield scripted
 
 
-def config_of(url: str, *budgets: BudgetTable, **llm: Any) -> LlmConfig:
+def config_of(
+    url: str, *budgets: BudgetTable, models: tuple[ModelTable, ...] = (), own: dict[str, Any] | None = None,
+    timeout: float = 5.0, cache_for: float = 86_400.0,
+) -> LlmConfig:  # fmt: skip
     """Return the settings of a fleet with one model, ``scripted``, at one endpoint, ``here``."""
-    more: tuple[ModelTable, ...] = llm.pop("models", ())
-    own = llm.pop("own", {})
-    return settle_llm(
-        LlmTable(**{"timeout": 5.0, **llm}), [EndpointTable(name="here", url=url)],
-        [ModelTable(name="scripted", endpoint="here", price=PRICE, **own), *more], budgets,
-    )  # fmt: skip
+    first = ModelTable(name="scripted", endpoint="here", price=PRICE, **(own or {}))
+    table = LlmTable(timeout=timeout, cache_for=cache_for)
+    return settle_llm(table, [EndpointTable(name="here", url=url)], [first, *models], budgets)
 
 
 Played = Callable[..., AbstractAsyncContextManager[Stage]]
@@ -42,7 +42,9 @@ def play(model: ScriptedModel) -> Played:
     """Return a stage with actors that ask the scripted model; by word of the test with budgets."""
 
     @asynccontextmanager
-    async def played(*actors: type[Actor] | ActorSpec, budgets: tuple[BudgetTable, ...] = (), **llm: Any) -> Any:
+    async def played(
+        *actors: type[Actor] | ActorSpec, budgets: tuple[BudgetTable, ...] = (), **llm: Any
+    ) -> AsyncGenerator[Stage]:
         async with Stage(actors, llm=config_of(model.url, *budgets, **llm)) as stage:
             yield stage
 

@@ -188,7 +188,7 @@ async def test_two_hundred_at_once_spend_no_more_than_there_is(play: Played, mod
 async def test_a_clock_that_jumps_ahead_and_back_gives_no_window_twice(model: ScriptedModel) -> None:
     """Each day has its own money, and the day of before is found again as it was left."""
     speak(model)
-    clock = ManualClock(start=1_700_006_400.0)
+    clock, first, second, third = ManualClock(start=1_700_006_400.0), 0, 0, 1
     async with (
         Stage([Writer], llm=config_of(model.url, day(0.01)), clock=clock) as stage,
         anyio.create_task_group() as tasks,

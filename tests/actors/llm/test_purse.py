@@ -5,8 +5,8 @@ import pytest
 from tests.manual_clock import ManualClock
 
 from callboard.actors.llm import BudgetSpent, CallTooLarge
-from callboard.actors.llm.office import Money
 from callboard.actors.llm.purse import AHEAD, ASK_AGAIN, IDLE, Purse
+from callboard.actors.office import Money
 
 pytestmark = pytest.mark.anyio
 

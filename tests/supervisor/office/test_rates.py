@@ -37,8 +37,10 @@ def test_at_no_moment_is_more_shared_out_than_the_limit(
 
 def test_actors_have_the_same_wherever_they_live() -> None:
     shared = limits(400.0)
-    for now in range(0, 30, 1):
-        one, nine = shared.share("a", 1, 0, now=float(now)), shared.share("b", 9, 0, now=float(now) + 0.5)
+    for now in range(29):
+        shared.share("a", 1, 0, now=float(now))
+        shared.share("b", 9, 0, now=float(now) + 0.5)
+    one, nine = shared.share("a", 1, 0, now=29.0), shared.share("b", 9, 0, now=29.5)
     assert one.requests * 9 == nine.requests
 
 

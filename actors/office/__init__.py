@@ -1,4 +1,7 @@
-"""What cells and the office say to each other. Money is whole nano-dollars, a price pico-dollars for each token."""
+"""What cells and the office say to each other. Money is whole nano-dollars, a price pico-dollars for each token.
+
+The office itself is of the supervisor's room; who asks it needs no more than this.
+"""
 
 from typing import Annotated
 
