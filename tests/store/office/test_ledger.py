@@ -51,7 +51,7 @@ async def test_costs_are_summed_by_what_calls_have_in_common(tmp_path: Path, clo
         )  # fmt: skip
         b = CostRow(name="b", calls=3, cost=35, failures=2)
         assert await office.costs("actor") == [a, b]
-        assert [(row.name, row.cost) for row in await office.costs("model")] == [("big", 100), ("small", 35)]
+        assert [(row.name, row.cost) for row in await office.costs("model")] == [("", 100), ("small", 35)]
         assert [(row.name, row.calls) for row in await office.costs("prompt")] == [("p", 2), ("", 3)]
         days = [(row.name, row.cost) for row in await office.costs("day")]
         assert days == [("2023-11-14", 100), ("2023-11-15", 35), ("2023-11-16", 0)]
