@@ -144,6 +144,6 @@ async def _stretches(db: Database, since: float, until: float) -> AsyncGenerator
         if not first:
             return
         [*last] = await db.read(_asked(sql, since, until, PORTION))
-        end = max(last[0][0], math.nextafter(first[0][0], math.inf)) if last else until
+        end = math.nextafter(last[0][0], math.inf) if last else until
         yield since, end
         since = end

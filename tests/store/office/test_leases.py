@@ -84,6 +84,20 @@ async def test_a_limit_applies_as_soon_as_it_is_changed_also_below_what_is_spent
         assert await office.db.read(wrong) == []
 
 
+async def test_what_a_lowered_limit_found_above_it_shrinks_and_does_not_come_back(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with opened(tmp_path, clock) as office:
+        first = await leased(office, wish(window(limit=1000), least=400))
+        second = await leased(office, wish(window(limit=1000), least=400))
+        await refused(office, wish(window(limit=500), least=1))
+        for lease, above in ((first, 0), (second, 0)):
+            await office.give_back("c", 1, [lease.id])
+            assert await rows(office, "SELECT above FROM windows") == [(above,)]
+        assert (await leased(office, wish(window(limit=500), least=500))).amount == 500
+        assert await office.db.read(wrong) == []
+
+
 async def test_windows_of_one_name_are_apart_by_their_start_and_found_again(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         today, tomorrow = window(end=10.0), window(start=10.0, end=20.0)

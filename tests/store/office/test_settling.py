@@ -73,6 +73,7 @@ async def test_only_the_cell_that_leased_may_give_back(tmp_path: Path, clock: Ma
     async with opened(tmp_path, clock) as office:
         first = await leased(office, wish(window(), least=100, cell="c", epoch=3))
         assert await office.give_back("d", 3, [first.id]) == 0
+        assert await office.give_back("c", 2, [first.id]) == 0
         assert await office.give_back("c", 4, [first.id]) == 0, "what a life before may have spent is not free"
         assert (await sums(office)).reserved == 100
         assert await office.give_back("c", 3, [first.id]) == 100
