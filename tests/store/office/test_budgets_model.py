@@ -24,6 +24,7 @@ HOUR = 3600.0
 _AMOUNTS = st.integers(0, 60) | st.integers(0, 2000)
 _CELLS = st.sampled_from(["c", "d"])
 _BUDGETS: tuple[str, ...] = ("fleet/hour", "actor/a/day", "tree/1")
+_NAMES = st.sampled_from([(), *((name,) for name in _BUDGETS), _BUDGETS[:2], _BUDGETS])
 _LINES = ("warn", "step_down", "queue")
 
 
@@ -96,9 +97,23 @@ class Office(RuleBasedStateMachine):
         lines = {line: limit * part // 10 for line, part in zip(_LINES, (5, 7, 9), strict=True)}
         return Window(name=name, start=start, end=start + length, limit=limit, **lines)
 
-    @rule(names=st.sets(st.sampled_from(_BUDGETS)), cell=_CELLS, least=_AMOUNTS, want=_AMOUNTS)
-    def lease(self, names: set[str], cell: str, least: int, want: int) -> None:
-        windows = [self.window(name) for name in sorted(names)]
+    @rule(names=_NAMES, cell=_CELLS, least=_AMOUNTS, want=_AMOUNTS)
+    def lease(self, names: tuple[str, ...], cell: str, least: int, want: int) -> None:
+        self.wish(names, cell, least, want)
+
+    @rule(names=_NAMES.filter(bool), cell=_CELLS, beyond=st.integers(-1, 1), want=_AMOUNTS)
+    def lease_the_last(self, names: tuple[str, ...], cell: str, beyond: int, want: int) -> None:
+        purses = [self.purses.get((each.name, each.start)) for each in map(self.window, names)]
+        free = [1000 if each is None else each.limit - each.spent - each.reserved for each in purses]
+        self.wish(names, cell, max(0, min(free) + beyond), want)
+
+    @rule(name=st.sampled_from(_BUDGETS), limit=st.integers(0, 3000), cell=_CELLS, want=_AMOUNTS)
+    def change_limit(self, name: str, limit: int, cell: str, want: int) -> None:
+        self.limits[name] = limit
+        self.wish((name,), cell, 0, want)
+
+    def wish(self, names: tuple[str, ...], cell: str, least: int, want: int) -> None:
+        windows = [self.window(name) for name in names]
         purses = list[Purse]()
         for each in windows:
             purse = self.purses.setdefault((each.name, each.start), Purse(0, 0.0))
@@ -179,13 +194,13 @@ class Office(RuleBasedStateMachine):
                 held.rest = 0
         assert self.run(self.office.give_back, cell, self.lives[cell], leases) == total
 
-    @rule(cell=_CELLS)
-    def die(self, cell: str) -> None:
-        self.lives[cell] += 1
+    @rule(cell=_CELLS, dies=st.booleans(), buried=st.booleans())
+    def bury(self, cell: str, dies: bool, buried: bool) -> None:
+        self.lives[cell] += dies
+        if buried:
+            self.bury_before(cell, self.lives[cell])
 
-    @rule(cell=_CELLS)
-    def bury(self, cell: str) -> None:
-        life = self.lives[cell]
+    def bury_before(self, cell: str, life: int) -> None:
         found = self.run(self.office.bury, cell, life)
         gone = {at: held for at, held in self.held.items() if held.cell == cell and held.epoch < life and held.rest}
         self.lose(gone)
@@ -210,25 +225,16 @@ class Office(RuleBasedStateMachine):
                 purse.spent += held.rest
             held.lost, held.rest = held.rest if held.purses else 0, 0
 
-    @rule(name=st.sampled_from(_BUDGETS), limit=st.integers(0, 3000))
-    def change_limit(self, name: str, limit: int) -> None:
-        self.limits[name] = limit
-
-    @rule(seconds=st.floats(0.5, 30 * HOUR))
-    def pass_time(self, seconds: float) -> None:
+    @rule(seconds=st.floats(0.5, 30 * HOUR), jump=st.sampled_from([0, 0, -48, -1, 1, 48, 24 * 365]))
+    def pass_time(self, seconds: float, jump: int) -> None:
         self.run(self.clock.advance, seconds)
+        self.clock.jump(jump * HOUR)
 
-    @rule(hours=st.sampled_from([-48, -1, 1, 48, 24 * 365]))
-    def jump(self, hours: int) -> None:
-        self.clock.jump(hours * HOUR)
-
-    @rule()
-    def sweep(self) -> None:
-        gone = self.run(self.office.sweep)
-        assert (gone.windows, gone.leases) == (0, 0), "the newest stay, however far a clock jumps"
-
-    @rule()
-    def reopen(self) -> None:
+    @rule(sweep=st.booleans())
+    def reopen(self, sweep: bool) -> None:
+        if sweep:
+            gone = self.run(self.office.sweep)
+            assert (gone.windows, gone.leases) == (0, 0), "the newest stay, however far a clock jumps"
         self.inner.close()
         self.open()
 
@@ -246,7 +252,7 @@ class Office(RuleBasedStateMachine):
 
 
 TestOffice = Office.TestCase
-TestOffice.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestOffice.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 class ForLong(Office):
