@@ -32,7 +32,7 @@ class Cached(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds; from then on there is none."""
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """What it takes of the room."""
         return ROW + len(self.key) + len(self.body) + len(self.actor.encode()) + len(self.tenant.encode())
 
@@ -62,7 +62,7 @@ class Cache:
 
     async def put(self, answer: Cached) -> bool:
         """Keep an answer; False if it is larger than all the room there is."""
-        if answer.bytes > self._most:
+        if answer.size > self._most:
             return False
         hits, tick = self._take_hits(), next(self._ticks)
         await self._db.write(lambda conn: self._put(conn, answer, hits, tick))
@@ -86,7 +86,7 @@ class Cache:
         _note(conn, hits)
         conn.execute("DELETE FROM cache WHERE key = ?", (answer.key,))
         sql = "INSERT INTO cache (key, actor, tenant, made, expires, used, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        values = (answer.key, answer.actor, answer.tenant, answer.made, answer.expires, tick, answer.bytes, answer.body)
+        values = (answer.key, answer.actor, answer.tenant, answer.made, answer.expires, tick, answer.size, answer.body)
         conn.execute(sql, values)
         _make_room(conn, self._most)
 

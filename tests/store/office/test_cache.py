@@ -19,7 +19,7 @@ def answer(key: str, body: bytes = b"yes", *, lives: float = 1e9, actor: str = "
 
 
 def room_for(count: int, body: int) -> int:
-    return count * answer("k0", b"x" * body).bytes
+    return count * answer("k0", b"x" * body).size
 
 
 async def there(office: OfficeFile) -> list[str]:
