@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .errors import BadLlm
+from .request import OURS
 from .tables import BudgetTable, EndpointTable, LlmTable, ModelTable, PriceTable
 from .url import LEGAL_URL, is_legal
 
@@ -124,6 +125,8 @@ def _model_faults(at: int, table: ModelTable, config: LlmConfig) -> Iterator[tup
     known = {model.name for model in config.models}
     if table.endpoint not in {endpoint.name for endpoint in config.endpoints}:
         yield f"model[{at}].endpoint", f"no endpoint is named {table.endpoint!r}: {_names(config.endpoints)}"
+    if taken := OURS & table.send.keys():
+        yield f"model[{at}].send", f"{sorted(taken)[0]!r} is not for a fleet file: what a call may cost depends on it"
     for name, others in (("cheaper", (table.cheaper,) if table.cheaper else ()), ("fallback", table.fallback)):
         for other in others:
             if other not in known or other == table.name:

@@ -161,7 +161,7 @@ class Llm:
         terms = await minds.terms(job.actor, until=job.until)
         key = self._key(wish, job, terms.memory)
         async with minds.answers.alone(key):
-            if (hit := await minds.find(key, until=job.until)) is not None:
+            if (hit := await minds.find(job.actor, key, until=job.until)) is not None:
                 try:
                     return self._given_again(job, key, hit, read)
                 except Misfit:

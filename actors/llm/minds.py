@@ -13,10 +13,12 @@ from anyio.abc import TaskGroup
 
 from callboard.bus import Endpoint
 from callboard.clock import Clock
+from callboard.ids import new_id
 from callboard.store.office import Cached, Entry
 
 from ..message import Message
 from ..office import (
+    KEY_BEGINS,
     Answered,
     AnswersForgotten,
     AskAnswer,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Message)
 SHORT: Final = 15.0
 """Seconds for what people wait for: an outcome, forgetting."""
+MONEY_WITHIN: Final = 30.0
+"""Seconds for which the office is asked for a lease; who has more time asks again."""
 LEAVE_WITHIN: Final = 3.0
 TREES_MOST: Final = 1_000
 """Purses of trees that are kept; each is one lease for one call."""
@@ -72,6 +76,8 @@ class Minds:
             refused=lambda text: report("ledger-refused", "office", text),
         )  # fmt: skip
         self._terms: dict[str, Terms] = {}
+        self._keys: dict[str, set[bytes] | None] = {}
+        """How the keys begin of what each actor was answered; None: the office is asked."""
         self._purses: dict[tuple[str, str], Purse] = {}
         self._paces: dict[str, Pace] = {}
         self._breakers: dict[str, Breaker] = {}
@@ -84,6 +90,7 @@ class Minds:
         if (terms := self._terms.get(actor)) is None:
             self._begin()
             terms = self._terms[actor] = await self._line.ask(AskTerms(actor=actor), Terms, until=until)
+            self._keys[actor] = None if terms.keys is None else set(terms.keys)
         return terms
 
     def known_terms(self, actor: str) -> Terms | None:
@@ -110,12 +117,19 @@ class Minds:
 
     def record(self, entry: Entry, answer: Cached | None = None) -> None:
         """Have an entry written into the ledger, and an answer kept."""
+        if answer is not None and (known := self._keys.get(answer.actor)) is not None:
+            known.add(answer.key[:KEY_BEGINS])
         self._reporter.put(entry, answer)
 
-    async def find(self, key: bytes, *, until: float) -> Answer | None:
-        """Return what was answered to a question before, also in an earlier life of this cell."""
+    async def find(self, actor: str, key: bytes, *, until: float) -> Answer | None:
+        """Return what was answered to a question before, also in an earlier life of this cell.
+
+        An actor lives in one cell, so what was answered is known here: the office is asked for no other.
+        """
         if (found := self.answers.get(key, self.clock.now())) is not None:
             return found
+        if (known := self._keys.get(actor)) is not None and key[:KEY_BEGINS] not in known:
+            return None
         kept = await self._line.ask(AskAnswer(key=key), Answered, until=until)
         if kept.body is None:
             return None
@@ -129,16 +143,14 @@ class Minds:
             if len(self._purses) >= TREES_MOST:
                 self._purses = {known: purse for known, purse in self._purses.items() if not purse.empty}
             ask = partial(self._take_money, job.actor, job.tree if terms.exact else "")
-            purse = self._purses[place] = Purse(job.actor, ask, clock=self.clock, exact=terms.exact)
+            purse = self._purses[place] = Purse(job.actor, ask, clock=self.clock, tasks=self._tasks, exact=terms.exact)
         return purse
 
     async def _take_money(self, actor: str, tree: str, least: int, want: int, urgent: bool) -> Money:
         message = TakeMoney(
-            epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
+            id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
         )  # fmt: skip
-        return await self._line.ask(
-            message, Money, until=self.clock.monotonic() + 86_400.0
-        )  # its caller has a deadline
+        return await self._line.ask(message, Money, until=self.clock.monotonic() + MONEY_WITHIN)
 
     def _pace(self, model: str, *, limited: bool) -> Pace:
         if (pace := self._paces.get(model)) is None:
@@ -147,7 +159,7 @@ class Minds:
 
     async def _take_rate(self, model: str, actors: int, tokens: int) -> Rate:
         message = TakeRate(epoch=self._epoch, model=model, actors=actors, tokens=tokens)
-        return await self._line.ask(message, Rate, until=self.clock.monotonic() + 86_400.0)  # the same
+        return await self._line.ask(message, Rate, until=self.clock.monotonic() + MONEY_WITHIN)
 
     def _breaker(self, endpoint: str) -> Breaker:
         return self._breakers.setdefault(endpoint, Breaker())

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import BadModelRequest
+from .request import OURS
 from .tools import Tool
 
 MOST: Final = 1_024
@@ -51,6 +52,7 @@ def changed(options: Options, changes: dict[str, Any]) -> Options:
         raise BadModelRequest(f"no option is called {sorted(unknown)[0]!r}: {legal}")
     made = msgspec.structs.replace(options, **changes)
     for wrong, legal in (
+        (bool(OURS & made.send.keys()), f"send: nothing of {', '.join(sorted(OURS))}"),
         (not 1 <= made.most <= 1_000_000, "most: 1 to 1,000,000 tokens"),
         (not 0.0 <= made.temperature <= 2.0, "temperature: 0 to 2"),
         (not 0.0 <= made.timeout <= 86_400.0, "timeout: seconds, up to a day"),

@@ -10,17 +10,21 @@ from typing import Final
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
+from callboard.errors import CallboardError
 
 from ..office import Money
-from .errors import BudgetSpent, CallTooLarge
+from .errors import BudgetSpent, CallTooLarge, OfficeAway
 from .money import dollars
 
 IDLE: Final = 5.0
 """Seconds after which a lease that nobody uses goes back."""
 AHEAD: Final = 8
 """Calls like this one for which a lease is asked at once."""
+AWAY: Final = 0.5
+"""Seconds until an office that did not answer is asked again."""
 ASK_AGAIN: Final = 5.0
 """Seconds after which a call that waits for money asks again: a budget may be raised."""
 Ask = Callable[[int, int, bool], Awaitable[Money]]
@@ -52,11 +56,21 @@ class Hold(msgspec.Struct, eq=False):
         return self.lease.step_down
 
 
+class Answer:
+    """What the office says, once it has."""
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.money = Money()
+        self.error: CallboardError | None = None
+
+
 class Purse:
     """Of one actor, or of one of its trees where those have budgets."""
 
-    def __init__(self, actor: str, ask: Ask, *, clock: Clock, exact: bool = False) -> None:
-        self._actor, self._ask, self._clock, self._exact = actor, ask, clock, exact
+    def __init__(self, actor: str, ask: Ask, *, clock: Clock, tasks: TaskGroup, exact: bool = False) -> None:
+        """`tasks` own what is on its way: a lease that comes when nobody waits for it any more is kept all the same."""
+        self._actor, self._ask, self._clock, self._tasks, self._exact = actor, ask, clock, tasks, exact
         self._leases: list[Lease] = []
         self._asking = anyio.Lock()
 
@@ -75,7 +89,7 @@ class Purse:
             async with self._asking:
                 if (hold := self.take_nowait(worst, urgent=urgent)) is not None:  # of what the one before has brought
                     return hold
-                wait = await self._fetch(worst, until, urgent=urgent)
+                wait = await self._patiently(worst, until, urgent=urgent)
             if wait:
                 await self._clock.sleep(wait)
 
@@ -90,14 +104,19 @@ class Purse:
                 return Hold(lease, worst)
         return None
 
+    async def _patiently(self, worst: int, until: float, *, urgent: bool) -> float:
+        """Fetch a lease; an office that is away is asked again as long as there is time."""
+        try:
+            return await self._fetch(worst, until, urgent=urgent)
+        except OfficeAway:
+            if self._clock.monotonic() + AWAY >= until:
+                raise
+            return AWAY
+
     async def _fetch(self, worst: int, until: float, *, urgent: bool) -> float:
         """Fetch a lease; return after how many seconds to try again if there is none yet."""
-        asked = self._clock.monotonic()
-        money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent)
+        money = await self._bring(worst, urgent=urgent)
         if money.lease:
-            end = None if money.left is None else asked + money.left
-            lease = Lease(money.lease, money.amount, end, money.step_down, money.urgent, used=asked)
-            self._leases.append(lease)
             return 0.0
         if worst > money.limit:
             most, least = dollars(money.limit), dollars(worst)
@@ -107,6 +126,29 @@ class Purse:
         if not money.queue or left <= min(money.wait, ASK_AGAIN):
             raise self._spent(worst, money)
         return min(money.wait, ASK_AGAIN)
+
+    async def _bring(self, worst: int, *, urgent: bool) -> Money:
+        """Ask the office, and put what it leases into the purse, whoever waits for it."""
+        answer = Answer()
+        self._tasks.start_soon(self._ask_office, answer, worst, urgent)
+        await answer.came.wait()
+        if answer.error is not None:
+            raise answer.error
+        return answer.money
+
+    async def _ask_office(self, answer: "Answer", worst: int, urgent: bool) -> None:
+        asked = self._clock.monotonic()
+        try:
+            money = answer.money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent)
+        except CallboardError as error:
+            answer.error = error
+        else:
+            if money.lease:
+                end = None if money.left is None else asked + money.left
+                lease = Lease(money.lease, money.amount, end, money.step_down, money.urgent, used=asked)
+                self._leases.append(lease)
+        finally:
+            answer.came.set()
 
     def _spent(self, worst: int, money: Money) -> BudgetSpent:
         text = (

@@ -1,9 +1,13 @@
 """What is asked of a model: plain values, the same for each endpoint and each client."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+OURS: Final = frozenset(
+    ("best_of", "max_completion_tokens", "max_tokens", "messages", "model", "n", "response_format", "stream", "tools")
+)
+"""Parameters that nobody sends beside us: several answers, or longer ones, would cost more than is reserved."""
 Role = Literal["system", "user", "assistant", "tool"]
 
 

@@ -3,7 +3,7 @@
 The office itself is of the supervisor's room; who asks it needs no more than this.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,7 +11,9 @@ from callboard.store.office import Cached, Entry
 
 from ..message import Message
 
-OFFICE = "office"
+OFFICE: Final = "office"
+KEY_BEGINS: Final = 8
+"""Bytes of a key that tell it from others well enough to ask for it."""
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -40,13 +42,16 @@ class Terms(Message):
     """Whether each call needs a lease of its own: a tree of messages has a budget."""
     limited: tuple[str, ...]
     """Models whose rate is limited."""
+    keys: tuple[bytes, ...] | None
+    """The beginnings of the keys of all that this actor was answered before; None: too many to say."""
     memory: int
     """How often this actor's memory was changed by hand: what it answered before is not given again."""
 
 
 class TakeMoney(Message):
-    """May this actor spend `least`, and better `want`?"""
+    """May this actor spend `least`, and better `want`? Asked again under the same id it is one lease."""
 
+    id: str
     epoch: int
     actor: str
     tree: str

@@ -60,6 +60,12 @@ class Cache:
                 await self.save_hits()
         return found
 
+    async def keys(self, actor: str, most: int, now: float) -> list[bytes]:
+        """Return the keys of an actor's living answers, at most so many, the last used first."""
+        sql = "SELECT key FROM cache WHERE actor = ? AND expires > ? ORDER BY used DESC LIMIT ?"
+        rows = await self._db.read(lambda conn: conn.execute(sql, (actor, now, most)).fetchall())
+        return [key for (key,) in rows]
+
     async def put(self, answer: Cached) -> bool:
         """Keep an answer; False if it is larger than all the room there is."""
         if answer.size > self._most:

@@ -117,6 +117,10 @@ class OfficeFile:
         """Return an answer that has not expired."""
         return await self._cache.get(key, self._clock.now())
 
+    async def keys(self, actor: str, most: int) -> list[bytes]:
+        """Return the keys of an actor's living answers, at most so many."""
+        return await self._cache.keys(actor, most, self._clock.now())
+
     async def put_cached(self, answer: Cached) -> bool:
         """Keep an answer in place of the one under its key; False if it is larger than all the room there is."""
         return await self._cache.put(answer)

@@ -12,6 +12,7 @@ import msgspec
 from callboard.actors import Actor, Context, PermissionDenied, receive
 from callboard.actors.llm import NANO, LlmConfig
 from callboard.actors.office import (
+    KEY_BEGINS,
     Answered,
     AnswersForgotten,
     AskAnswer,
@@ -38,6 +39,8 @@ from .rates import Limits
 from .room import Room
 from .windows import call_limit, windows_of
 
+KEYS_MOST: Final = 20_000
+"""Answers of one actor that its cell knows of by their keys; where there are more it asks for each."""
 _LINES: Final = {"warn": "budget-warns", "step_down": "budget-steps-down", "queue": "budget-queues"}
 
 
@@ -59,19 +62,26 @@ class Office(Actor):
         """Say on which terms an actor asks models."""
         room = self.options
         await self._hear(ctx, message.actor)
-        budgets = room.config.budgets
+        budgets, file = room.config.budgets, await room.file()
+        keys = await file.keys(message.actor, KEYS_MOST)
         return Terms(
             prices=room.prices, metered=bool(budgets), exact=any(table.scope == "tree" for table in budgets),
             limited=tuple(name for name, limits in room.limits.items() if limits.limited),
-            memory=await (await room.file()).memory_of(message.actor),
+            memory=await file.memory_of(message.actor),
+            keys=tuple(key[:KEY_BEGINS] for key in keys) if len(keys) < KEYS_MOST else None,
         )  # fmt: skip
 
     @receive
     async def money(self, message: TakeMoney, ctx: Context) -> Money:
         """Lease money, if every budget has so much."""
-        room = self.options
         cell = await self._hear(ctx, message.actor, message.epoch)
-        now, budgets = room.clock.now(), room.config.budgets
+        async with self.options.once(message.id) as said:
+            if said.money is None:
+                said.money = await self._money(cell, message)
+        return said.money
+
+    async def _money(self, cell: str, message: TakeMoney) -> Money:
+        now, budgets = self.options.clock.now(), self.options.config.budgets
         if (most := call_limit(budgets)) is not None and message.least > most:
             return Money(spent="the budget of one call", limit=most, free=most)
         windows = windows_of(budgets, actor=message.actor, tree=message.tree, now=now)

@@ -1,10 +1,14 @@
 """What the office's actor works with: its file, its settings, and what it knows only while its process lives."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
+import anyio
+
 from callboard.actors.llm import NANO, LlmConfig
-from callboard.actors.office import Price
+from callboard.actors.office import Money, Price
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store.office import Lost, OfficeFile
@@ -17,6 +21,15 @@ GRACE: Final = 3_600.0
 """Seconds after the end of its window in which a lease may still be settled: a call may take as long."""
 OLDEST: Final = 2 * 86_400.0
 """Seconds after which a lease without a window is held for lost."""
+WISHES: Final = 10_000
+
+
+class Said:
+    """What was said to one wish for money."""
+
+    def __init__(self) -> None:
+        self.money: Money | None = None
+        self.turn = anyio.Lock()
 
 
 class Room:
@@ -29,11 +42,21 @@ class Room:
         self.config, self.file, self.clock, self.homes, self.report = config, file, clock, homes, report
         self.epochs: dict[str, int] = {}
         """The latest life of each cell that has asked."""
+        self._said: OrderedDict[str, Said] = OrderedDict()
         self.told = set[tuple[str, float]]()
         """Windows of which it was said that they are spent."""
         self.limits = {model.name: Limits(model) for model in config.models}
         self._prices: dict[str, Price] = {}
         self.unpriced: list[str] = []
+
+    @asynccontextmanager
+    async def once(self, wish: str) -> "AsyncGenerator[Said, None]":
+        """Have a wish to oneself; what was said to it before is there. Known are the last :data:`WISHES` of them."""
+        said = self._said.setdefault(wish, Said())
+        while len(self._said) > WISHES:
+            self._said.popitem(last=False)
+        async with said.turn:
+            yield said
 
     async def keep_house(self) -> None:
         """Let go what is over, again and again, until cancelled; what fails now is tried again."""
