@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import anyio
+import anyio.to_thread
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from callboard import Client, Json
+
+from .bill import PEER, bill, wait_booked
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FLEET: Final = ROOT / "examples" / "review" / "fleet.toml"
@@ -184,10 +187,21 @@ async def tell_the_story(state: Path) -> Calm:
         require("the report equals the undisturbed one, byte for byte", holds=calm == stormy)
         say("\n[bold]3. The report's head[/]")
         say("\n".join(msgspec.json.decode(stormy)["text"].splitlines()[:25]), markup=False)
-        say("\n[bold]4. What the supervisor saw and did[/]")
+        await count_costs(state, reviews=2)
+        say("\n[bold]5. What the supervisor saw and did[/]")
         for event in await events(client):
             say(f"  {event['kind']:<15} {event['subject']}: {event['text']}", markup=False)
         return Calm(calm, answered(list(before.values())))
+
+
+async def count_costs(state: Path, *, reviews: int) -> None:
+    """Show what the overviews did cost; however many reviews of the same commit there are, the model writes one."""
+    booked = await anyio.to_thread.run_sync(wait_booked, state, reviews)
+    asked = booked["calls"] - booked["hits"] - booked["failures"]
+    say(f"\n[bold]4. What the model did cost, after {reviews} reviews[/]")
+    say(await anyio.to_thread.run_sync(bill, state, "--by", "model", "--as", PEER), markup=False)
+    require(f"the model was asked {asked} time for {booked['calls']} overviews; the others came from the cache",
+            holds=booked["calls"] >= reviews and asked == 1)  # fmt: skip
 
 
 async def compare(client: Client, before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> None:
@@ -250,7 +264,7 @@ def run(state: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=60)
-    say("\n[bold]6. The end[/]")
+    say("\n[bold]7. The end[/]")
     require("the fleet drained and stopped", holds=code == 0)
     require("no process was left behind", holds=not left_behind(state))
 
@@ -279,7 +293,7 @@ async def wait_steps(client: Client, count: int) -> set[str]:
 
 async def begin_durable(state: Path) -> set[str]:
     """Enqueue a review, and return the steps that are kept when it is time to kill everything."""
-    say("\n[bold]5. The same review as durable work, with everything killed in the middle[/]")
+    say("\n[bold]6. The same review as durable work, with everything killed in the middle[/]")
     message = Json(msgspec.json.encode({"type": "ReviewTask", "path": "."}), "ReviewTask")
     async with Client.connect("review", state=state) as client:
         task = await client.enqueue("editor", message, id=TASK)
@@ -307,6 +321,9 @@ async def end_durable(state: Path, calm: Calm, done: set[str]) -> None:
         say(f"  since the daemon was started again the analysers have answered {asked} of {calm.questions} questions")
         require(f"the {finished} that were answered before were not asked again",
                 holds=asked <= calm.questions - finished + AT_ONCE)  # fmt: skip
+        booked = await anyio.to_thread.run_sync(wait_booked, state, 3)
+        require("nor was the model: its answer outlived the death of everything",
+                holds=booked["calls"] - booked["hits"] - booked["failures"] == 1)  # fmt: skip
 
 
 def answered(found: list[dict[str, Any]]) -> int:
