@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .llm import Llm
     from .minds import Minds
     from .money import NANO, cost_of
+    from .prefix import prefix_faults
     from .prompt import Prompt
     from .prompt_file import read_prompt
     from .reply import Usage
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "client", "NANO": "money",
     "Prompt": "prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
-    "read_prompt": "prompt_file", "tool": "tools",
+    "prefix_faults": "prefix", "read_prompt": "prompt_file", "tool": "tools",
 }  # fmt: skip
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "WrongAnswer",
     "cost_of",
     "is_here",
+    "prefix_faults",
     "read_key",
     "read_prompt",
     "settle_llm",

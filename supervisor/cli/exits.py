@@ -21,6 +21,7 @@ class Exit(IntEnum):
 
 _BY_CODE = {
     "bad-fleet": Exit.USAGE,
+    "budget-spent": Exit.REFUSED,
     "invalid-name": Exit.USAGE,
     "state-unusable": Exit.USAGE,
     "daemon-runs": Exit.USAGE,

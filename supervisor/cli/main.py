@@ -37,12 +37,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _add_commands() -> None:
-    from . import checking, cost, dead, hand, look, memory, model, new, outcome, person, run, story, talk
+    from . import checking, cost, dead, hand, look, memory, model, new, outcome, person, prompts, run, story, talk
 
     for command in (
         run.up, run.down, run.reload, look.ps, look.events, story.health, story.inspect, story.autopsy, dead.dead,
-        talk.tell, talk.ask, talk.publish, talk.enqueue, outcome.outcome, memory.memory, cost.cost, hand.restart,
-        hand.hold, hand.revive, checking.check, look.doctor, new.new, person.person,
+        talk.tell, talk.ask, talk.publish, talk.enqueue, outcome.outcome, memory.memory, cost.cost, prompts.prompts,
+        hand.restart, hand.hold, hand.revive, checking.check, look.doctor, new.new, person.person,
         model.model, run.bench,
     ):  # fmt: skip
         main.add_command(command)

@@ -153,12 +153,13 @@ async def test_in_a_task_each_act_of_a_model_is_done_once_though_the_task_is_tri
 ) -> None:
     class Worker(Clerk):
         @receive
-        async def wish(self, message: Wish, ctx: Context) -> None:
+        async def wish(self, message: Wish, ctx: Context) -> Said:
             tools = [tool(self.refund_card, trust=0)]
-            await ctx.llm.using(tools=tools, cache=False).text("Help: {{text}}", text=message.text)
+            said = await ctx.llm.using(tools=tools, cache=False).text("Help: {{text}}", text=message.text)
             if ctx.attempt == 1:
                 raise ValueError("once more")
             done.append(("end", None))
+            return Said(text=said)
 
     for _ in range(2):
         model.say(**calls(("refund-card", '{"amount": 5}'), ("refund-card", '{"amount": 6}')))

@@ -13,6 +13,7 @@ import pytest
 
 from callboard import Client, Json
 from callboard.errors import CallboardError
+from callboard.supervisor.cli.exits import Exit
 from tests.supervisor.conftest import Daemon
 
 from .conftest import KEY, Remote
@@ -104,7 +105,7 @@ def test_a_budget_that_is_raised_in_the_file_is_the_budget_after_a_reload(make_f
     daemon = make_fleet(DAY.replace("0.05", "0.003")).start()
     assert daemon.run("ask", "writer", ask()).returncode == 0
     refused = daemon.run("ask", "writer", ask())
-    assert refused.returncode != 0
+    assert refused.returncode == Exit.REFUSED
     assert "the fleet's budget for the day" in refused.stderr
     before = pids(daemon)
     daemon.file.write_text(daemon.file.read_text().replace("0.003", "5.0"), encoding="utf-8")
