@@ -289,11 +289,20 @@ def _check_llm(file: FleetFile, home: Path, actors: list[str]) -> LlmConfig:
             from callboard.actors.models import model_named, require  # the same as below
 
             require(model_named(LOCAL_WEIGHTS))
-        for endpoint in llm.endpoints:
-            read_key(file=endpoint.key_file, variable=endpoint.key_env, home=home)
     except CallboardError as error:
-        raise Fault(error.text, f"$.{error.detail.get('key') or 'llm.key_file'}") from error
+        raise Fault(error.text, f"$.{error.detail.get('key') or 'llm.local'}") from error
+    _check_keys(llm, home)
     return llm
+
+
+def _check_keys(llm: LlmConfig, home: Path) -> None:
+    short = bool(llm.endpoints) and llm.endpoints[0].name == "default"
+    for at, endpoint in enumerate(llm.endpoints, start=-short):
+        try:
+            read_key(file=endpoint.key_file, variable=endpoint.key_env, home=home)
+        except CallboardError as error:
+            table = "llm" if at < 0 or endpoint.name == "default" else f"endpoint[{at}]"
+            raise Fault(error.text, f"$.{table}.{'key_env' if endpoint.key_env else 'key_file'}") from error
 
 
 def staff_of(llm: LlmConfig) -> list[ActorTable]:

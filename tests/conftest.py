@@ -1,6 +1,8 @@
 """What tests of all rooms share: one kind of event loop, one real server, a clock that stands still."""
 
+import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -9,6 +11,9 @@ from blockbuster import blockbuster_ctx
 from callboard.bus import MemoryBroker, NatsServer
 
 from .manual_clock import ManualClock
+
+os.environ.setdefault("CALLBOARD_MODELS", str(Path(__file__).parents[1] / ".models"))
+"""Where 'make test' has fetched the model to; said here too, for a test that is run by itself."""
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The tables about models, checked once and made whole: short forms written out, the model in the box added."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -78,16 +78,17 @@ def settle_llm(
         default=default, timeout=llm.timeout, idle=llm.idle, cache_for=llm.cache_for, endpoints=tuple(places),
         models=tuple(choices), budgets=tuple(budgets), local=llm.local,
     )  # fmt: skip
-    _check(config, actors)
+    _check(config, actors, shift=bool(llm.url))
     return config
 
 
-def _check(config: LlmConfig, actors: Collection[str] | None) -> None:
-    _check_names(config.endpoints, "endpoint", _ENDPOINT_NAME)
-    _check_names(config.models, "model", _MODEL_NAME)
+def _check(config: LlmConfig, actors: Collection[str] | None, *, shift: bool) -> None:
+    """Refuse what cannot be; with `shift` the first endpoint and model are those of the short form."""
+    _check_names(config.endpoints, "endpoint", _ENDPOINT_NAME, shift=shift)
+    _check_names(config.models, "model", _MODEL_NAME, shift=shift)
     faults = (
-        *(fault for at, table in enumerate(config.endpoints) for fault in _endpoint_faults(at, table)),
-        *(fault for at, table in enumerate(config.models) for fault in _model_faults(at, table, config)),
+        *(fault for at, table in enumerate(config.endpoints, -shift) for fault in _endpoint_faults(at, table)),
+        *(fault for at, table in enumerate(config.models, -shift) for fault in _model_faults(at, table, config)),
         *(fault for at, table in enumerate(config.budgets) for fault in _budget_faults(at, table, actors)),
     )
     for key, text in faults:
@@ -98,13 +99,13 @@ def _check(config: LlmConfig, actors: Collection[str] | None) -> None:
         raise BadLlm("there are endpoints or budgets, and no [[model]]", key="llm")
 
 
-def _check_names(tables: Sequence[Named], kind: str, legal: re.Pattern[str]) -> None:
+def _check_names(tables: Sequence[Named], kind: str, legal: re.Pattern[str], *, shift: bool) -> None:
     seen = set[str]()
-    for at, table in enumerate(tables):
+    for at, table in enumerate(tables, -shift):
         if legal.fullmatch(table.name) is None:
-            raise BadLlm(f"{table.name!r} is no name: {legal.pattern}", key=f"{kind}[{at}].name")
+            raise BadLlm(f"{table.name!r} is no name: {legal.pattern}", key=_key(kind, at, "name"))
         if table.name in seen:
-            raise BadLlm(f"two are named {table.name!r}", key=f"{kind}[{at}].name")
+            raise BadLlm(f"two are named {table.name!r}", key=_key(kind, at, "name"))
         seen.add(table.name)
 
 
@@ -112,25 +113,28 @@ def _endpoint_faults(at: int, table: EndpointTable) -> Iterator[tuple[str, str]]
     keyed = bool(table.key_file or table.key_env)
     if table.name == LOCAL:
         if table.url:
-            yield f"endpoint[{at}].name", f"{LOCAL!r} is kept for the model in the box: [llm] local = true"
+            yield _key("endpoint", at, "name"), f"{LOCAL!r} is kept for the model in the box: [llm] local = true"
     elif not is_legal(table.url, keyed=keyed):
-        yield f"endpoint[{at}].url", f"not a legal url: {LEGAL_URL}"
+        yield _key("endpoint", at, "url"), f"not a legal url: {LEGAL_URL}"
     if table.key_file and table.key_env:
-        yield f"endpoint[{at}].key_env", "either it or key_file"
+        yield _key("endpoint", at, "key_env"), "either it or key_file"
     if table.key_env and not table.key_env.isidentifier():
-        yield f"endpoint[{at}].key_env", "a variable's name, not the key"
+        yield _key("endpoint", at, "key_env"), "a variable's name, not the key"
 
 
 def _model_faults(at: int, table: ModelTable, config: LlmConfig) -> Iterator[tuple[str, str]]:
     known = {model.name for model in config.models}
     if table.endpoint not in {endpoint.name for endpoint in config.endpoints}:
-        yield f"model[{at}].endpoint", f"no endpoint is named {table.endpoint!r}: {_names(config.endpoints)}"
+        yield _key("model", at, "endpoint"), f"no endpoint is named {table.endpoint!r}: {_names(config.endpoints)}"
     if taken := OURS & table.send.keys():
-        yield f"model[{at}].send", f"{sorted(taken)[0]!r} is not for a fleet file: what a call may cost depends on it"
+        yield (
+            _key("model", at, "send"),
+            f"{sorted(taken)[0]!r} is not for a fleet file: what a call may cost depends on it",
+        )
     for name, others in (("cheaper", (table.cheaper,) if table.cheaper else ()), ("fallback", table.fallback)):
         for other in others:
             if other not in known or other == table.name:
-                yield f"model[{at}].{name}", f"{other!r} is no other model: {_names(config.models)}"
+                yield _key("model", at, name), f"{other!r} is no other model: {_names(config.models)}"
 
 
 def _budget_faults(at: int, table: BudgetTable, actors: Collection[str] | None) -> Iterator[tuple[str, str]]:
@@ -147,11 +151,12 @@ def _budget_faults(at: int, table: BudgetTable, actors: Collection[str] | None) 
         yield f"budget[{at}].queue", f"a budget of scope {table.scope!r} has no next window to wait for"
 
 
+def _key(kind: str, at: int, name: str) -> str:
+    """Return where a fault stands; before the first table is the short form in ``[llm]``."""
+    if at >= 0:
+        return f"{kind}[{at}].{name}"
+    return f"llm.{'model' if kind == 'model' and name == 'name' else name}"
+
+
 def _names(tables: Sequence[EndpointTable] | Sequence[ModelTable]) -> str:
     return ", ".join(table.name for table in tables) or "none"
-
-
-def check_keys(config: LlmConfig, read: Callable[[EndpointTable], str]) -> None:
-    """Read the key of each endpoint; raises BadModelKey for the first that is not there."""
-    for endpoint in config.endpoints:
-        read(endpoint)
