@@ -8,6 +8,8 @@ from callboard.actors.llm import BadLlm, LlmConfig
 URL = "https://models.example.org/v1"
 FAR = EndpointTable(name="far", url=URL)
 GOOD = ModelTable(name="good", endpoint="far")
+PLAIN = EndpointTable(name="far", url="http://far.example/v1", key_env="K")
+TWO_KEYS = EndpointTable(name="far", url=URL, key_file="k", key_env="K")
 
 
 def test_two_lines_are_an_endpoint_with_a_model() -> None:
@@ -42,14 +44,14 @@ def test_it_stands_beside_others_which_come_first() -> None:
         (LlmTable(), [FAR], [], [], "llm"),
         (LlmTable(), [], [], [BudgetTable(dollars=1.0, per="day")], "llm"),
         (LlmTable(url="ftp://x", model="m"), [], [], [], "llm.url"),
-        (LlmTable(), [EndpointTable(name="far", url="http://far.example/v1", key_env="K")], [GOOD], [], "endpoint[0].url"),
+        (LlmTable(), [PLAIN], [GOOD], [], "endpoint[0].url"),
         (LlmTable(), [EndpointTable(name="far", url="https://a:b@far.example/v1")], [GOOD], [], "endpoint[0].url"),
         (LlmTable(), [EndpointTable(name="local", url=URL)], [ModelTable(name="m", endpoint="local")], [],
          "endpoint[0].name"),
         (LlmTable(url=URL, model="m"), [EndpointTable(name="Far", url=URL)], [], [], "endpoint[0].name"),
         (LlmTable(), [FAR, FAR], [GOOD], [], "endpoint[1].name"),
         (LlmTable(), [FAR], [GOOD, GOOD], [], "model[1].name"),
-        (LlmTable(), [EndpointTable(name="far", url=URL, key_file="k", key_env="K")], [GOOD], [], "endpoint[0].key_env"),
+        (LlmTable(), [TWO_KEYS], [GOOD], [], "endpoint[0].key_env"),
         (LlmTable(), [EndpointTable(name="far", url=URL, key_env="sk-123")], [GOOD], [], "endpoint[0].key_env"),
         (LlmTable(), [FAR], [ModelTable(name="good", endpoint="near")], [], "model[0].endpoint"),
         (LlmTable(), [FAR], [ModelTable(name="good", endpoint="far", cheaper="good")], [], "model[0].cheaper"),
