@@ -34,22 +34,22 @@ from .tables import BudgetTable, EndpointTable, LlmTable, ModelTable, PriceTable
 from .url import is_here
 
 if TYPE_CHECKING:
-    from .client import ModelClient
+    from .door.client import ModelClient
     from .embeddings import EndpointEmbedder
     from .llm import Llm
     from .minds import Minds
     from .money import NANO, cost_of
-    from .prefix import prefix_faults
-    from .prompt import Prompt
-    from .prompt_file import read_prompt
+    from .prompts.prefix import prefix_faults
+    from .prompts.prompt import Prompt
+    from .prompts.prompt_file import read_prompt
     from .reply import Usage
     from .scripted import ScriptedModel
     from .tools import Tool, tool
 
 _HOME = {
-    "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "client", "NANO": "money",
-    "Prompt": "prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
-    "prefix_faults": "prefix", "read_prompt": "prompt_file", "tool": "tools",
+    "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client", "NANO": "money",
+    "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
+    "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
 
 __all__ = [

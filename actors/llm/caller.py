@@ -32,7 +32,7 @@ from .route import Route, routes_of
 from .trying import Tried, rest_before_next
 
 if TYPE_CHECKING:
-    from .stream import ModelStream
+    from .door.stream import ModelStream
 
 
 class Attempt(msgspec.Struct, eq=False, kw_only=True):

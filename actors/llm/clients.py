@@ -12,7 +12,7 @@ from .line import Line
 from .tables import EndpointTable
 
 if TYPE_CHECKING:
-    from .client import ModelClient
+    from .door.client import ModelClient
 
 LOCAL_ACTOR = "local-model"
 
@@ -35,7 +35,7 @@ class Clients:
             return self._clients[table.name]
 
     async def _open(self, table: EndpointTable, until: float) -> "ModelClient":
-        from .client import ModelClient
+        from .door.client import ModelClient
 
         if table.name != LOCAL:
             return ModelClient(table, key=read_key(file=table.key_file, variable=table.key_env, home=self._home))

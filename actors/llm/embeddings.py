@@ -9,8 +9,8 @@ import msgspec
 
 from ..embedding.errors import EmbedderFailed
 from ..embedding.texts import bounded_all, unit
-from .opened import Opener, Refused
-from .said import said
+from .door.opened import Opener, Refused
+from .door.said import said
 
 if TYPE_CHECKING:
     import numpy as np

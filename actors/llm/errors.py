@@ -1,6 +1,6 @@
 """What can go wrong on the way to a model and back, by whose fault it is.
 
-No text here holds a key: what an endpoint says goes through :func:`~.said.said` first.
+No text here holds a key: what an endpoint says goes through :func:`~.door.said.said` first.
 """
 
 from callboard.errors import CallerError, PeerError, WorldError

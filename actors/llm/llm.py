@@ -19,12 +19,12 @@ from .answers import Answer
 from .asker import Asker
 from .caller import Called, Caller
 from .errors import BadAnswer, ModelStalled, NoModels, WrongAnswer
-from .fence import fenced
 from .job import Job
 from .minds import Minds
 from .options import Options, changed
-from .prompt import Prompt
-from .prompt_file import inline
+from .prompts.fence import fenced
+from .prompts.prompt import Prompt
+from .prompts.prompt_file import inline
 from .request import AnswerForm, Request, ToolCall, Turn
 from .telling import Telling
 from .tools import RESULT_MOST, arguments_of

@@ -16,7 +16,7 @@ from .request import Request
 from .route import Route
 
 if TYPE_CHECKING:
-    from .stream import ModelStream
+    from .door.stream import ModelStream
 
 
 class Telling:

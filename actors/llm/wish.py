@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .options import Options
-from .prompt import Prompt, canonical, render
+from .prompts.prompt import Prompt, canonical, render
 from .request import AnswerForm, Request
 from .tools import forms_of
 

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callboard.actors.llm import ModelClient
-from callboard.actors.llm.answer import checked
+from callboard.actors.llm.door.answer import checked
+from callboard.actors.llm.door.opened import Refused
+from callboard.actors.llm.door.refusal import refused
+from callboard.actors.llm.door.stream_parts import Events, Gathering
+from callboard.actors.llm.door.tools_by_schema import from_schema
+from callboard.actors.llm.door.where import Where
 from callboard.actors.llm.errors import BadAnswer, ModelDown
-from callboard.actors.llm.opened import Refused
-from callboard.actors.llm.refusal import refused
 from callboard.actors.llm.reply import Piece, Reply
-from callboard.actors.llm.stream_parts import Events, Gathering
-from callboard.actors.llm.tools_by_schema import from_schema
-from callboard.actors.llm.where import Where
 from callboard.errors import CallboardError
 from callboard.testing import ScriptedModel
 

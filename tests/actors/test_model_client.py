@@ -6,12 +6,12 @@ from typing import Final
 import anyio
 import pytest
 
+from callboard.actors.llm.door.question import is_strict
 from callboard.actors.llm.errors import (
     AnswerCut,
     BadModelRequest,
     ModelStalled,
 )
-from callboard.actors.llm.question import is_strict
 from callboard.actors.llm.reply import Piece, Reply, Usage
 from callboard.actors.llm.request import AnswerForm, ToolCall, ToolForm, Turn
 

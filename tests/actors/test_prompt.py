@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.llm.errors import BadPrompt
-from callboard.actors.llm.fence import RULE, visible
-from callboard.actors.llm.prefix import prefix_faults
-from callboard.actors.llm.prompt import Prompt, canonical, render
-from callboard.actors.llm.prompt_file import inline, read_prompt
+from callboard.actors.llm.prompts.fence import RULE, visible
+from callboard.actors.llm.prompts.prefix import prefix_faults
+from callboard.actors.llm.prompts.prompt import Prompt, canonical, render
+from callboard.actors.llm.prompts.prompt_file import inline, read_prompt
 from callboard.actors.llm.request import Turn
 from callboard.errors import CallerError
 

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from callboard.actors.llm.door.tools_by_schema import from_schema, to_schema
+from callboard.actors.llm.door.where import Where
 from callboard.actors.llm.errors import BadAnswer
 from callboard.actors.llm.reply import Reply, Usage
 from callboard.actors.llm.request import AnswerForm, Request, ToolCall, ToolForm, Turn
-from callboard.actors.llm.tools_by_schema import from_schema, to_schema
-from callboard.actors.llm.where import Where
 
 WHERE = Where("there", "127.0.0.1:1", model="small-1", key="")
 

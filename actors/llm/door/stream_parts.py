@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from ..errors import ModelDown
+from ..reply import Piece, Reply, Usage
 from .answer import ANSWER_MOST, NONSENSE, bad, check_end, failed, usage_of
-from .errors import ModelDown
-from .reply import Piece, Reply, Usage
 from .where import Where
 
 _NULL: Final = msgspec.Raw(b"null")

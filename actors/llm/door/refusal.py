@@ -10,7 +10,7 @@ import msgspec
 
 from callboard.errors import CallboardError
 
-from .errors import BadModelKey, BadModelRequest, ContextTooLong, ModelBusy, ModelDown, UnknownModelName
+from ..errors import BadModelKey, BadModelRequest, ContextTooLong, ModelBusy, ModelDown, UnknownModelName
 from .opened import Refused
 from .where import Where
 

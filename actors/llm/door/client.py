@@ -5,16 +5,16 @@ from typing import Any
 
 from callboard.errors import CallboardError
 
+from ..errors import BadModelRequest
+from ..reply import Reply
+from ..request import Request
+from ..tables import EndpointTable
 from .answer import ANSWER_MOST, check_plain, checked
-from .errors import BadModelRequest
 from .guarded import guarded
 from .opened import Opener, read_most
 from .question import body_of
-from .reply import Reply
-from .request import Request
 from .said import place
 from .stream import ModelStream
-from .tables import EndpointTable
 from .tools_by_schema import from_schema, to_schema
 from .where import Where
 

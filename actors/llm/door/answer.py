@@ -5,9 +5,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from .errors import AnswerCut, BadAnswer, ModelDown
-from .reply import Reply, Usage
-from .request import ToolCall
+from ..errors import AnswerCut, BadAnswer, ModelDown
+from ..reply import Reply, Usage
+from ..request import ToolCall
 from .where import Where
 
 ANSWER_MOST: Final = 16 * 1024 * 1024

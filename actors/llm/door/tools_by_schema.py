@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from ..reply import Reply
+from ..request import AnswerForm, Request, ToolCall, ToolForm, Turn
 from .answer import NONSENSE, bad
-from .reply import Reply
-from .request import AnswerForm, Request, ToolCall, ToolForm, Turn
 from .where import Where
 
 _NAME: Final = "tool_or_answer"

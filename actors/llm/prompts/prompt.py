@@ -12,9 +12,9 @@ import msgspec
 
 from callboard.printable import printable
 
-from .errors import BadPrompt
+from ..errors import BadPrompt
+from ..request import Turn
 from .fence import RULE, checked_mark, fenced, without
-from .request import Turn
 
 PLACE: Final = re.compile(r"\{\{([a-z][a-z0-9_]{0,62})\}\}")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -22,7 +22,7 @@ Trust = Literal["trusted", "untrusted"]
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt with its places for inputs, as :func:`~.prompt_file.read_prompt` and :func:`~.inline.inline` make it."""
+    """A prompt with its places for inputs, as :func:`~.prompt_file.read_prompt` and :func:`~.prompt_file.inline` make it."""
 
     name: str
     version: int

@@ -8,7 +8,7 @@ import anyio
 
 from callboard.errors import CallboardError
 
-from .errors import BadModelRequest, ModelDown, ModelStalled
+from ..errors import BadModelRequest, ModelDown, ModelStalled
 from .opened import Refused
 from .refusal import refused
 from .where import Where

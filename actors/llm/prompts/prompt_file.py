@@ -24,7 +24,7 @@ from typing import Any, Final, cast, get_args
 
 from callboard.printable import printable
 
-from .errors import BadPrompt
+from ..errors import BadPrompt
 from .prompt import Prompt, Trust
 from .prompt_text import Fault, Part, check, check_name, places, split
 

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from callboard.printable import printable
 
-from .request import AnswerForm, Request, ToolForm, Turn
-from .tables import EndpointTable
+from ..request import AnswerForm, Request, ToolForm, Turn
+from ..tables import EndpointTable
 
 
 def body_of(request: Request, table: EndpointTable, *, stream: bool) -> dict[str, Any]:

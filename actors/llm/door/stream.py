@@ -9,9 +9,9 @@ import anyio
 
 from callboard.errors import CallboardError
 
+from ..reply import Piece
 from .answer import check_plain
 from .guarded import T, guarded
-from .reply import Piece
 from .stream_parts import Gathering
 from .where import Where
 
