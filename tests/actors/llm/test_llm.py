@@ -184,6 +184,40 @@ async def test_an_answer_ends_with_its_time(play: Played, model: ScriptedModel) 
     assert len(model.requests) == 2
 
 
+async def test_what_rests_on_a_memory_that_was_changed_by_hand_is_asked_anew_and_who_is_forgotten_is_gone(
+    play: Played, model: ScriptedModel
+) -> None:
+    model.say(Rating(stars=3, why="Ada likes it"))
+    async with play(Critic) as stage:
+        await rate(stage)
+        cell = stage.cell_of("critic")
+        [place] = await cell.thinking.forget("critic", "Ada")
+        assert "1 answers" in place
+        await rate(stage)
+        await cell.thinking.forget("critic")
+        await rate(stage)
+        assert len(model.requests) == 3
+        file = await office_of(stage)
+        assert (
+            await file.db.read(lambda conn: conn.execute("SELECT * FROM cache WHERE body LIKE '%Ada%'").fetchall())
+            == []
+        )
+
+
+async def test_an_office_that_is_away_is_waited_for_and_the_wait_is_declared(
+    play: Played, model: ScriptedModel
+) -> None:
+    async with play(Critic, timeout=10.0) as stage:
+        stage.cell_of("office").hold("office", why="a test")
+        await stage.wait_until(lambda: stage.row("office").state == "held")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(rate, stage)
+            await stage.wait_until(lambda: stage.row("critic").doing == "waiting on model scripted")
+            assert model.requests == []
+            stage.cell_of("office").revive("office")
+    assert len(model.requests) == 1
+
+
 # --- time, failures
 
 
