@@ -4,7 +4,6 @@ from typing import Final, TypeVar
 
 from callboard.bus import ActorDied, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor
 from callboard.clock import Clock
-from callboard.errors import CallboardError
 
 from ..errors import ActorStopped
 from ..message import Message
@@ -40,7 +39,3 @@ class Line:
                     raise OfficeAway(f"the {whom} did not answer in time: {error.text}", actor=whom) from error
             await self._clock.sleep(rest)
             rest = min(2 * rest, LONGEST_REST)
-
-    def is_passing(self, error: CallboardError) -> bool:
-        """Return whether an error says that somebody is just not there."""
-        return isinstance(error, _PASSING)
