@@ -185,9 +185,10 @@ class Context(Speaker, Remembering):
         envelope = None if hand is None else hand.letter.envelope
         return Asker(
             name=services.name, message=envelope.id if envelope else "", tree=envelope.chain if envelope else "",
-            private=services.private, until=hand.until if hand else 0.0, trust=self._believed,
+            private=services.private, until=hand.until if hand else 0.0,
+            trust=self._believed if hand is not None else _not_at_all,
             waiting=lambda on, up_to: self.waiting(on, up_to=min(up_to, WAIT_MOST)), doubt=self._doubt_to,
-            step=self.step, act=self._act_for_model, refused=self._refused_tool,
+            step=self.step, permit=self._permit_act, act=self._act_for_model, refused=self._refused_tool,
         )  # fmt: skip
 
     def _doubt_to(self, trust: int) -> None:
@@ -200,8 +201,11 @@ class Context(Speaker, Remembering):
 
     async def _act_for_model(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
         """Do what a model named, if the grant allows it with these arguments."""
-        self._permit("act", names.checked(name, "actor"), Call(fn, tuple(args)))
+        self._permit_act(name, fn, args)
         return await fn(*args)
+
+    def _permit_act(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
+        self._permit("act", names.checked(name, "actor"), Call(fn, tuple(args)))
 
     async def spawn(self, actor: "type[Actor]", *, name: str | None = None, may: Grant | None = None) -> str:
         """Start a child actor in this cell, supervised by this actor, and return its name.
@@ -323,6 +327,11 @@ class Context(Speaker, Remembering):
 
 
 _OWN_CAUSE: Final = Cause(trust=1)
+
+
+def _not_at_all() -> int:
+    """Between messages nobody keeps account of what is to be believed."""
+    return 0
 
 
 class RunContext(Context):

@@ -57,7 +57,7 @@ class TaskContext(Context):
 
     async def _act_for_model(self, name: str, fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
         """The same as an act; one that a model asks for again in the same task is another act."""
-        self._permit("act", names.checked(name, "actor"), Call(fn, tuple(args)))
+        self._permit_act(name, fn, args)
         return await self._unit.step(self._unit.name_of_act(name), fn, args, returns=returned_by(fn), act=True)
 
     async def tell(

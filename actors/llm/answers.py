@@ -8,11 +8,13 @@ from typing import Final
 import anyio
 import msgspec
 
-from callboard.errors import CallerError, PeerError, from_wire
+from callboard.errors import CallboardError, from_wire
+
+from .errors import BadModelKey, BadModelRequest, CallTooLarge, ContextTooLong, UnknownModelName, WrongAnswer
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-_SHARED: Final = (CallerError, PeerError)
-"""Failures that everybody who asks the same would meet; not that of somebody's own deadline."""
+_SHARED: Final = (BadModelKey, BadModelRequest, CallTooLarge, ContextTooLong, UnknownModelName, WrongAnswer)
+"""Failures that everybody who asks the same would meet, unless who asks holds answers against a check of its own."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -66,10 +68,10 @@ class Answers:
         self._bytes = 0
 
     @asynccontextmanager
-    async def alone(self, key: bytes) -> AsyncGenerator[None, None]:
+    async def alone(self, key: bytes, *, shares: bool = True) -> AsyncGenerator[None, None]:
         """Have a question to oneself for the length of the block; who waited for it looks at the answers first.
 
-        Raises what the one before has met, if all who ask the same would meet it.
+        Raises what the one before has met, if all who ask the same would meet it, and it `shares` that.
         """
         while (flight := self._flights.get(key)) is not None:
             await flight.over.wait()
@@ -81,7 +83,7 @@ class Answers:
         try:
             yield
         except _SHARED as error:
-            flight.error = error
+            flight.error = error if shares else None
             raise
         finally:
             if self._flights.get(key) is flight:
@@ -92,4 +94,4 @@ class Answers:
 class _Flight:
     def __init__(self) -> None:
         self.over = anyio.Event()
-        self.error: CallerError | PeerError | None = None
+        self.error: CallboardError | None = None

@@ -25,6 +25,8 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """Believes the handler no more than so far from now on."""
     step: Callable[..., Awaitable[Any]]
     """``ctx.step``."""
+    permit: Callable[[str, Callable[..., Awaitable[Any]], Sequence[Any]], None]
+    """Raises PermissionDenied unless the actor's grant allows an act with these arguments, and records that."""
     act: Callable[[str, Callable[..., Awaitable[Any]], Sequence[Any]], Awaitable[Any]]
     """Does what a model asks for, if the actor's grant allows it with these arguments."""
     refused: Callable[[str, str], None]

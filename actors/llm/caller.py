@@ -7,7 +7,7 @@ off or came back without usage, its worst case counts.
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
@@ -23,7 +23,7 @@ from .clients import Clients
 from .config import LlmConfig
 from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 from .job import Job
-from .money import cost_of, likely_tokens, size_of, worst_cost
+from .money import cost_of, is_plausible, likely_tokens, size_of, worst_cost
 from .pace import Pace
 from .purse import Hold, Purse
 from .reply import Reply, Usage
@@ -33,6 +33,10 @@ from .trying import Tried, rest_before_next
 
 if TYPE_CHECKING:
     from .door.stream import ModelStream
+
+
+SERVED_MOST: Final = 200
+"""Characters of the name of the model that served."""
 
 
 class Attempt(msgspec.Struct, eq=False, kw_only=True):
@@ -50,13 +54,18 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     served: str = ""
     usage: Usage | None = None
 
+    def take(self, usage: Usage | None, served: str) -> None:
+        """Take note of what the endpoint says, as far as it can be so."""
+        self.served = served[:SERVED_MOST] or self.served
+        if usage is not None and is_plausible(usage, self.request):
+            self.usage = usage
+
     def cost(self, error: BaseException | None) -> int:
         """Return what it did cost, or could have where nobody knows."""
         if self.usage is not None:
             return cost_of(self.usage, self.price)
-        if not self.began or (isinstance(error, CallboardError) and error.detail.get("cost") == "nothing"):
-            return 0
-        return self.worst
+        refused = isinstance(error, CallboardError) and error.detail.get("cost") == "nothing"
+        return 0 if not self.began or (refused and not self.first) else self.worst
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -160,7 +169,7 @@ class Caller:
 
     def _take(self, attempt: Attempt, reply: Reply | None) -> None:
         if reply is not None:
-            attempt.usage, attempt.served = reply.usage, reply.served
+            attempt.take(reply.usage, reply.served)
 
     @asynccontextmanager
     async def attempt(
@@ -214,9 +223,8 @@ class Caller:
                 if breaker.open and not was:
                     self._ways.report("model-down", name, error.text)
                 await self._ways.clients.leave(name)
-        elif isinstance(error, CallboardError):
-            if made.began:
-                breaker.succeeded()  # it answered, whatever it was
+        elif isinstance(error, CallboardError) and made.began:
+            breaker.succeeded()  # it answered, whatever it was
             if isinstance(error, ModelBusy):
                 self._ways.pressed(route.model.name, error.wait)
         else:

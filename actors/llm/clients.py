@@ -1,12 +1,15 @@
 """The clients of a cell: one for each endpoint, made at its first use with the key that lies there then."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
+from callboard.clock import Clock
+
 from .config import LOCAL
+from .errors import ModelDown, OfficeAway
 from .key import read_key
 from .line import Line
 from .tables import EndpointTable
@@ -14,19 +17,21 @@ from .tables import EndpointTable
 if TYPE_CHECKING:
     from .door.client import ModelClient
 
-LOCAL_ACTOR = "local-model"
+LOCAL_ACTOR: Final = "local-model"
+LOCAL_WITHIN: Final = 5.0
+"""Seconds in which the model in the box says where it is; then another may be asked."""
 
 
 class Clients:
     """Of one cell. `home` is the folder that relative key files are seen from."""
 
-    def __init__(self, line: Line, *, home: Path) -> None:
-        self._line, self._home = line, home
+    def __init__(self, line: Line, *, clock: Clock, home: Path) -> None:
+        self._line, self._clock, self._home = line, clock, home
         self._clients: dict[str, ModelClient] = {}
         self._opening = anyio.Lock()
 
     async def of(self, table: EndpointTable, *, until: float) -> "ModelClient":
-        """Return the client of an endpoint. Raises BadModelKey, OfficeAway."""
+        """Return the client of an endpoint. Raises BadModelKey, ModelDown."""
         if (client := self._clients.get(table.name)) is not None:
             return client
         async with self._opening:
@@ -41,7 +46,13 @@ class Clients:
             return ModelClient(table, key=read_key(file=table.key_file, variable=table.key_env, home=self._home))
         from ..models.serving import ModelAt, WhereModel
 
-        at = await self._line.ask(WhereModel(), ModelAt, until=until, whom=LOCAL_ACTOR)
+        try:
+            soon = min(until, self._clock.monotonic() + LOCAL_WITHIN)
+            at = await self._line.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_ACTOR)
+        except OfficeAway as error:
+            raise ModelDown(
+                f"the model in the box does not run: {error.text}", endpoint=LOCAL, cost="nothing"
+            ) from error
         return ModelClient(msgspec.structs.replace(table, url=at.url), key=at.key)
 
     async def leave(self, name: str) -> None:

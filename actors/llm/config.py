@@ -15,6 +15,7 @@ LOCAL: Final = "local"
 """The endpoint, and the short name, of the model that runs in a cell of its own."""
 LOCAL_MODEL: Final = "smollm2"
 _ENDPOINT_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 Named = TypeVar("Named", EndpointTable, ModelTable)
 
@@ -67,6 +68,8 @@ def settle_llm(
         short = EndpointTable(name="default", url=llm.url, key_file=llm.key_file, key_env=llm.key_env)
         places.insert(0, short)
         choices.insert(0, ModelTable(name=llm.model, price=llm.price))
+    elif llm.price is not None:
+        raise BadLlm("a price without a model: prices of [[model]] tables stand there", key="llm.price")
     elif llm.key_file or llm.key_env:
         raise BadLlm("a key without a url: keys of [[endpoint]] tables stand there", key="llm.key_file")
     if llm.local:
@@ -91,6 +94,9 @@ def _check(config: LlmConfig, actors: Collection[str] | None, *, shift: bool) ->
         *(fault for at, table in enumerate(config.models, -shift) for fault in _model_faults(at, table, config)),
         *(fault for at, table in enumerate(config.budgets) for fault in _budget_faults(at, table, actors)),
     )
+    seen = [(table.scope, table.actor, table.per) for table in config.budgets]
+    if twice := [at for at, each in enumerate(seen) if each in seen[:at]]:
+        raise BadLlm("there is another budget of the same scope and time", key=f"budget[{twice[0]}].scope")
     for key, text in faults:
         raise BadLlm(text, key=key)
     if config.default and config.model(config.default) is None:
@@ -118,8 +124,8 @@ def _endpoint_faults(at: int, table: EndpointTable) -> Iterator[tuple[str, str]]
         yield _key("endpoint", at, "url"), f"not a legal url: {LEGAL_URL}"
     if table.key_file and table.key_env:
         yield _key("endpoint", at, "key_env"), "either it or key_file"
-    if table.key_env and not table.key_env.isidentifier():
-        yield _key("endpoint", at, "key_env"), "a variable's name, not the key"
+    if table.key_env and not _VARIABLE.fullmatch(table.key_env):
+        yield _key("endpoint", at, "key_env"), "the name of a variable, A-Z 0-9 _, and never the key itself"
 
 
 def _model_faults(at: int, table: ModelTable, config: LlmConfig) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     urgent: bool = False
     prompt: str = "inline"
     version: str = ""
+    memory: int = 0
+    """How often the actor's memory had been changed by hand when it asked."""
     until: float
     """Monotonic seconds."""
     idle: float = 30.0

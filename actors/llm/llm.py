@@ -6,6 +6,7 @@ its tools, the check of what it said, one repair; then the ledger, and the answe
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -35,6 +36,10 @@ T = TypeVar("T")
 Read = Callable[[str], Any]
 RAW_MOST: Final = 64 * 1024
 SHOWN_MOST: Final = 4_000
+CACHED_MOST: Final = 256 * 1024
+"""Bytes of an answer that is kept: one has to fit into a message."""
+CALLS_MOST: Final = 16
+"""Tools that a model may have run in one turn."""
 _DEFAULT: Final = Options()
 
 
@@ -123,12 +128,18 @@ class Llm:
     async def _stepped(self, kind: Any, wish: Wish, read: Read) -> Any:
         if not self._options.step:
             return await self._answered(wish, read)
+        if wish.tainted:
+            self._asker.doubt(0)  # also where an earlier try has asked
 
         async def step(_key: bytes) -> Any:
             return await self._answered(wish, read)
 
-        key = wish.key(actor=self._asker.name, model=self._options.model, memory=0)
-        return await self._asker.step(self._options.step, step, key, returns=kind)
+        model = self._minds.config.model(self._options.model)
+        key = wish.key(actor=self._asker.name, model=model, memory=0)
+        answer = await self._asker.step(self._options.step, step, key, returns=kind)
+        for each in self._options.tools:
+            self._asker.doubt(each.gives)  # nobody knows which of them an earlier try had run
+        return answer
 
     # --- the answer
 
@@ -136,11 +147,13 @@ class Llm:
         if wish.tainted:
             self._asker.doubt(0)
         job, minds = self._job(wish), self._minds
-        cached = self._options.cache and not self._options.temperature and minds.config.cache_for > 0
+        cached = self._may_be_cached()
         if cached and (terms := minds.known_terms(job.actor)) is not None:
             key = self._key(wish, job, terms.memory)
             if (hit := minds.answers.get(key, minds.clock.now())) is not None:
-                return self._given_again(job, key, hit, read)
+                with suppress(Misfit):  # it was right for another check: asked anew
+                    return self._given_again(job, key, hit, read)
+                minds.answers.drop((key,))
         model = job.model or minds.config.default
         left = job.until - minds.clock.monotonic()
         with self._asker.waiting(f"model {model}", max(left, 0.001)):
@@ -151,16 +164,22 @@ class Llm:
                 text = f"{job.actor} had no answer of {model} in its time"
                 raise ModelStalled(text, model=model, cost="unknown") from None
 
+    def _may_be_cached(self) -> bool:
+        """Return whether an answer may be given again: not by chance, nor where something may have been done for it."""
+        options = self._options
+        kept = options.cache and self._minds.config.cache_for > 0
+        return kept and not options.temperature and not options.tools
+
     def _key(self, wish: Wish, job: Job, memory: int) -> bytes:
-        model = job.model or self._minds.config.default
+        model = self._minds.config.model(job.model)
         return wish.key(actor=job.actor, model=model, memory=memory)
 
     async def _once(self, wish: Wish, job: Job, read: Read) -> Any:
         """Ask, unless it was asked before, or is being asked."""
         minds = self._minds
         terms = await minds.terms(job.actor, until=job.until)
-        key = self._key(wish, job, terms.memory)
-        async with minds.answers.alone(key):
+        key, job = self._key(wish, job, terms.memory), msgspec.structs.replace(job, memory=terms.memory)
+        async with minds.answers.alone(key, shares=self._options.check is None):
             if (hit := await minds.find(job.actor, key, until=job.until)) is not None:
                 try:
                     return self._given_again(job, key, hit, read)
@@ -179,7 +198,7 @@ class Llm:
         caller = await self._minds.caller(job)
         called, request = await self._talk(caller, job, wish.request())
         try:
-            answer = read(called.reply.text)
+            answer = self._read(called, read)
         except Misfit as misfit:
             self._record_wrong(called)
             called, _ = await self._talk(caller, job, repair(request, called.reply.text, misfit))
@@ -191,12 +210,22 @@ class Llm:
 
     def _read_repaired(self, called: Called, read: Read) -> Any:
         try:
-            return read(called.reply.text)
+            return self._read(called, read)
         except Misfit as misfit:
             self._record_wrong(called)
             raw = called.reply.text
             text = f"{called.model} gave no answer that fits, also when it was told what is wrong: {misfit}"
             raise WrongAnswer(text, model=called.model, raw=raw[:SHOWN_MOST], call=called.entry.id) from misfit
+
+    def _read(self, called: Called, read: Read) -> Any:
+        """Return the answer; whatever else a check raises, the call is in the ledger."""
+        try:
+            return read(called.reply.text)
+        except Misfit:
+            raise
+        except BaseException:
+            self._minds.record(msgspec.structs.replace(called.entry, how="failed", why="check-failed"))
+            raise
 
     def _record_wrong(self, called: Called) -> None:
         raw = called.reply.text[:RAW_MOST]
@@ -206,10 +235,12 @@ class Llm:
         """Write the call down, and keep its answer if it is that of the model that was asked for."""
         minds, now = self._minds, self._minds.clock.now()
         entry = msgspec.structs.replace(called.entry, how=how)
-        if not key or called.model != (job.model or minds.config.default):
+        body, expires = called.reply.text.encode(errors="replace"), now + minds.config.cache_for
+        terms = minds.known_terms(job.actor)
+        other = called.model != (job.model or minds.config.default) or terms is None or terms.memory != job.memory
+        if not key or other or len(body) > CACHED_MOST:
             minds.record(entry)
             return
-        body, expires = called.reply.text.encode(), now + minds.config.cache_for
         minds.answers.put(key, Answer(body, expires, called.model))
         kept = Cached(key=key, actor=job.actor, tenant=job.tenant, body=body, made=now, expires=expires)
         minds.record(msgspec.structs.replace(entry, key=key), kept)
@@ -223,8 +254,9 @@ class Llm:
             if not called.reply.calls:
                 return called, request
             self._minds.record(called.entry)
-            said = Turn(role="assistant", content=called.reply.text, calls=called.reply.calls)
-            results = [Turn(role="tool", answers=each.id, content=await self._run(each)) for each in called.reply.calls]
+            wanted = called.reply.calls[:CALLS_MOST]
+            said = Turn(role="assistant", content=called.reply.text, calls=wanted)
+            results = [Turn(role="tool", answers=each.id, content=await self._run(each)) for each in wanted]
             request = msgspec.structs.replace(request, turns=(*request.turns, said, *results))
         text = f"{called.model} had tools run {self._options.rounds} times and did not come to an answer"
         raise BadAnswer(text, model=called.model, cost="unknown", final=True)
@@ -241,13 +273,17 @@ class Llm:
             return f"refused: {why}"
         try:
             arguments = arguments_of(chosen, call.arguments)
-            result = await asker.act(chosen.name, chosen.fn, arguments)
+            asker.permit(chosen.name, chosen.fn, arguments)
         except PermissionDenied as error:
             return f"refused: {error.text}"
         except ValueError as error:
             return str(error)
+        try:
+            result = await asker.act(chosen.name, chosen.fn, arguments)
+            text = msgspec.json.encode(result).decode()[:RESULT_MOST]
+        except PermissionDenied as error:  # what it tried itself; all else that it raises is the handler's failure
+            text = f"refused: {error.text}"
         asker.doubt(chosen.gives)
-        text = msgspec.json.encode(result).decode()[:RESULT_MOST]
         return fenced("result", text, secrets.token_hex(8))
 
 

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from callboard.bus import Endpoint
 from callboard.clock import Clock
+from callboard.errors import CallboardError
 from callboard.ids import new_id
 from callboard.store.office import Cached, Entry
 
@@ -70,7 +71,7 @@ class Minds:
         self.config, self.clock, self.answers = config, clock, Answers()
         self._epoch, self._report, self._tasks = epoch, report, tasks
         self._line = Line(Speaker(endpoint), clock=clock)
-        self._clients = Clients(self._line, home=home)
+        self._clients = Clients(self._line, clock=clock, home=home)
         self._reporter = Reporter(
             self._send, epoch=epoch, clock=clock, idle=self._idle,
             refused=lambda text: report("ledger-refused", "office", text),
@@ -170,7 +171,10 @@ class Minds:
         self._tasks.start_soon(self._press, Pressed(model=model, wait=wait))
 
     async def _press(self, message: Pressed) -> None:
-        await self._line.ask(message, Reported, until=self.clock.monotonic() + SHORT)
+        try:
+            await self._line.ask(message, Reported, until=self.clock.monotonic() + SHORT)
+        except CallboardError as error:  # our own rest holds all the same
+            self._report("office-unheard", message.model, error.text)
 
     # --- what comes from elsewhere
 
@@ -190,6 +194,7 @@ class Minds:
             with anyio.move_on_after(SHORT):
                 await self._reporter.flushed()
         self.answers.clear()
+        self._reporter.drop_answers(actor)
         found = await self._line.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
         if (terms := self._terms.get(actor)) is not None:
             import msgspec

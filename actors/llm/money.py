@@ -49,6 +49,11 @@ def cost_of(usage: Usage, price: Price) -> int:
     return _nano(fresh * price.input + cached * price.cached + max(0, usage.output) * price.output)
 
 
+def is_plausible(usage: Usage, request: Request) -> bool:
+    """Return whether what an endpoint says of a call can be so: templates and tools may add some, not tenfold."""
+    return usage.input <= 10 * (most_tokens(request) + 1_000) and usage.output <= 10 * (request.most + 100)
+
+
 def dollars(nano: int) -> float:
     """Return an amount in dollars, for people."""
     return nano / NANO

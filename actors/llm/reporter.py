@@ -1,12 +1,12 @@
 """What a cell tells the office of its calls: gathered, and sent again until it is in the office's file."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
+import msgspec
 
 from callboard.clock import Clock
-from callboard.errors import CallboardError
 from callboard.store.office import Cached, Entry
 
 from ..office import Report
@@ -19,8 +19,7 @@ MOST_BYTES: Final = 512 * 1024
 """Of one report: a message has its limit."""
 WAITING_MOST: Final = 10_000
 """Entries that may wait while the office is away; further calls wait for room."""
-ROOM_EACH: Final = 800
-"""Bytes of an entry or an answer beside its text."""
+T = TypeVar("T", Entry, Cached)
 Send = Callable[[Report], Awaitable[object]]
 
 
@@ -56,11 +55,18 @@ class Reporter:
         while len(self._entries) >= WAITING_MOST:
             await self._changed.wait()
 
+    def drop_answers(self, actor: str) -> None:
+        """Let no answer of an actor be kept that was not told yet."""
+        self._answers = [answer for answer in self._answers if answer.actor != actor]
+
     async def flushed(self) -> None:
         """Wait until the office has all that was put before."""
-        while self._entries or self._back or self._sending:
+        while self._works():
             self._wake.set()
             await self._changed.wait()
+
+    def _works(self) -> bool:
+        return bool(self._entries or self._answers or self._back or self._sending)
 
     async def run(self) -> None:
         """Tell the office, until cancelled."""
@@ -69,47 +75,71 @@ class Reporter:
                 await self._wake.wait()
             self._wake = anyio.Event()
             self._back += self._idle()
-            if self._entries or self._back:
+            if self._works():
                 await self._clock.sleep(GATHER)
                 await self._tell()
 
     async def _tell(self) -> None:
+        """Tell all that waits: calls first, as money hangs on them, then answers, apart from them."""
         each = EACH
-        while self._entries or self._back:
-            report = self._portion(each)
-            self._sending = True
-            try:
-                await self._send(report)
-            except OfficeAway:
-                await self._clock.sleep(AGAIN)
-                continue
-            except CallboardError as error:
-                if each > 1:
-                    each = 1  # one of them is refused: which one?
-                    continue
-                self._refused(f"the office refuses {report.entries[:1] or report.back}: {error.text}")
-            finally:
-                self._sending = False
-            each = EACH
-            self._forget(report)
+        while self._works():
+            report = self._calls(each) if self._entries or self._back else self._kept(each)
+            if await self._sent(report, alone=each == 1):
+                self._forget(report)
+                each = EACH
+            else:
+                each = 1  # one of them is refused: which one?
 
-    def _portion(self, each: int) -> Report:
-        size, entries, answers = 0, list[Entry](), list[Cached]()
-        for entry in self._entries[:each]:
-            size += len(entry.raw) + ROOM_EACH
-            if entries and size > MOST_BYTES:
-                break
-            entries.append(entry)
-        for answer in self._answers[:each]:
-            size += len(answer.body) + ROOM_EACH
-            if answers and size > MOST_BYTES:
-                break
-            answers.append(answer)
+    async def _sent(self, report: Report, *, alone: bool) -> bool:
+        """Return whether a report is done with: told, or by itself refused for good."""
+        self._sending = True
+        try:
+            await self._send(report)
+        except OfficeAway:
+            await self._clock.sleep(AGAIN)
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever an entry holds, the next ones must be told
+            if not alone:
+                return False
+            if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
+                self._entries[0] = bare  # what it did cost must be known, if not what it was
+                return False
+            what = next((entry.id for entry in report.entries), "an answer or leases")
+            self._refused(f"the office does not take {what}: {type(error).__name__}")
+        finally:
+            self._sending = False
+        return True
+
+    def _calls(self, each: int) -> Report:
+        entries = _some(self._entries, each)
         last = len(entries) == len(self._entries)  # a lease does not go back before its last call is settled
-        back = tuple(self._back) if last else ()
-        return Report(epoch=self._epoch, entries=tuple(entries), answers=tuple(answers), back=back)
+        return Report(epoch=self._epoch, entries=tuple(entries), back=tuple(self._back) if last else ())
+
+    def _kept(self, each: int) -> Report:
+        return Report(epoch=self._epoch, answers=tuple(_some(self._answers, each)))
 
     def _forget(self, report: Report) -> None:
-        del self._entries[: len(report.entries)], self._answers[: len(report.answers)], self._back[: len(report.back)]
+        told = set(map(id, report.answers))
+        self._answers = [answer for answer in self._answers if id(answer) not in told]
+        del self._entries[: len(report.entries)], self._back[: len(report.back)]
         self._changed.set()
         self._changed = anyio.Event()
+
+
+def _some(items: list[T], each: int) -> list[T]:
+    """Return the first of them that one message can carry, at least one."""
+    size, taken = 0, list[T]()
+    for item in items[:each]:
+        size += len(msgspec.msgpack.encode(item))
+        if taken and size > MOST_BYTES:
+            break
+        taken.append(item)
+    return taken
+
+
+def _bare(entry: Entry) -> Entry:
+    """Return what money needs to know of a call, at its worst."""
+    return Entry(
+        id=entry.id, at=entry.at, actor=entry.actor, lease=entry.lease, cost=min(entry.cost, entry.worst),
+        worst=entry.worst, how="failed", why="entry-refused",
+    )  # fmt: skip

@@ -4,7 +4,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400.0)]
+Dollars = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
+PerMillion = Annotated[float, msgspec.Meta(ge=0, le=1e5)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -27,9 +30,9 @@ class EndpointTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Dollars for a million tokens."""
 
-    input: Annotated[float, msgspec.Meta(ge=0)]
-    output: Annotated[float, msgspec.Meta(ge=0)]
-    cached: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    input: PerMillion
+    output: PerMillion
+    cached: PerMillion | None = None
     """Of input that the endpoint had read before; None: as other input."""
 
 
@@ -42,8 +45,8 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """As the endpoint calls it; default: `name`."""
     price: PriceTable | None = None
     """None: as genai-prices knows it."""
-    requests_per_minute: Positive | None = None
-    tokens_per_minute: Positive | None = None
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
     temperature: bool = True
     """Whether it takes one."""
     cheaper: str = ""
@@ -57,7 +60,7 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class BudgetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[budget]]``: what may be spent, by whom, in which time. The lines are shares of `dollars`."""
 
-    dollars: Positive
+    dollars: Dollars
     scope: Literal["fleet", "actor", "tree", "call"] = "fleet"
     """``tree``: all that follows from one message; ``actor``: each, or the one that `actor` names."""
     actor: str = ""
@@ -82,9 +85,9 @@ class LlmTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether a small model runs in a cell of its own: ``callboard model fetch smollm2`` brings it here."""
     default: str = ""
     """The model that is asked where an agent names none; default: the first."""
-    timeout: Positive = 60.0
+    timeout: Seconds = 60.0
     """Seconds for one call with all its waits and tries, where an agent says no other."""
-    idle: Positive = 30.0
+    idle: Seconds = 30.0
     """Seconds that a stream may give nothing."""
-    cache_for: Annotated[float, msgspec.Meta(ge=0)] = 86_400.0
+    cache_for: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 86_400.0
     """Seconds for which an answer is given again to the same question; 0: never."""

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 
 from .asker import Asker
 from .caller import Attempt, Caller
-from .errors import BadAnswer, ModelFailed
+from .errors import BadAnswer, ModelFailed, ModelStalled
 from .job import Job
 from .minds import Minds
 from .request import Request
@@ -17,6 +18,7 @@ from .route import Route
 
 if TYPE_CHECKING:
     from .door.stream import ModelStream
+    from .reply import Piece
 
 
 class Telling:
@@ -29,14 +31,21 @@ class Telling:
         self._attempt: Attempt
         self._pieces: ModelStream
         self._finished = False
+        self._broken: BaseException | None = None
+        """What the stream itself raised."""
 
     async def __aenter__(self) -> "Telling":
         left = self._job.until - self._minds.clock.monotonic()
         model = self._job.model or self._minds.config.default
         self._stack.enter_context(self._asker.waiting(f"model {model}", max(left, 0.001)))
         try:
-            self._caller = await self._minds.caller(self._job)
-            await self._begin()
+            with anyio.fail_after(max(left, 0.0)):  # it is over before the first piece: nothing is open across a yield
+                self._caller = await self._minds.caller(self._job)
+                await self._begin()
+        except TimeoutError:
+            await self._stack.__aexit__(None, None, None)
+            text = f"{self._job.actor} had no answer of {model} in its time"
+            raise ModelStalled(text, model=model, cost="unknown") from None
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -65,20 +74,28 @@ class Telling:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         attempt = self._attempt
-        async for piece in self._pieces:
-            attempt.served = piece.served or attempt.served
-            attempt.usage = piece.usage or attempt.usage
+        while (piece := await self._next()) is not None:
+            attempt.take(piece.usage, piece.served)
             self._finished = self._finished or bool(piece.finish)
             if piece.text:
                 if not attempt.first:
-                    attempt.first = self._minds.clock.monotonic() - attempt.began
+                    attempt.first = max(self._minds.clock.monotonic() - attempt.began, 1e-6)
                 yield piece.text
+
+    async def _next(self) -> "Piece | None":
+        try:
+            return await anext(aiter(self._pieces), None)
+        except BaseException as error:
+            self._broken = error
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        swallowed = await self._stack.__aexit__(kind, error, traceback)
-        if error is None:
-            how = "ok" if self._finished else "cancelled"
-            self._minds.record(msgspec.structs.replace(self._caller.entry(self._attempt, None), how=how))
-        return swallowed
+        if error is not None and error is self._broken:
+            return await self._stack.__aexit__(kind, error, traceback)
+        # Whatever else ends the block is not the endpoint's doing: the stream was read to its end, or left.
+        await self._stack.__aexit__(None, None, None)
+        how = "ok" if self._finished else "cancelled"
+        self._minds.record(msgspec.structs.replace(self._caller.entry(self._attempt, None), how=how))
+        return None

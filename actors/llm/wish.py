@@ -10,6 +10,7 @@ import msgspec
 from .options import Options
 from .prompts.prompt import Prompt, canonical, render
 from .request import AnswerForm, Request
+from .tables import ModelTable
 from .tools import forms_of
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -28,11 +29,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         """Whether an input comes from outside."""
         return any(self.prompt.inputs.get(name, "untrusted") == "untrusted" for name in self.inputs)
 
-    def key(self, *, actor: str, model: str, memory: int) -> bytes:
+    def key(self, *, actor: str, model: ModelTable | None, memory: int) -> bytes:
         """Return by what the same question is known: all that its answer depends on."""
         options = self.options
+        whom = None if model is None else (model.name, model.model, model.endpoint, model.send)
         parts: tuple[Any, ...] = (
-            actor, options.tenant, memory, model, self.prompt.name, str(self.prompt.version),
+            actor, options.tenant, memory, whom, self.prompt.name, str(self.prompt.version),
             canonical(self.prompt, self.inputs), self.form, forms_of(options.tools), options.most, options.temperature,
             options.seed, options.send,
         )  # fmt: skip

@@ -143,6 +143,8 @@ class Office(Actor):
     async def book(self, message: Report, ctx: Context) -> Reported:
         """Write down what calls did cost and what was answered, and take leases back."""
         cell = await self._hear(ctx, "", message.epoch)
+        for actor in {entry.actor for entry in message.entries} | {answer.actor for answer in message.answers}:
+            await self._hear(ctx, actor)
         file = await self.options.file()
         if message.entries:
             entries = [msgspec.structs.replace(entry, cell=cell) for entry in message.entries]

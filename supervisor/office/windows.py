@@ -20,10 +20,12 @@ def windows_of(budgets: Sequence[BudgetTable], *, actor: str, tree: str, now: fl
 
 
 def _windows(budgets: Sequence[BudgetTable], actor: str, tree: str, now: float) -> Iterator[Window]:
+    named = {(table.actor, table.per) for table in budgets}
+    """Of whom a budget speaks by name: what is for each is not for them."""
     for table in budgets:
         if table.scope == "fleet":
             yield _window(table, f"the fleet's budget for the {table.per}", now)
-        elif table.scope == "actor" and table.actor in ("", actor):
+        elif table.scope == "actor" and table.actor == (actor if (actor, table.per) in named else ""):
             yield _window(table, f"the budget of {actor} for the {table.per}", now)
         elif table.scope == "tree" and tree:
             yield _window(table, f"the budget of the task tree {tree}", now)

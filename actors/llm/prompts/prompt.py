@@ -22,7 +22,7 @@ Trust = Literal["trusted", "untrusted"]
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt with its places for inputs, as :func:`~.prompt_file.read_prompt` and :func:`~.prompt_file.inline` make it."""
+    """A prompt with its places for inputs, as :func:`~.prompt_file.read_prompt` and ``inline`` make it."""
 
     name: str
     version: int
