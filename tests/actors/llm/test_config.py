@@ -2,13 +2,14 @@
 
 import pytest
 
-from callboard import BudgetTable, EndpointTable, LlmTable, ModelTable, settle_llm
+from callboard import BudgetTable, EndpointTable, LlmTable, ModelTable, PriceTable, settle_llm
 from callboard.actors.llm import BadLlm, LlmConfig
 
 URL = "https://models.example.org/v1"
 FAR = EndpointTable(name="far", url=URL)
 GOOD = ModelTable(name="good", endpoint="far")
 PLAIN = EndpointTable(name="far", url="http://far.example/v1", key_env="K")
+DAY = BudgetTable(dollars=1.0, per="day")
 TWO_KEYS = EndpointTable(name="far", url=URL, key_file="k", key_env="K")
 
 
@@ -62,6 +63,8 @@ def test_it_stands_beside_others_which_come_first() -> None:
         (LlmTable(), [FAR], [GOOD], [BudgetTable(dollars=1.0, per="day", actor="x")], "budget[0].actor"),
         (LlmTable(), [FAR], [GOOD], [BudgetTable(dollars=1.0, scope="actor", per="day", actor="x")], "budget[0].actor"),
         (LlmTable(), [FAR], [GOOD], [BudgetTable(dollars=1.0, scope="call", queue=0.5)], "budget[0].queue"),
+        (LlmTable(), [FAR], [GOOD], [DAY, DAY], "budget[1].scope"),
+        (LlmTable(price=PriceTable(input=1.0, output=1.0)), [FAR], [GOOD], [], "llm.price"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_key(
