@@ -202,7 +202,7 @@ async def test_the_ledger_adds_up_when_all_of_this_happens_at_once(play: Played,
             await ask(stage, ("", "keyerror", "strict", "stream")[number % 4], what=f"number {number}")
 
     for kind in ("truncated", "html", 500, "reset", "cut", "empty"):
-        model.fail(kind)  # type: ignore[arg-type]  # each is one
+        model.fail(kind)
     async with play(Clerk, budgets=BUDGET) as stage:
         async with anyio.create_task_group() as tasks:
             for number in range(40):
