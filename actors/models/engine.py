@@ -19,7 +19,7 @@ import msgspec
 from callboard.printable import printable
 
 from .connections import shut
-from .errors import ServerAbsent, ServerFailed
+from .errors import ModelServerAbsent, ModelServerFailed
 
 HOST: Final = "127.0.0.1"
 _READY_WITHIN: Final = 30.0
@@ -52,7 +52,7 @@ class Engine:
     """A running server for one model. All of it blocks: use it from a thread."""
 
     def __init__(self, weights: Path, *, name: str, shape: Shape) -> None:
-        """Load `weights` and serve them as the model `name`. Raises ServerAbsent, ServerFailed."""
+        """Load `weights` and serve them as the model `name`. Raises ModelServerAbsent, ModelServerFailed."""
         self.key: Final = secrets.token_hex(16)
         server = _start(weights, name, shape, self.key)
         self.port: Final = int(str(server.listening_address).rpartition(":")[2])
@@ -72,15 +72,15 @@ def _start(weights: Path, name: str, shape: Shape, key: str) -> Any:
     try:
         import xllamacpp  # pyright: ignore[reportMissingTypeStubs]  # it has none
     except ImportError as error:
-        raise ServerAbsent(f"no language model can run here: pip install 'callboard[local]' ({error})") from error
+        raise ModelServerAbsent(f"no language model can run here: pip install 'callboard[local]' ({error})") from error
     package: Any = xllamacpp
     try:
         return package.Server(_settings(package, weights, name, shape, key))
     except (AttributeError, TypeError) as error:
-        raise ServerAbsent(f"xllamacpp is another release: pip install 'callboard[local]' ({error})") from error
+        raise ModelServerAbsent(f"xllamacpp is another release: pip install 'callboard[local]' ({error})") from error
     except (RuntimeError, ValueError, OSError) as error:
         size = f"{shape.context} tokens in {shape.slots} slots"
-        raise ServerFailed(
+        raise ModelServerFailed(
             f"{weights} cannot be loaded, with {size}: {printable(str(error))[:300]}", model=name
         ) from error
 
@@ -103,7 +103,7 @@ def _wait_ready(port: int) -> None:
     until = time.monotonic() + _READY_WITHIN
     while not _is_ready(port):
         if time.monotonic() > until:
-            raise ServerFailed(f"the server on port {port} was not ready within {_READY_WITHIN:.0f} s", port=port)
+            raise ModelServerFailed(f"the server on port {port} was not ready within {_READY_WITHIN:.0f} s", port=port)
         time.sleep(_LOOK_AGAIN)
 
 

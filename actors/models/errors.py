@@ -19,9 +19,9 @@ class ModelRefused(WorldError):
     """What came is not what the catalogue says: another hash, another size, or a file is missing."""
 
 
-class ServerAbsent(WorldError):
+class ModelServerAbsent(WorldError):
     """The package that runs language models is not installed here, or another release of it."""
 
 
-class ServerFailed(WorldError):
+class ModelServerFailed(WorldError):
     """The server of a language model did not start, or did not answer in time."""

@@ -15,7 +15,7 @@ from ..message import Message
 from ..spec import ActorSpec, Health
 from .catalogue import model_named
 from .engine import Engine, Shape
-from .errors import ServerFailed
+from .errors import ModelServerFailed
 from .folder import require
 
 NAME: Final = "local-model"
@@ -72,7 +72,7 @@ class LocalModel(Actor):
         self._engine: Engine | None = None
 
     async def started(self, ctx: Context) -> None:  # noqa: ARG002 - as the base class says
-        """Load the model. Raises ModelAbsent, ServerAbsent, ServerFailed."""
+        """Load the model. Raises ModelAbsent, ModelServerAbsent, ModelServerFailed."""
         self._engine = await to_thread.run_sync(_load, self.options)
 
     async def stopping(self, ctx: Context) -> None:  # noqa: ARG002 - the same
@@ -85,7 +85,7 @@ class LocalModel(Actor):
     async def where(self, message: WhereModel, ctx: Context) -> ModelAt:  # noqa: ARG002 - what a handler looks like
         """Say where the model is."""
         if self._engine is None:
-            raise ServerFailed("the model is not being served")
+            raise ModelServerFailed("the model is not being served")
         share = self.options.context // self.options.slots
         return ModelAt(url=self._engine.url, key=self._engine.key, model=self.options.model, context=share)
 

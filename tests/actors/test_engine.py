@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from callboard.actors.llm.typed import form_of, read_answer
-from callboard.actors.models import ServerAbsent, ServerFailed, model_named, require
+from callboard.actors.models import ModelServerAbsent, ModelServerFailed, model_named, require
 from callboard.actors.models.connections import shut
 from callboard.actors.models.engine import Engine, Shape
 
@@ -235,13 +235,13 @@ def test_a_program_that_ends_while_it_answers_ends_cleanly(weights: Path, how: s
 
 def test_weights_that_are_none_are_an_error_that_says_so(tmp_path: Path) -> None:
     (bad := tmp_path / "model.gguf").write_bytes(b"GGUF" + b"\x00" * 1_000)
-    with pytest.raises(ServerFailed, match="cannot be loaded, with 8192 tokens in 4 slots"):
+    with pytest.raises(ModelServerFailed, match="cannot be loaded, with 8192 tokens in 4 slots"):
         Engine(bad, name="small", shape=SHAPE)
 
 
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ServerAbsent, match=r"pip install 'callboard\[local\]'"):
+    with pytest.raises(ModelServerAbsent, match=r"pip install 'callboard\[local\]'"):
         Engine(tmp_path, name="small", shape=SHAPE)
 
 

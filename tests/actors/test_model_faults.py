@@ -61,7 +61,8 @@ class TestFailing:
             error = await error_of(client, way)
         assert type(error) is kind
         assert str(status) in error.text
-        assert error.detail | {"wait": 0} == {"endpoint": "there", "model": MODEL, "cost": "nothing", "wait": 0}
+        told = {"endpoint": "there", "model": MODEL, "cost": "nothing", "status": status, "wait": 0}
+        assert error.detail | {"wait": 0} == told
 
     @pytest.mark.parametrize(("fault", "kind"), BROKEN.items())
     async def test_a_broken_answer_is_an_error_in_time_and_may_have_cost(
