@@ -1,6 +1,6 @@
 """Models behind an API: the only room that imports ``openai``, and that at the first call.
 
-It promises: each call ends within its own time; nothing is tried twice behind the caller's back; no money is spent that
+It promises: each call ends within its own time; each try is bounded, paid for and in the ledger; no money is spent that
 was not reserved; a key is in no setting, no text and no error; and what a model answers is checked before anybody
 trusts it. Each cell imports the settings and the errors; the rest only when somebody asks a model.
 """

@@ -18,11 +18,10 @@ _SHARED: Final = (BadModelKey, BadModelRequest, CallTooLarge, ContextTooLong, Un
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The text of an answer, until when it is given again (Unix seconds), and by which model it was made."""
+    """The text of an answer, and until when it is given again (Unix seconds)."""
 
     body: bytes
     expires: float
-    model: str = ""
 
 
 class Answers:

@@ -1,6 +1,6 @@
 """One call, whole: routed, paid for, paced, made, settled and written down; made again where that is of use.
 
-What a request may have cost is never less than what is settled: where nobody can know, because it was cancelled, broke
+What is settled is never less than what a request may have cost: where nobody can know, because it was cancelled, broke
 off or came back without usage, its worst case counts.
 """
 

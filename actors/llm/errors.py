@@ -58,7 +58,7 @@ class OfficeAway(WorldError):
 
 
 class ModelFailed(WorldError):
-    """Base: the endpoint could not, and may be asked again."""
+    """Base: the endpoint could not answer now. Nothing of it is the fault of who asks."""
 
 
 class ModelBusy(ModelFailed):

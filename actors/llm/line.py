@@ -25,7 +25,7 @@ class Line:
         self._voice, self._clock = voice, clock
 
     async def ask(self, message: Message, reply: type[R], *, until: float, whom: str = OFFICE) -> R:
-        """Return the reply of `whom`, asking until the monotonic moment `until`. Raises OfficeAway, and its errors."""
+        """Return the reply of `whom`, asking until a monotonic moment. Raises OfficeAway, and the errors of `whom`."""
         rest = FIRST_REST
         while True:
             left = until - self._clock.monotonic()

@@ -19,7 +19,7 @@ from ..errors import PermissionDenied
 from .answers import Answer
 from .asker import Asker
 from .caller import Called, Caller
-from .errors import BadAnswer, ModelStalled, NoModels, WrongAnswer
+from .errors import BadAnswer, BadModelRequest, ModelStalled, NoModels, WrongAnswer
 from .job import Job
 from .minds import Minds
 from .options import Options, changed
@@ -67,7 +67,7 @@ class Llm:
 
         Args:
             kind: a struct, or any type that msgspec can decode.
-            prompt: a :class:`~.prompt.Prompt`, or its text with ``{{places}}``: then no input is trusted.
+            prompt: a :class:`~.prompts.prompt.Prompt`, or its text with ``{{places}}``: then no input is trusted.
             inputs: its values by name; what is no text is given as JSON.
 
         Raises:
@@ -92,8 +92,12 @@ class Llm:
         """Return an answer piece by piece: ``async with ctx.llm.stream(...) as pieces: async for text in pieces``.
 
         It is settled when the block ends; one that is left early counts with all that it could have cost. Nothing of
-        it is cached or checked. Raises as :meth:`ask`, when the block begins and at each piece.
+        it is cached, and each model is tried once. Raises as :meth:`ask`, when the block begins and at each piece, and
+        BadModelRequest for the options `step`, `check` and `tools`, which want a whole answer.
         """
+        options = self._options
+        if options.step or options.check or options.tools:
+            raise BadModelRequest("a stream takes no step, check or tools: ask for the whole")
         wish = self._wish(prompt, inputs, None)
         if wish.tainted:
             self._asker.doubt(0)
@@ -241,7 +245,7 @@ class Llm:
         if not key or other or len(body) > CACHED_MOST:
             minds.record(entry)
             return
-        minds.answers.put(key, Answer(body, expires, called.model))
+        minds.answers.put(key, Answer(body, expires))
         kept = Cached(key=key, actor=job.actor, tenant=job.tenant, body=body, made=now, expires=expires)
         minds.record(msgspec.structs.replace(entry, key=key), kept)
 
@@ -259,7 +263,7 @@ class Llm:
             results = [Turn(role="tool", answers=each.id, content=await self._run(each)) for each in wanted]
             request = msgspec.structs.replace(request, turns=(*request.turns, said, *results))
         text = f"{called.model} had tools run {self._options.rounds} times and did not come to an answer"
-        raise BadAnswer(text, model=called.model, cost="unknown", final=True)
+        raise BadAnswer(text, model=called.model, cost="unknown")
 
     async def _run(self, call: ToolCall) -> str:
         """Return what a tool says, or why it was not run, for the model to read."""

@@ -1,4 +1,4 @@
-"""What all actors of one cell share when they ask models: clients, purses, paces, breakers, answers, the office's ear.
+"""What all actors of one cell share when they ask models: clients, purses, paces, breakers, answers, and the office.
 
 Made with each cell, and empty until somebody asks a model. Its errors while it works in the background are events.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.bus import Endpoint
@@ -53,11 +54,12 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Message)
 SHORT: Final = 15.0
 """Seconds for what people wait for: an outcome, forgetting."""
-MONEY_WITHIN: Final = 30.0
-"""Seconds for which the office is asked for a lease; who has more time asks again."""
+LEASE_WITHIN: Final = 30.0
+"""Seconds for which the office is asked for a lease of money or rate; who has more time asks again."""
 LEAVE_WITHIN: Final = 3.0
+"""Seconds that a cell takes at its end to settle with the office, and as many to close connections."""
 TREES_MOST: Final = 1_000
-"""Purses of trees that are kept; each is one lease for one call."""
+"""Purses from which on those that are empty are forgotten."""
 
 
 class Minds:
@@ -151,7 +153,7 @@ class Minds:
         message = TakeMoney(
             id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
         )  # fmt: skip
-        return await self._line.ask(message, Money, until=self.clock.monotonic() + MONEY_WITHIN)
+        return await self._line.ask(message, Money, until=self.clock.monotonic() + LEASE_WITHIN)
 
     def _pace(self, model: str, *, limited: bool) -> Pace:
         if (pace := self._paces.get(model)) is None:
@@ -160,7 +162,7 @@ class Minds:
 
     async def _take_rate(self, model: str, actors: int, tokens: int) -> Rate:
         message = TakeRate(epoch=self._epoch, model=model, actors=actors, tokens=tokens)
-        return await self._line.ask(message, Rate, until=self.clock.monotonic() + MONEY_WITHIN)
+        return await self._line.ask(message, Rate, until=self.clock.monotonic() + LEASE_WITHIN)
 
     def _breaker(self, endpoint: str) -> Breaker:
         return self._breakers.setdefault(endpoint, Breaker())
@@ -197,8 +199,6 @@ class Minds:
         self._reporter.drop_answers(actor)
         found = await self._line.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
         if (terms := self._terms.get(actor)) is not None:
-            import msgspec
-
             self._terms[actor] = msgspec.structs.replace(terms, memory=found.memory)
         return found.places
 

@@ -25,7 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 0.0
     """Seconds for all of it; 0.0: as the fleet file says."""
     idle: float = 0.0
-    """Seconds that a stream may give nothing; 0.0: the same."""
+    """Seconds that a stream may give nothing; 0.0: as the fleet file says."""
     sensitive: bool = False
     """Whether only an endpoint that may see such is asked; of a private actor everything is."""
     urgent: bool = False

@@ -28,7 +28,7 @@ AWAY: Final = 0.5
 ASK_AGAIN: Final = 5.0
 """Seconds after which a call that waits for money asks again: a budget may be raised."""
 Ask = Callable[[int, int, bool], Awaitable[Money]]
-"""Asks the office for at least so much, better so much, and whether it is urgent."""
+"""Asks the office for at least so much and better so much, in nano-dollars; the third says whether it is urgent."""
 
 
 class Lease(msgspec.Struct, eq=False):

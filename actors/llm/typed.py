@@ -65,10 +65,8 @@ def read_answer(kind: Any, text: str) -> Any:
 def repair(request: Request, raw: str, misfit: Misfit) -> Request:
     """Return the request that says what is wrong with the answer `raw`, and asks once more."""
     said = printable(raw)[:RAW_MOST] or "(nothing)"  # an empty turn is refused by some endpoints
-    wish = (
-        f"That does not fit. At {misfit.path}: {misfit.reason}. "
-        "Answer again, with nothing but the whole JSON, in the form that was asked for."
-    )
+    again = "with nothing but the whole JSON, in the form that was asked for" if request.form else "whole"
+    wish = f"That does not fit. At {misfit.path}: {misfit.reason}. Answer again, {again}."
     turns = (*request.turns, Turn(role="assistant", content=said), Turn(role="user", content=wish))
     return msgspec.structs.replace(request, turns=turns)
 

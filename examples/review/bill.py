@@ -19,7 +19,7 @@ def bill(state: Path, *words: str) -> str:
 
 
 def wait_booked(state: Path, answers: int) -> dict[str, Any]:
-    """Wait until so many answers are in the ledger, which is written a moment later; return its sum."""
+    """Wait until so many answers are in the ledger, ten seconds at most; return its sum."""
     end = time.monotonic() + WITHIN
     while True:
         rows: list[dict[str, Any]] = json.loads(bill(state, "--json"))["rows"]

@@ -119,7 +119,7 @@ async def hang_it(client: Client) -> None:
         while True:
             victim = await wait_busy(client, "metrics")
             for child in children_of(victim["pid"]):
-                if await stopped(child):
+                if runs_itself(child, victim["pid"]) and await stopped(child):
                     say(f"  [bold]metrics[/] waits for a tool that hangs: SIGSTOP to its worker, process {child}")
                     return
 
@@ -130,6 +130,14 @@ def children_of(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def runs_itself(pid: int, parent: int) -> bool:
+    """Return whether a child has become its own program: until then its parent waits for it with its whole process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != Path(f"/proc/{parent}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 async def stopped(pid: int) -> bool:

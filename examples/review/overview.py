@@ -21,7 +21,7 @@ KINDS_MOST: Final = 12
 
 
 async def overview_of(report: Report, ctx: Context) -> tuple[Overview | None, tuple[str, ...]]:
-    """Return what a model says of a report, and a note if there is none; in a task it is a step."""
+    """Return what a model says of a report, and a note if one was asked in vain; in a task it is a step."""
     kinds = Counter(f"{finding.tool}/{finding.rule}" for finding in report.findings)
     if not kinds:
         return None, ()

@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     tree: str = ""
     tenant: str = ""
     asked: str = ""
-    """The model as the actor named it."""
+    """The model that was asked in the end, by the name that actors use; it may be a fallback or a cheaper one."""
     endpoint: str = ""
     served: str = ""
     """The model as the endpoint named it."""
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The code of an error."""
     lease: int = 0
     chars: int = 0
-    """Characters of the prompt."""
+    """Bytes of the prompt, forms and tools included."""
     raw: str = ""
     """A wrong answer; cut at 64 KiB."""
 

@@ -36,7 +36,7 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def sweep(db: Database, now: float, *, surely: float, keep: float) -> Swept:
-    """Delete answers that have expired by now, and what by the time that it surely is is older than `keep` seconds."""
+    """Delete answers that have expired by now, and what by the time that it surely is older than `keep` seconds."""
     old = surely - keep
     return Swept(
         answers=await _all(db, "DELETE FROM cache WHERE number IN ({})", _ANSWERS, now),

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
+from ..office.naming import in_words
+
 if TYPE_CHECKING:
     from callboard.store.office import CostRow, PromptRow, Standing
 
@@ -42,7 +44,7 @@ def _budget(row: "Standing") -> str:
     used = (row.spent + row.reserved) / row.limit if row.limit else 1.0
     bar = "#" * round(20 * min(used, 1.0))
     told = f"{money(row.spent)} spent, {money(row.reserved)} held"
-    return f"  [{bar:<20}] {used:>4.0%} of {money(row.limit)}  {row.name}: {told}"
+    return f"  [{bar:<20}] {used:>4.0%} of {money(row.limit)}  {in_words(row.name)}: {told}"
 
 
 def _prompt(row: "PromptRow") -> str:

@@ -1,7 +1,5 @@
 """What people want to know of the ledger."""
 
-import math
-
 from callboard.actors.llm import UnknownModelName, Usage, cost_of
 from callboard.store.office import OfficeFile
 
@@ -13,9 +11,8 @@ from .room import Room
 async def costs_of(room: Room, wish: ShowCosts) -> Costs:
     """Return what was spent, how the budgets stand, and which prompts are the longest. Raises UnknownModelName."""
     file = await room.file()
-    until = wish.until or math.inf
     return Costs(
-        rows=tuple(await file.costs(wish.by, wish.since, until)),
+        rows=tuple(await file.costs(wish.by, wish.since)),
         longest=tuple(await file.longest(wish.longest, wish.since)) if wish.longest else (),
         budgets=tuple(await file.windows(room.clock.now())), unpriced=tuple(room.unpriced),
         as_cost=await _as(file, room, wish) if wish.as_model else None,

@@ -16,8 +16,6 @@ class ShowCosts(Message):
     by: By = ""
     since: float = 0.0
     """Unix seconds."""
-    until: float = 0.0
-    """0.0: now."""
     longest: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     """How many of the longest prompts to show."""
     as_model: str = ""

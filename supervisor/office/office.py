@@ -35,6 +35,7 @@ from callboard.store.office import Leased, Refused, Window, Wish
 from ..hearing import hear_daemon
 from .books import costs_of
 from .messages import Costs, ShowCosts
+from .naming import in_words
 from .rates import Limits
 from .room import Room
 from .windows import call_limit, windows_of
@@ -85,7 +86,7 @@ class Office(Actor):
         if (most := call_limit(budgets)) is not None and message.least > most:
             return Money(spent="the budget of one call", limit=most, free=most)
         windows = windows_of(budgets, actor=message.actor, tree=message.tree, now=now)
-        want = message.want if most is None else min(message.want, max(most, message.least))
+        want = message.want if most is None else min(message.want, most)
         wish = Wish(
             cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows
         )
@@ -109,17 +110,17 @@ class Office(Actor):
         if (found.window, found.end) not in self.options.told:
             self.options.told.add((found.window, found.end))
             text = f"${found.free / NANO:.4f} of ${found.limit / NANO:.4f} is left, and a call can cost more"
-            self.options.report("budget-spent", found.window, text)
+            self.options.report("budget-spent", in_words(found.window), text)
         wait = max(0.0, found.end - now) if found.end < math.inf else 0.0
         queue = any(window.queue for window in windows if window.name == found.window)
-        return Money(spent=found.window, wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
+        return Money(spent=in_words(found.window), wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
 
     def _say_crossed(self, found: Leased, windows: tuple[Window, ...]) -> None:
         for crossed in found.crossed:
             window = next(each for each in windows if each.name == crossed.window)
             amount = getattr(window, crossed.line) / NANO
             text = f"more than ${amount:.4f} of ${window.limit / NANO:.4f} is spent or about to be"
-            self.options.report(_LINES[crossed.line], crossed.window, text)
+            self.options.report(_LINES[crossed.line], in_words(crossed.window), text)
 
     @receive
     async def rate(self, message: TakeRate, ctx: Context) -> Rate:

@@ -9,6 +9,8 @@ from typing import Final, Literal
 from callboard.actors.llm import NANO, BudgetTable
 from callboard.store.office import Window
 
+from .naming import key_of
+
 Per = Literal["hour", "day", "month"]
 _LONGEST: Final = 253_402_300_799.0
 """Unix seconds of the year 9999: a clock may say anything."""
@@ -23,12 +25,9 @@ def _windows(budgets: Sequence[BudgetTable], actor: str, tree: str, now: float) 
     named = {(table.actor, table.per) for table in budgets}
     """Of whom a budget speaks by name: what is for each is not for them."""
     for table in budgets:
-        if table.scope == "fleet":
-            yield _window(table, f"the fleet's budget for the {table.per}", now)
-        elif table.scope == "actor" and table.actor == (actor if (actor, table.per) in named else ""):
-            yield _window(table, f"the budget of {actor} for the {table.per}", now)
-        elif table.scope == "tree" and tree:
-            yield _window(table, f"the budget of the task tree {tree}", now)
+        mine = table.scope == "actor" and table.actor == (actor if (actor, table.per) in named else "")
+        if table.scope == "fleet" or mine or (table.scope == "tree" and tree):
+            yield _window(table, key_of(table, actor=actor, tree=tree), now)
 
 
 def call_limit(budgets: Sequence[BudgetTable]) -> int | None:

@@ -1,1 +1,1 @@
-"""The door to one endpoint of models: the only place that speaks ``openai``. One request, one answer, one deadline."""
+"""The door to one endpoint of models: one request, one answer, one deadline. How a client of ``openai`` is opened."""
