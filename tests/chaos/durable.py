@@ -17,11 +17,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
 from callboard import CallboardError, Client, Json
+from callboard.bus.streams import info_of
+from callboard.bus.work_queue import _dead_of
 
 from .durable_daemon import FLEET, Daemon
 from .durable_files import read_dead, read_events, read_file
@@ -136,7 +138,14 @@ async def _left(client: Client, actors: Iterable[str]) -> str:
         found = await client.ask("supervisor", query, timeout=10.0)
         if found["queued"] or found["leaving"] or found["held"]:
             return f"{actor} has {found}"
-    return ""
+    return await _unfiled(client)
+
+
+async def _unfiled(client: Client) -> str:
+    """Return in words what is in the queue of dead letters: one that a daemon died with comes again after 30 s."""
+    queue: Any = client._endpoint.bus.queue
+    waiting = (await info_of(queue._jetstream, _dead_of(FLEET))).state.messages
+    return f"{waiting} dead letters are not filed" if waiting else ""
 
 
 # --- the reckoning
