@@ -58,6 +58,8 @@ LEASE_WITHIN: Final = 30.0
 """Seconds for which the office is asked for a lease of money or rate; who has more time asks again."""
 LEAVE_WITHIN: Final = 3.0
 """Seconds that a cell takes at its end to settle with the office, and as many to close connections."""
+KEYS_MOST: Final = 100_000
+"""Questions of one actor that a cell knows to have been answered."""
 TREES_MOST: Final = 1_000
 """Purses from which on those that are empty are forgotten."""
 
@@ -122,6 +124,8 @@ class Minds:
         """Have an entry written into the ledger, and an answer kept."""
         if answer is not None and (known := self._keys.get(answer.actor)) is not None:
             known.add(answer.key[:KEY_BEGINS])
+            if len(known) > KEYS_MOST:
+                self._keys[answer.actor] = None  # too many to know: from now on the office is asked
         self._reporter.put(entry, answer)
 
     async def find(self, actor: str, key: bytes, *, until: float) -> Answer | None:

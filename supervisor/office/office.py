@@ -42,6 +42,8 @@ from .windows import call_limit, windows_of
 
 KEYS_MOST: Final = 20_000
 """Answers of one actor that its cell knows of by their keys; where there are more it asks for each."""
+TOLD_MOST: Final = 10_000
+"""Spent windows that are remembered as said; from then on some are said twice."""
 _LINES: Final = {"warn": "budget-warns", "step_down": "budget-steps-down", "queue": "budget-queues"}
 
 
@@ -108,6 +110,8 @@ class Office(Actor):
 
     def _refused(self, found: Refused, windows: tuple[Window, ...], now: float) -> Money:
         if (found.window, found.end) not in self.options.told:
+            if len(self.options.told) >= TOLD_MOST:  # each tree has a window
+                self.options.told.clear()
             self.options.told.add((found.window, found.end))
             text = f"${found.free / NANO:.4f} of ${found.limit / NANO:.4f} is left, and a call can cost more"
             self.options.report("budget-spent", in_words(found.window), text)
