@@ -19,7 +19,7 @@ from callboard.actors.llm import BudgetSpent, CallTooLarge
 from callboard.actors.llm.purse import Hold, Purse
 from callboard.actors.office import Money
 from callboard.clock import SystemClock
-from callboard.store.office import Entry, Leased, OfficeFile, Window, Wish, open_office
+from callboard.store.office import Entry, Leased, LeaseRequest, OfficeFile, Window, open_office
 
 SCHEDULES: Final = 1_000
 CALLERS: Final = 200
@@ -50,7 +50,7 @@ class Schedule:
 
     def _purse(self, cell: str) -> Purse:
         async def ask(least: int, want: int, _urgent: bool) -> Money:
-            wish = Wish(cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,))
+            wish = LeaseRequest(cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,))
             found = await self._office.lease(wish)
             if isinstance(found, Leased):
                 return Money(lease=found.id, amount=found.amount)

@@ -13,19 +13,39 @@ from .costs import By, CostRow, PromptRow, TokenRow
 from .entry import Entry, How
 from .file import OfficeFile
 from .forgetting import Forgot
-from .granting import Crossed, Line, Refused
+from .granting import BudgetLine, Crossed, Refused
+from .lease_request import LeaseRequest, Window
 from .leasing import Leased
 from .schema import OFFICE, path_of_office
 from .settling import Over, Settled
 from .sweeping import Swept
 from .window_table import Standing
-from .wish import Window, Wish
 
 open_office = OfficeFile.open
 """Own the office's file for the length of an ``async with``; see :meth:`OfficeFile.open`."""
 
 __all__ = [
-    "OFFICE", "By", "Cached", "CostRow", "Crossed", "Entry", "Forgot", "How", "Leased", "Line", "Lost", "OfficeFile",
-    "Over", "PromptRow", "Refused", "Settled", "Standing", "Swept", "TokenRow", "Window", "Wish", "open_office",
+    "OFFICE",
+    "BudgetLine",
+    "By",
+    "Cached",
+    "CostRow",
+    "Crossed",
+    "Entry",
+    "Forgot",
+    "How",
+    "LeaseRequest",
+    "Leased",
+    "Lost",
+    "OfficeFile",
+    "Over",
+    "PromptRow",
+    "Refused",
+    "Settled",
+    "Standing",
+    "Swept",
+    "TokenRow",
+    "Window",
+    "open_office",
     "path_of_office",
 ]  # fmt: skip

@@ -15,19 +15,31 @@ from ..database import Database
 from ..lock import OwnerLock
 from ..opening import Synchronous
 from ..owner import claim
-from . import burying, costs, entry, forgetting, leasing, marks, memories, settling, sweeping, window_table, wish
+from . import (
+    burying,
+    costs,
+    entry,
+    forgetting,
+    lease_request,
+    leasing,
+    marks,
+    memories,
+    settling,
+    sweeping,
+    window_table,
+)
 from .burying import Lost
 from .cache import Cache, Cached
 from .costs import By, CostRow, PromptRow, TokenRow
 from .entry import Entry
 from .forgetting import Forgot
 from .granting import Refused
+from .lease_request import LeaseRequest
 from .leasing import Leased
 from .schema import OFFICE, path_of_office
 from .settling import Settled
 from .sweeping import Swept
 from .window_table import Standing
-from .wish import Wish
 
 KEEP: Final = 400 * 86400.0
 """Seconds that the ledger goes back."""
@@ -85,9 +97,9 @@ class OfficeFile:
             except CallboardError:
                 self._cache.forget_hits()  # a full disk, say: only the order of use is lost
 
-    async def lease(self, wanted: Wish) -> Leased | Refused:
-        """Put money aside in all windows of a wish, or in none. Raises InvalidLimit: the wish makes no sense."""
-        whole, now = wish.checked(wanted), self._clock.now()
+    async def lease(self, request: LeaseRequest) -> Leased | Refused:
+        """Put money aside in all windows of a request, or in none. Raises InvalidLimit: it makes no sense."""
+        whole, now = lease_request.checked(request), self._clock.now()
         return await self.db.write(lambda conn: leasing.lease(conn, whole, now))
 
     async def settle(self, cell: str, epoch: int, entries: Sequence[Entry]) -> Settled:

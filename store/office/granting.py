@@ -1,24 +1,25 @@
-"""How much of a wish is granted, and which lines that reaches: a function of how its windows stand."""
+"""How much of a request is granted, and which lines that reaches: a function of how its windows stand."""
 
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from .wish import Window, Wish
+from .lease_request import LeaseRequest, Window
 
 PARTS: Final = 32
 """A lease takes at most this part of what is free, unless even its least is more: others want some too."""
 
-Line = Literal["warn", "step_down", "queue"]
-_LINES: Final[tuple[Line, ...]] = ("warn", "step_down", "queue")
+BudgetLine = Literal["warn", "step_down", "queue"]
+_LINES: Final[tuple[BudgetLine, ...]] = ("warn", "step_down", "queue")
+_WARN, _STEP_DOWN, _QUEUE = (1 << at for at in range(len(_LINES)))
 
 
 class Crossed(msgspec.Struct, frozen=True, kw_only=True):
     """A line that was reached for the first time in its window."""
 
     window: str
-    line: Line
+    line: BudgetLine
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +30,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     free: int
     """May be below zero."""
     limit: int
+    """What may be spent at all; of who waits at a line, up to there."""
+    waits: bool = False
+    """Whether who is urgent may have it."""
+    crossed: tuple[Crossed, ...] = ()
+    """The lines that are reached by this: from there on, who is not urgent waits."""
 
 
 class Stand(msgspec.Struct, frozen=True, gc=False):
-    """How a window of a wish stands before it."""
+    """How a window of a request stands before it."""
 
     window: Window
     number: int
@@ -45,6 +51,12 @@ class Stand(msgspec.Struct, frozen=True, gc=False):
     def free(self) -> int:
         """What may still be reserved."""
         return self.window.limit - self.spent - self.reserved
+
+    def free_for(self, request: LeaseRequest) -> int:
+        """What this request may still reserve: who is not urgent stops short of the line from which it waits."""
+        if request.urgent or not self.window.queue:
+            return self.free
+        return min(self.free, self.window.queue - 1 - self.spent - self.reserved)
 
     def reached(self, amount: int) -> int:
         """Return the bits of the lines that are reached once `amount` is reserved."""
@@ -64,17 +76,32 @@ class Reached(msgspec.Struct, frozen=True, gc=False):
     """New bits of each window."""
 
 
-def decide_amount(wish: Wish, stands: Sequence[Stand]) -> int | Refused:
+def decide_amount(request: LeaseRequest, stands: Sequence[Stand]) -> int | Refused:
     """Return how much is leased, or why nothing is."""
     if not stands:
-        return max(wish.least, wish.want)
-    short = [stand for stand in stands if stand.free < wish.least]
+        return max(request.least, request.want)
+    short = [stand for stand in stands if stand.free_for(request) < request.least]
     if short:
-        worst = max(short, key=lambda stand: (stand.window.end, -stand.free))
-        return Refused(
-            window=worst.window.name, end=worst.window.end, free=worst.free, limit=worst.window.limit
-        )  # fmt: skip
-    return max(wish.least, min(wish.want, min(stand.free for stand in stands) // PARTS))
+        worst = max(short, key=lambda stand: (stand.window.end, -stand.free_for(request)))
+        return _refused(request, worst)
+    return max(request.least, min(request.want, min(stand.free_for(request) for stand in stands) // PARTS))
+
+
+def _refused(request: LeaseRequest, stand: Stand) -> Refused:
+    window, waits = stand.window, stand.free >= request.least
+    return Refused(
+        window=window.name, end=window.end, free=stand.free_for(request), waits=waits,
+        limit=window.queue - 1 if waits else window.limit,
+    )  # fmt: skip
+
+
+def decide_waits(request: LeaseRequest, stands: Sequence[Stand]) -> list[tuple[Stand, int]]:
+    """Return in which windows who is refused waits at a line that was not told yet, and their bits from now on."""
+    return [
+        (stand, stand.told | _QUEUE)
+        for stand in stands
+        if stand.free_for(request) < request.least <= stand.free and not stand.told & _QUEUE
+    ]
 
 
 def decide_lines(stands: Sequence[Stand], amount: int) -> Reached:
@@ -87,4 +114,4 @@ def decide_lines(stands: Sequence[Stand], amount: int) -> Reached:
         if reached & ~stand.told & 1 << bit
     )
     told = tuple(stand.told | reached for stand, reached in zip(stands, bits, strict=True))
-    return Reached(crossed, any(each & 2 for each in bits), any(each & 4 for each in bits), told)
+    return Reached(crossed, any(each & _STEP_DOWN for each in bits), any(each & _QUEUE for each in bits), told)

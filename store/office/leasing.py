@@ -2,13 +2,13 @@
 
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from . import window_table
-from .granting import Crossed, Refused, decide_amount, decide_lines
-from .wish import Wish
+from .granting import Crossed, Refused, Stand, decide_amount, decide_lines, decide_waits
+from .lease_request import LeaseRequest
 
 
 class Leased(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,16 +25,16 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
     queue: bool = False
 
 
-def lease(conn: sqlite3.Connection, wish: Wish, now: float) -> Leased | Refused:
+def lease(conn: sqlite3.Connection, request: LeaseRequest, now: float) -> Leased | Refused:
     """Put money aside, or say which window has too little."""
-    stands = [window_table.stand(conn, window, now) for window in wish.windows]
-    amount = decide_amount(wish, stands)
+    stands = [window_table.stand(conn, window, now) for window in request.windows]
+    amount = decide_amount(request, stands)
     if isinstance(amount, Refused):
-        return amount
+        return _tell_waits(conn, request, stands, amount, now)
     reached = decide_lines(stands, amount)
-    until = min((window.end for window in wish.windows), default=math.inf)
+    until = min((window.end for window in request.windows), default=math.inf)
     sql = "INSERT INTO leases (cell, epoch, actor, amount, rest, made, until) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    made = conn.execute(sql, (wish.cell, wish.epoch, wish.actor, amount, amount, now, until))
+    made = conn.execute(sql, (request.cell, request.epoch, request.actor, amount, amount, now, until))
     number = made.lastrowid or 0
     for stand, told in zip(stands, reached.told, strict=True):
         window_table.reserve(conn, stand.number, amount, told=told, now=now)
@@ -42,6 +42,17 @@ def lease(conn: sqlite3.Connection, wish: Wish, now: float) -> Leased | Refused:
     return Leased(
         id=number, amount=amount, until=until, crossed=reached.crossed, step_down=reached.step_down, queue=reached.queue
     )  # fmt: skip
+
+
+def _tell_waits(
+    conn: sqlite3.Connection, request: LeaseRequest, stands: Sequence[Stand], refused: Refused, now: float
+) -> Refused:
+    """Return the refusal with the lines at which others wait from now on, each told once in its window."""
+    waits = decide_waits(request, stands)
+    for stand, told in waits:
+        window_table.reserve(conn, stand.number, 0, told=told, now=now)
+    crossed = tuple(Crossed(window=stand.window.name, line="queue") for stand, _ in waits)
+    return msgspec.structs.replace(refused, crossed=crossed)
 
 
 def give_back(conn: sqlite3.Connection, cell: str, epoch: int, leases: Iterable[int]) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from .granting import Stand
-from .wish import Window
+from .lease_request import Window
 
 _OF_LEASE: Final = "WHERE number IN (SELECT budget FROM shares WHERE lease = ?2)"
 

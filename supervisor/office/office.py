@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from callboard.actors import Actor, Context, PermissionDenied, receive
-from callboard.actors.llm import NANO, LlmConfig
+from callboard.actors.llm import LlmConfig, dollars
 from callboard.actors.office import (
     KEY_BEGINS,
     Answered,
@@ -30,7 +30,7 @@ from callboard.actors.office import (
     Terms,
 )
 from callboard.errors import CallboardError
-from callboard.store.office import Leased, Refused, Window, Wish
+from callboard.store.office import Crossed, Leased, LeaseRequest, Refused, Window
 
 from ..hearing import hear_daemon
 from .books import costs_of
@@ -89,41 +89,38 @@ class Office(Actor):
             return Money(spent="the budget of one call", limit=most, free=most)
         windows = windows_of(budgets, actor=message.actor, tree=message.tree, now=now)
         want = message.want if most is None else min(message.want, most)
-        wish = Wish(
-            cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows
-        )
-        found = await self._lease(wish, urgent=message.urgent)
+        request = LeaseRequest(
+            cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows,
+            urgent=message.urgent,
+        )  # fmt: skip
+        found = await (await self.options.file()).lease(request)
+        self._say_crossed(found.crossed, windows)
         return _leased(found, now) if isinstance(found, Leased) else self._refused(found, windows, now)
 
-    async def _lease(self, wish: Wish, *, urgent: bool) -> Leased | Refused:
-        """Lease what is wanted, else the least; what is not urgent stops short of the line from which others wait."""
-        file = await self.options.file()
-        for want in dict.fromkeys((wish.want, wish.least)):
-            found = await file.lease(msgspec.structs.replace(wish, want=want))
-            if isinstance(found, Leased):
-                self._say_crossed(found, wish.windows)
-            if isinstance(found, Refused) or urgent or not found.queue:
-                return found
-            await file.give_back(wish.cell, wish.epoch, [found.id])
-        window = min((each for each in wish.windows if each.queue), key=lambda each: each.end)
-        return Refused(window=window.name, end=window.end, free=0, limit=window.limit)
-
     def _refused(self, found: Refused, windows: tuple[Window, ...], now: float) -> Money:
-        if (found.window, found.end) not in self.options.told:
-            if len(self.options.told) >= TOLD_MOST:  # each tree has a window
-                self.options.told.clear()
-            self.options.told.add((found.window, found.end))
-            text = f"${found.free / NANO:.4f} of ${found.limit / NANO:.4f} is left, and a call can cost more"
-            self.options.report("budget-spent", in_words(found.window), text)
+        if not found.waits:
+            self._say_spent(found)
         wait = max(0.0, found.end - now) if found.end < math.inf else 0.0
         queue = any(window.queue for window in windows if window.name == found.window)
-        return Money(spent=in_words(found.window), wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
+        spent = in_words(found.window) + (", up to its line to queue," if found.waits else "")
+        return Money(spent=spent, wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
 
-    def _say_crossed(self, found: Leased, windows: tuple[Window, ...]) -> None:
-        for crossed in found.crossed:
+    def _say_spent(self, found: Refused) -> None:
+        """Record, once in its window, that a budget is spent."""
+        told = self.options.told
+        if (found.window, found.end) in told:
+            return
+        if len(told) >= TOLD_MOST:  # each tree has a window
+            told.clear()
+        told.add((found.window, found.end))
+        text = f"${dollars(found.free):.4f} of ${dollars(found.limit):.4f} is left, and a call can cost more"
+        self.options.report("budget-spent", in_words(found.window), text)
+
+    def _say_crossed(self, lines: tuple[Crossed, ...], windows: tuple[Window, ...]) -> None:
+        for crossed in lines:
             window = next(each for each in windows if each.name == crossed.window)
-            amount = getattr(window, crossed.line) / NANO
-            text = f"more than ${amount:.4f} of ${window.limit / NANO:.4f} is spent or about to be"
+            amount = dollars(getattr(window, crossed.line))
+            text = f"more than ${amount:.4f} of ${dollars(window.limit):.4f} is spent or about to be"
             self.options.report(_LINES[crossed.line], in_words(crossed.window), text)
 
     @receive
@@ -156,7 +153,7 @@ class Office(Actor):
             for over in (await file.settle(cell, message.epoch, entries)).over:
                 if not over.lease:
                     continue  # nobody counts
-                text = f"call {over.entry} did cost ${over.amount / NANO:.6f} more than its worst case"
+                text = f"call {over.entry} did cost ${dollars(over.amount):.6f} more than its worst case"
                 self.options.report("cost-above-worst", cell, text)
         for answer in message.answers:
             await file.put_cached(answer)

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from callboard.actors.llm import NANO, LlmConfig
+from callboard.actors.llm import LlmConfig, dollars
 from callboard.actors.office import Money, Price
 from callboard.clock import Clock
 from callboard.errors import CallboardError
@@ -21,11 +21,11 @@ GRACE: Final = 3_600.0
 """Seconds after the end of its window in which a lease may still be settled: a call may take as long."""
 OLDEST: Final = 2 * 86_400.0
 """Seconds after which a lease without a window is held for lost."""
-WISHES: Final = 10_000
+REQUESTS: Final = 10_000
 
 
 class Said:
-    """What was said to one wish for money."""
+    """What was said to one request for money."""
 
     def __init__(self) -> None:
         self.money: Money | None = None
@@ -50,10 +50,10 @@ class Room:
         self.unpriced: list[str] = []
 
     @asynccontextmanager
-    async def once(self, wish: str) -> "AsyncGenerator[Said, None]":
-        """Have a wish to oneself; what was said to it before is there. Known are the last :data:`WISHES` of them."""
-        said = self._said.setdefault(wish, Said())
-        while len(self._said) > WISHES:
+    async def once(self, request: str) -> "AsyncGenerator[Said, None]":
+        """Have a request, by its id, to oneself; what was said to the last :data:`REQUESTS` of them is there."""
+        said = self._said.setdefault(request, Said())
+        while len(self._said) > REQUESTS:
             self._said.popitem(last=False)
         async with said.turn:
             yield said
@@ -72,7 +72,7 @@ class Room:
 
     def say_lost(self, lost: Lost, why: str) -> None:
         """Record that a lease counts as spent."""
-        self.report("money-lost", lost.actor, f"${lost.amount / NANO:.6f} counts as spent: {why}")
+        self.report("money-lost", lost.actor, f"${dollars(lost.amount):.6f} counts as spent: {why}")
 
     @property
     def prices(self) -> dict[str, Price]:

@@ -116,6 +116,7 @@ async def test_from_the_line_to_queue_calls_wait_and_what_is_urgent_goes_on(play
         paid, why = await until_refused(stage)
         assert paid <= 24
         assert "its window ends in" in why, "the call had no time until then"
+        assert "up to its line to queue" in why
         await stage.wait_event("budget-queues")
         assert await write(stage, urgent=True) == "well"
 

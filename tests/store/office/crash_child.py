@@ -21,7 +21,7 @@ from pathlib import Path
 
 import anyio
 from tests.manual_clock import ManualClock
-from tests.store.office.purse import entry, opened, window, wish, wrong
+from tests.store.office.purse import entry, opened, request, window, wrong
 
 from callboard.store.office import Cached, Leased, OfficeFile
 
@@ -46,7 +46,7 @@ async def work(office: OfficeFile, turn: int, worker: int, say: Say) -> None:
         tree = f"tree/{turn}x{worker // 4}x{at // 20}"  # four tasks share the last dollar of one
         windows = (window("fleet", FLEET, warn=1), window(tree, TREE, warn=TREE // 2))
         least = chance.randint(1, 300)
-        money = await office.lease(wish(*windows, least=least, want=chance.randint(1, 5000), epoch=turn))
+        money = await office.lease(request(*windows, least=least, want=chance.randint(1, 5000), epoch=turn))
         if isinstance(money, Leased):
             say("leased", money.id)
             await spend(office, money, tree, chance, say)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from callboard.clock import Clock
-from callboard.store.office import Entry, Leased, OfficeFile, Refused, Window, Wish, open_office
+from callboard.store.office import Entry, Leased, LeaseRequest, OfficeFile, Refused, Window, open_office
 
 _ids = count()
 
@@ -26,8 +26,16 @@ def window(
     return Window(name=name, limit=limit, start=start, end=end, **lines)
 
 
-def wish(*windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch: int = 1, actor: str = "a") -> Wish:
-    return Wish(cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows)
+def request(
+    *windows: Window,
+    least: int = 0,
+    want: int = 0,
+    cell: str = "c",
+    epoch: int = 1,
+    actor: str = "a",
+    urgent: bool = True,
+) -> LeaseRequest:
+    return LeaseRequest(cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows, urgent=urgent)
 
 
 def entry(lease: int = 0, cost: int = 0, **more: Any) -> Entry:
@@ -35,13 +43,13 @@ def entry(lease: int = 0, cost: int = 0, **more: Any) -> Entry:
     return msgspec.structs.replace(plain, **more)
 
 
-async def leased(office: OfficeFile, wanted: Wish) -> Leased:
+async def leased(office: OfficeFile, wanted: LeaseRequest) -> Leased:
     found = await office.lease(wanted)
     assert isinstance(found, Leased), found
     return found
 
 
-async def refused(office: OfficeFile, wanted: Wish) -> Refused:
+async def refused(office: OfficeFile, wanted: LeaseRequest) -> Refused:
     found = await office.lease(wanted)
     assert isinstance(found, Refused), found
     return found

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from callboard.store.office import Entry, Leased, OfficeFile, Refused, Window
 
 from ...manual_clock import ManualClock
-from .purse import entry, opened, rows, wish, wrong
+from .purse import entry, opened, request, rows, wrong
 
 T = TypeVar("T")
 HOUR = 3600.0
@@ -49,6 +49,11 @@ class Held(msgspec.Struct):
     until: float
     made: float
     lost: int = 0
+
+
+def left_of(window: Window, purse: Purse, *, urgent: bool) -> int:
+    most = window.limit if urgent or not window.queue else min(window.limit, window.queue - 1)
+    return most - purse.spent - purse.reserved
 
 
 class Office(RuleBasedStateMachine):
@@ -97,22 +102,22 @@ class Office(RuleBasedStateMachine):
         lines = {line: limit * part // 10 for line, part in zip(_LINES, (5, 7, 9), strict=True)}
         return Window(name=name, start=start, end=start + length, limit=limit, **lines)
 
-    @rule(names=_NAMES, cell=_CELLS, least=_AMOUNTS, want=_AMOUNTS)
-    def lease(self, names: tuple[str, ...], cell: str, least: int, want: int) -> None:
-        self.wish(names, cell, least, want)
+    @rule(names=_NAMES, cell=_CELLS, least=_AMOUNTS, want=_AMOUNTS, urgent=st.booleans())
+    def lease(self, names: tuple[str, ...], cell: str, least: int, want: int, urgent: bool) -> None:
+        self.request(names, cell, least, want, urgent=urgent)
 
     @rule(names=_NAMES.filter(bool), cell=_CELLS, beyond=st.integers(-1, 1), want=_AMOUNTS)
     def lease_the_last(self, names: tuple[str, ...], cell: str, beyond: int, want: int) -> None:
         purses = [self.purses.get((each.name, each.start)) for each in map(self.window, names)]
         free = [1000 if each is None else each.limit - each.spent - each.reserved for each in purses]
-        self.wish(names, cell, max(0, min(free) + beyond), want)
+        self.request(names, cell, max(0, min(free) + beyond), want, urgent=True)
 
     @rule(name=st.sampled_from(_BUDGETS), limit=st.integers(0, 3000), cell=_CELLS, want=_AMOUNTS)
     def change_limit(self, name: str, limit: int, cell: str, want: int) -> None:
         self.limits[name] = limit
-        self.wish((name,), cell, 0, want)
+        self.request((name,), cell, 0, want)
 
-    def wish(self, names: tuple[str, ...], cell: str, least: int, want: int) -> None:
+    def request(self, names: tuple[str, ...], cell: str, least: int, want: int, *, urgent: bool = False) -> None:
         windows = [self.window(name) for name in names]
         purses = list[Purse]()
         for each in windows:
@@ -120,18 +125,31 @@ class Office(RuleBasedStateMachine):
             purse.limit, purse.end = each.limit, each.end
             purses.append(purse)
         life = self.lives[cell]
-        found = self.run(self.office.lease, wish(*windows, least=least, want=want, cell=cell, epoch=life))
-        free = [purse.limit - purse.spent - purse.reserved for purse in purses]
-        if free and min(free) < least:
+        found = self.run(
+            self.office.lease, request(*windows, least=least, want=want, cell=cell, epoch=life, urgent=urgent)
+        )
+        room = [left_of(each, purse, urgent=urgent) for each, purse in zip(windows, purses, strict=True)]
+        if room and min(room) < least:
             assert isinstance(found, Refused)
             assert found.free < least
-            assert found.free in free
+            assert found.free in room
+            self.waits(found, windows, purses, least, urgent=urgent)
             return
         assert isinstance(found, Leased)
-        assert found.amount == (max(least, min(want, min(free) // 32)) if free else max(least, want))
+        assert found.amount == (max(least, min(want, min(room) // 32)) if room else max(least, want))
         assert found.until == min((purse.end for purse in purses), default=math.inf)
         self.lines(found, windows, purses)
         self.held[found.id] = Held(cell, life, purses, found.amount, found.until, self.clock.now())
+
+    def waits(self, found: Refused, windows: list[Window], purses: list[Purse], least: int, *, urgent: bool) -> None:
+        """Only the line keeps it from being leased; that is said once in a window."""
+        told = set[tuple[str, str]]()
+        for each, purse in zip(windows, purses, strict=True):
+            only_line = left_of(each, purse, urgent=urgent) < least <= left_of(each, purse, urgent=True)
+            if only_line and "queue" not in purse.told:
+                purse.told.add("queue")
+                told.add((each.name, "queue"))
+        assert {(each.window, each.line) for each in found.crossed} == told
 
     def lines(self, found: Leased, windows: list[Window], purses: list[Purse]) -> None:
         crossed, reached = set[tuple[str, str]](), set[str]()

@@ -11,7 +11,7 @@ from callboard.store import Fenced, InvalidLimit, OwnerConflict, StoreError
 from callboard.store.office import Crossed, OfficeFile
 
 from ...manual_clock import ManualClock
-from .purse import Sums, entry, leased, opened, refused, rows, sums, window, wish, wrong
+from .purse import Sums, entry, leased, opened, refused, request, rows, sums, window, wrong
 
 pytestmark = pytest.mark.anyio
 
@@ -20,26 +20,26 @@ async def test_a_lease_is_what_was_wanted_but_at_most_a_part_of_what_is_free(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with opened(tmp_path, clock) as office:
-        assert (await leased(office, wish(window(limit=3200), want=60))).amount == 60
-        assert (await leased(office, wish(window(limit=3200), want=500))).amount == 3140 // 32
-        assert (await leased(office, wish(window(limit=3200), least=2000, want=500))).amount == 2000
+        assert (await leased(office, request(window(limit=3200), want=60))).amount == 60
+        assert (await leased(office, request(window(limit=3200), want=500))).amount == 3140 // 32
+        assert (await leased(office, request(window(limit=3200), least=2000, want=500))).amount == 2000
         assert await sums(office) == Sums(0, 60 + 98 + 2000, 0)
 
 
 async def test_the_smallest_of_its_windows_decides_how_much_a_lease_is(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        wanted = wish(window("fleet/day", 64_000), window("tree/1", 640), want=10_000)
+        wanted = request(window("fleet/day", 64_000), window("tree/1", 640), want=10_000)
         assert (await leased(office, wanted)).amount == 20
         assert (await sums(office, "fleet/day")).reserved == (await sums(office, "tree/1")).reserved == 20
 
 
 async def test_less_than_the_least_is_refused_and_nothing_is_put_aside(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        await leased(office, wish(window("tree/1", 100), least=90))
-        no = await refused(office, wish(window("fleet/day", 1000), window("tree/1", 100), least=11))
+        await leased(office, request(window("tree/1", 100), least=90))
+        no = await refused(office, request(window("fleet/day", 1000), window("tree/1", 100), least=11))
         assert (no.window, no.free, no.limit) == ("tree/1", 10, 100)
         assert await sums(office, "fleet/day") == Sums(0, 0, 0)
-        await leased(office, wish(window("fleet/day", 1000), window("tree/1", 100), least=10))
+        await leased(office, request(window("fleet/day", 1000), window("tree/1", 100), least=10))
 
 
 async def test_of_several_windows_that_refuse_the_one_that_ends_last_is_told(
@@ -47,23 +47,23 @@ async def test_of_several_windows_that_refuse_the_one_that_ends_last_is_told(
 ) -> None:
     async with opened(tmp_path, clock) as office:
         hour, day = window("a/hour", 5, end=3600.0), window("a/day", 5, end=86400.0)
-        no = await refused(office, wish(day, hour, least=6))
+        no = await refused(office, request(day, hour, least=6))
         assert (no.window, no.end) == ("a/day", 86400.0)
 
 
 async def test_a_lease_ends_with_the_first_of_its_windows(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         hour, day = window("a/hour", end=3600.0), window("a/day", end=86400.0)
-        assert (await leased(office, wish(day, hour))).until == 3600.0
+        assert (await leased(office, request(day, hour))).until == 3600.0
 
 
 async def test_without_windows_nothing_limits_a_lease(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        first = await leased(office, wish(least=5, want=10**15))
+        first = await leased(office, request(least=5, want=10**15))
         assert (first.amount, first.until) == (10**15, float("inf"))
         done = await office.settle("c", 1, [entry(first.id, 10**15 + 5)])
         assert done.over == ()
-        second = await leased(office, wish(want=70))
+        second = await leased(office, request(want=70))
         assert [lost.amount for lost in await office.bury("c", 2)] == [70]
         assert (await office.costs())[0].cost == 10**15 + 5  # nobody had put the 70 aside
         assert (await office.settle("c", 1, [entry(second.id, 70)])).over == ()
@@ -73,14 +73,14 @@ async def test_a_limit_applies_as_soon_as_it_is_changed_also_below_what_is_spent
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with opened(tmp_path, clock) as office:
-        first = await leased(office, wish(window(limit=1000), least=400))
+        first = await leased(office, request(window(limit=1000), least=400))
         await office.settle("c", 1, [entry(first.id, 100)])
-        no = await refused(office, wish(window(limit=300), least=1))
+        no = await refused(office, request(window(limit=300), least=1))
         assert (no.free, no.limit) == (-100, 300)
         await office.give_back("c", 1, [first.id])
-        assert (await leased(office, wish(window(limit=300), least=200))).amount == 200
-        assert (await refused(office, wish(window(limit=50), least=0))).free == -250
-        assert (await leased(office, wish(window(limit=2000), least=1700))).amount == 1700
+        assert (await leased(office, request(window(limit=300), least=200))).amount == 200
+        assert (await refused(office, request(window(limit=50), least=0))).free == -250
+        assert (await leased(office, request(window(limit=2000), least=1700))).amount == 1700
         assert await office.db.read(wrong) == []
 
 
@@ -88,22 +88,22 @@ async def test_what_a_lowered_limit_found_above_it_shrinks_and_does_not_come_bac
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with opened(tmp_path, clock) as office:
-        first = await leased(office, wish(window(limit=1000), least=400))
-        second = await leased(office, wish(window(limit=1000), least=400))
-        await refused(office, wish(window(limit=500), least=1))
+        first = await leased(office, request(window(limit=1000), least=400))
+        second = await leased(office, request(window(limit=1000), least=400))
+        await refused(office, request(window(limit=500), least=1))
         for lease, above in ((first, 0), (second, 0)):
             await office.give_back("c", 1, [lease.id])
             assert await rows(office, "SELECT above FROM windows") == [(above,)]
-        assert (await leased(office, wish(window(limit=500), least=500))).amount == 500
+        assert (await leased(office, request(window(limit=500), least=500))).amount == 500
         assert await office.db.read(wrong) == []
 
 
 async def test_windows_of_one_name_are_apart_by_their_start_and_found_again(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         today, tomorrow = window(end=10.0), window(start=10.0, end=20.0)
-        await leased(office, wish(today, least=900))
-        await leased(office, wish(tomorrow, least=900))
-        assert (await refused(office, wish(today, least=200))).free == 100
+        await leased(office, request(today, least=900))
+        await leased(office, request(tomorrow, least=900))
+        assert (await refused(office, request(today, least=200))).free == 100
 
 
 async def test_each_line_is_told_once_in_its_window_also_after_it_was_opened_again(
@@ -111,34 +111,35 @@ async def test_each_line_is_told_once_in_its_window_also_after_it_was_opened_aga
 ) -> None:
     day = window(limit=1000, warn=500, step_down=700, queue=900)
     async with opened(tmp_path, clock) as office:
-        first = await leased(office, wish(day, least=499))
+        first = await leased(office, request(day, least=499))
         assert (first.crossed, first.step_down, first.queue) == ((), False, False)
-        second = await leased(office, wish(day, least=201))
+        second = await leased(office, request(day, least=201))
         assert second.crossed == (
             Crossed(window="fleet/day", line="warn"), Crossed(window="fleet/day", line="step_down")
         )  # fmt: skip
         assert (second.step_down, second.queue) == (True, False)
     async with opened(tmp_path, clock, epoch=2) as office:
-        third = await leased(office, wish(day, least=1))
+        third = await leased(office, request(day, least=1))
         assert (third.crossed, third.step_down) == ((), True)
-        fourth = await leased(office, wish(day, least=199))
+        fourth = await leased(office, request(day, least=199))
         assert (fourth.crossed, fourth.queue) == ((Crossed(window="fleet/day", line="queue"),), True)
-        other = await leased(office, wish(window(start=5.0, warn=10), least=10))
+        other = await leased(office, request(window(start=5.0, warn=10), least=10))
         assert other.crossed == (Crossed(window="fleet/day", line="warn"),)
 
 
 async def test_lines_look_at_what_is_spent_too(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        first = await leased(office, wish(window(limit=1000, warn=500), least=10))
+        first = await leased(office, request(window(limit=1000, warn=500), least=10))
         await office.settle("c", 1, [entry(first.id, 500)])
-        assert (await leased(office, wish(window(limit=1000, warn=500)))).crossed
+        assert (await leased(office, request(window(limit=1000, warn=500)))).crossed
 
 
 async def test_what_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         for bad in (
-            wish(least=-1), wish(want=10**19), wish(window(limit=-1)), wish(window(warn=-1)), wish(window(), window()),
-            wish(window(end=0.0)), wish(window(start=float("nan"))), wish(want=1.5),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            request(least=-1), request(want=10**19), request(window(limit=-1)), request(window(warn=-1)),
+            request(window(), window()),
+            request(window(end=0.0)), request(window(start=float("nan"))), request(want=1.5),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         ):  # fmt: skip
             with pytest.raises(InvalidLimit):
                 await office.lease(bad)
@@ -149,7 +150,7 @@ async def test_two_hundred_at_once_get_no_more_than_there_is(tmp_path: Path, clo
     got = list[int]()
 
     async def call(office: OfficeFile) -> None:
-        found = await office.lease(wish(window(limit=1000), least=30))
+        found = await office.lease(request(window(limit=1000), least=30))
         got.append(getattr(found, "amount", 0))
 
     async with opened(tmp_path, clock) as office, anyio.create_task_group() as tasks:
@@ -161,7 +162,7 @@ async def test_two_hundred_at_once_get_no_more_than_there_is(tmp_path: Path, clo
 
 async def test_the_file_itself_refuses_more_than_the_limit(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        await leased(office, wish(window(limit=1000), least=600))
+        await leased(office, request(window(limit=1000), least=600))
         for change in ("reserved = 1001", "spent = 401", "reserved = -1", "most = 599"):
             sql = f"UPDATE windows SET {change}"  # noqa: S608 - ours
             with pytest.raises(StoreError, match="CHECK"):
@@ -186,8 +187,8 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path, clock: ManualClock) 
 async def test_how_open_budgets_stand_is_told(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         windows = (window("a/hour", start=0.0, end=10.0), window("a/day", end=100.0), window("tree/1"))
-        first = await leased(office, wish(*windows, least=50))
-        await leased(office, wish(window("tree/2")))
+        first = await leased(office, request(*windows, least=50))
+        await leased(office, request(window("tree/2")))
         await office.settle("c", 1, [entry(first.id, 70)])
         open_now = await office.windows(10.0, trees=2)
         assert [stands.name for stands in open_now] == ["a/day", "tree/2", "tree/1"]

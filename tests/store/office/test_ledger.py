@@ -9,7 +9,7 @@ import pytest
 from callboard.store.office import CostRow, Entry, PromptRow, TokenRow, costs
 
 from ...manual_clock import ManualClock
-from .purse import entry, leased, opened, rows, window, wish
+from .purse import entry, leased, opened, request, rows, window
 
 pytestmark = pytest.mark.anyio
 DAY = 86400.0
@@ -33,7 +33,7 @@ async def test_an_entry_is_written_down_whole_under_the_cell_that_settles(tmp_pa
 
 async def test_costs_are_summed_by_what_calls_have_in_common(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        money = await leased(office, wish(window(limit=10**9), least=10**6))
+        money = await leased(office, request(window(limit=10**9), least=10**6))
         calls = (
             entry(money.id, 100, at=START, message="m1", served="big", prompt="p", key=b"k", input=5, output=6,
                   cached=2, reasoning=1, seconds=2.0),
@@ -63,7 +63,7 @@ async def test_costs_are_summed_by_what_calls_have_in_common(tmp_path: Path, clo
 
 async def test_a_hit_saves_what_the_call_did_cost_that_made_the_answer(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        money = await leased(office, wish(window(limit=10**9), least=1000))
+        money = await leased(office, request(window(limit=10**9), least=1000))
         calls = (
             entry(money.id, 7, key=b"k"), entry(money.id, 90, key=b"k", how="wrong"), entry(cache="hit", key=b"k"),
             entry(money.id, 8, key=b"k", how="repaired"), entry(cache="hit", key=b"k"), entry(cache="hit", key=b"x"),
@@ -75,7 +75,7 @@ async def test_a_hit_saves_what_the_call_did_cost_that_made_the_answer(tmp_path:
 
 async def test_what_was_lost_with_a_lease_is_a_cost_and_no_call(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
-        await leased(office, wish(window(limit=10**9), least=1000, actor="a"))
+        await leased(office, request(window(limit=10**9), least=1000, actor="a"))
         await office.bury("c", 2)
         assert await office.costs("actor") == [CostRow(name="a", cost=1000)]
 

@@ -9,7 +9,7 @@ from callboard.store import InvalidLimit
 from callboard.store.office import Cached, sweeping
 
 from ...manual_clock import ManualClock
-from .purse import entry, leased, opened, rows, sums, window, wish
+from .purse import entry, leased, opened, request, rows, sums, window
 
 pytestmark = pytest.mark.anyio
 DAY = 86400.0
@@ -38,14 +38,14 @@ async def test_closed_leases_and_old_windows_go_but_for_the_newest(
     monkeypatch.setattr(sweeping, "_LEASES", sweeping._LEASES.replace(str(sweeping.NEWEST), "2"))
     monkeypatch.setattr(sweeping, "_WINDOWS", sweeping._WINDOWS.replace(str(sweeping.NEWEST), "2"))
     async with opened(tmp_path, clock, keep=10 * DAY) as office:
-        made = [await leased(office, wish(window(f"tree/{at}"), least=10)) for at in range(6)]
+        made = [await leased(office, request(window(f"tree/{at}"), least=10)) for at in range(6)]
         await office.give_back("c", 1, [each.id for each in made[1:]])
         await clock.advance(7 * DAY + 1)
         gone = await office.sweep()
         assert (gone.leases, gone.windows) == (3, 0)
         assert await rows(office, "SELECT id FROM leases") == [(made[at].id,) for at in (0, 4, 5)]
         assert len(await rows(office, "SELECT * FROM shares")) == 3
-        await leased(office, wish(window("tree/1")))
+        await leased(office, request(window("tree/1")))
         await clock.advance(3 * DAY)
         assert (await office.sweep()).windows == 2, "not those that are used, or reserved in"
         left = await rows(office, "SELECT name FROM windows")
@@ -62,7 +62,7 @@ async def test_whom_to_forget_is_in_no_answer_and_no_id_of_the_file(tmp_path: Pa
         for key, body in ((b"1", name), (b"2", json.dumps([name])), (b"3", json.dumps([name], ensure_ascii=False))):
             await office.put_cached(Cached(key=key, actor="a", body=f"Dear {body}".encode(), made=0.0, expires=1e12))
         await office.put_cached(Cached(key=b"4", actor="a", body=b"Dear Bob", made=0.0, expires=1e12))
-        money = await leased(office, wish(window(), least=100))
+        money = await leased(office, request(window(), least=100))
         calls = (
             entry(money.id, 10, raw=json.dumps({"to": name}), how="wrong"), entry(money.id, 20, message=f"mail/{name}"),
             entry(tree=name, tenant=name, message="kept"), entry(raw="Bob", how="wrong"), entry(id=f"of {name}"),
@@ -85,7 +85,7 @@ async def test_one_actor_forgets_alone_and_what_is_left_is_told(tmp_path: Path, 
     async with opened(tmp_path, clock) as office:
         for actor in ("a", "b"):
             await office.put_cached(Cached(key=actor.encode(), actor=actor, body=b"Dear Ann", made=0.0, expires=1e12))
-        await leased(office, wish(window("tree/Ann")))
+        await leased(office, request(window("tree/Ann")))
         await office.settle("c", 1, [entry(actor="b", message="to Ann")])
         done = await office.forget("Ann", "a")
         assert (done.bodies, done.answers, done.ids) == (1, 0, 0)

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from callboard.clock import SystemClock
 from callboard.store.office import Entry, Leased, OfficeFile, Window
 
-from .purse import entry, opened, rows, wish, wrong
+from .purse import entry, opened, request, rows, wrong
 
 pytestmark = pytest.mark.anyio
 CALLERS = 200
@@ -73,7 +73,7 @@ class Shop:
         await self.pause(2)
         least = self.chance.randint(0, self.limit // 20)
         want = least if self.by_call else self.chance.randint(0, self.limit)
-        money = await self.office.lease(wish(*self.windows, least=least, want=want, cell=name, epoch=life))
+        money = await self.office.lease(request(*self.windows, least=least, want=want, cell=name, epoch=life))
         if not isinstance(money, Leased):
             self.refused += 1
             return

@@ -21,7 +21,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 0
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A cell would like to spend. Without windows nothing limits it."""
 
     cell: str
@@ -32,17 +32,19 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     want: int
     windows: tuple[Window, ...] = ()
     """All that the money is to be reserved in."""
+    urgent: bool = False
+    """Whether it may go past the line from which others wait."""
 
 
-def checked(wish: Wish) -> Wish:
-    """Return the wish if it makes sense; raise InvalidLimit."""
-    check_amount("the least of a lease", wish.least)
-    check_amount("what is wanted of a lease", wish.want)
-    for window in wish.windows:
+def checked(request: LeaseRequest) -> LeaseRequest:
+    """Return the request if it makes sense; raise InvalidLimit."""
+    check_amount("the least of a lease", request.least)
+    check_amount("what is wanted of a lease", request.want)
+    for window in request.windows:
         _check(window)
-    if len({(window.name, window.start) for window in wish.windows}) < len(wish.windows):
-        raise InvalidLimit(f"a lease of {wish.actor} names a window twice")
-    return wish
+    if len({(window.name, window.start) for window in request.windows}) < len(request.windows):
+        raise InvalidLimit(f"a lease of {request.actor} names a window twice")
+    return request
 
 
 def _check(window: Window) -> None:
