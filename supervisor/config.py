@@ -15,8 +15,8 @@ import msgspec
 
 from callboard.actors import TRIES, Actor, ActorSpec, DoorLimits, Grant, Health, Intensity, Restart
 from callboard.actors.embedding import EmbedderTable
-from callboard.actors.llm import LOCAL_MODEL as LOCAL_WEIGHTS
 from callboard.actors.llm import (
+    LOCAL_WEIGHTS,
     BudgetTable,
     EndpointTable,
     LlmConfig,
@@ -28,13 +28,13 @@ from callboard.actors.llm import (
 )
 from callboard.bus import QUEUE_MOST
 from callboard.errors import CallboardError
-from callboard.names import checked
+from callboard.names import LOCAL_MODEL, OFFICE, checked
 from callboard.store import Retention
 
 from .errors import BadFleet
 from .formation import CellTable, GroupTable, check_formation
 from .persons import PersonTable
-from .reserved import CELL_NAME_MOST, CLIENTS, LOCAL_MODEL, OFFICE, RESERVED, is_reserved, keeper_of
+from .reserved import CELL_NAME_MOST, CLIENTS, RESERVED, is_reserved, keeper_of
 from .toml_lines import Fault, explain
 
 SILENT_LEAST: Final = 1.0

@@ -9,10 +9,10 @@ from anyio.abc import TaskGroup
 
 from callboard.actors import ActorSpec
 from callboard.actors.llm import LlmConfig
+from callboard.names import LOCAL_MODEL, OFFICE
 from callboard.store import Outcome
 
 from .files import Files
-from .reserved import LOCAL_MODEL, OFFICE
 
 if TYPE_CHECKING:
     from callboard.actors.llm import Minds

@@ -3,9 +3,8 @@
 from typing import Final
 
 from callboard.bus import DAEMON_CELL
+from callboard.names import LOCAL_MODEL, OFFICE
 
-OFFICE: Final = "office"
-LOCAL_MODEL: Final = "local-model"
 RESERVED: Final = frozenset({"supervisor", OFFICE, LOCAL_MODEL, DAEMON_CELL})
 CLIENTS: Final = "client-"
 """How the cells are called as which programs of the owner speak."""

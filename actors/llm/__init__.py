@@ -8,7 +8,7 @@ trusts it. Each cell imports the settings and the errors; the rest only when som
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .config import LOCAL, LOCAL_MODEL, LlmConfig, settle_llm
+from .config import LOCAL, LOCAL_WEIGHTS, LlmConfig, settle_llm
 from .errors import (
     AnswerCut,
     BadAnswer,
@@ -55,7 +55,7 @@ _HOME = {
 
 __all__ = [
     "LOCAL",
-    "LOCAL_MODEL",
+    "LOCAL_WEIGHTS",
     "NANO",
     "AnswerCut",
     "BadAnswer",

@@ -7,6 +7,7 @@ import anyio
 import msgspec
 
 from callboard.clock import Clock
+from callboard.names import LOCAL_MODEL
 
 from .config import LOCAL
 from .errors import ModelDown, OfficeAway
@@ -17,7 +18,6 @@ from .tables import EndpointTable
 if TYPE_CHECKING:
     from .door.client import ModelClient
 
-LOCAL_ACTOR: Final = "local-model"
 LOCAL_WITHIN: Final = 5.0
 """Seconds in which the model in the box says where it is; then another may be asked."""
 
@@ -48,7 +48,7 @@ class Clients:
 
         try:
             soon = min(until, self._clock.monotonic() + LOCAL_WITHIN)
-            at = await self._line.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_ACTOR)
+            at = await self._line.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_MODEL)
         except OfficeAway as error:
             raise ModelDown(
                 f"the model in the box does not run: {error.text}", endpoint=LOCAL, cost="nothing"

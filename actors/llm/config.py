@@ -13,7 +13,7 @@ from .url import LEGAL_URL, is_legal
 
 LOCAL: Final = "local"
 """The endpoint, and the short name, of the model that runs in a cell of its own."""
-LOCAL_MODEL: Final = "smollm2"
+LOCAL_WEIGHTS: Final = "smollm2"
 _ENDPOINT_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -75,7 +75,7 @@ def settle_llm(
     if llm.local:
         # Its address is made anew with each life: its cell says where it is.
         places.append(EndpointTable(name=LOCAL, url="", sensitive=True, output_limit="max_tokens", tools="schema"))
-        choices.append(ModelTable(name=LOCAL_MODEL, endpoint=LOCAL, price=PriceTable(input=0.0, output=0.0)))
+        choices.append(ModelTable(name=LOCAL_WEIGHTS, endpoint=LOCAL, price=PriceTable(input=0.0, output=0.0)))
     default = llm.default or (choices[0].name if choices else "")
     config = LlmConfig(
         default=default, timeout=llm.timeout, idle=llm.idle, cache_for=llm.cache_for, endpoints=tuple(places),

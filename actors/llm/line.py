@@ -4,10 +4,10 @@ from typing import Final, TypeVar
 
 from callboard.bus import ActorDied, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor
 from callboard.clock import Clock
+from callboard.names import OFFICE
 
 from ..errors import ActorStopped
 from ..message import Message
-from ..office import OFFICE
 from ..speaking import Speaker
 from .errors import OfficeAway
 

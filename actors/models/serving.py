@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 from anyio import to_thread
 
+from callboard.names import LOCAL_MODEL
+
 from ..actor import Actor
 from ..context import Context
 from ..handlers import receive
@@ -18,7 +20,6 @@ from .engine import Engine, Shape
 from .errors import ModelServerFailed
 from .folder import require
 
-NAME: Final = "local-model"
 HEALTH: Final = Health(silent_after=15.0, start_within=120.0)
 """The server holds the interpreter while it loads: half a second, and several on a machine that is busy."""
 _WEIGHTS: Final = "model.gguf"
@@ -64,7 +65,7 @@ class ModelAt(Message):
 class LocalModel(Actor):
     """Runs a model in its own process from its start to its end."""
 
-    name: ClassVar[str] = NAME
+    name: ClassVar[str] = LOCAL_MODEL
     Options = LocalModelOptions
     options: LocalModelOptions
 
@@ -90,9 +91,11 @@ class LocalModel(Actor):
         return ModelAt(url=self._engine.url, key=self._engine.key, model=self.options.model, context=share)
 
 
-def spec_of_local_model(options: LocalModelOptions | None = None, *, cell: str = NAME) -> ActorSpec:
+def spec_of_local_model(options: LocalModelOptions | None = None, *, cell: str = LOCAL_MODEL) -> ActorSpec:
     """Return the spec of the actor in a cell of its own, with the patience that loading needs."""
-    return ActorSpec(actor=LocalModel, name=NAME, cell=cell, health=HEALTH, options=options or LocalModelOptions())
+    return ActorSpec(
+        actor=LocalModel, name=LOCAL_MODEL, cell=cell, health=HEALTH, options=options or LocalModelOptions()
+    )
 
 
 def _load(options: LocalModelOptions) -> Engine:

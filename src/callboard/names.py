@@ -10,6 +10,9 @@ from typing import Final, Literal
 from .errors import InvalidName, kebab
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+OFFICE: Final = "office"
+LOCAL_MODEL: Final = "local-model"
+"""Actors and cells that the runtime adds where a fleet asks models: the office, and the model in the box."""
 Kind = Literal["fleet", "actor", "topic", "cell", "group"]
 
 

@@ -2,9 +2,9 @@
 
 from callboard.actors import Context, receive
 from callboard.actors.llm import NoModels
+from callboard.names import OFFICE
 
 from ..hearing import Hearing
-from ..reserved import OFFICE
 from .messages import Costs, ShowCosts
 
 LOOK_WITHIN = 30.0

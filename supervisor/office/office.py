@@ -30,6 +30,7 @@ from callboard.actors.office import (
     Terms,
 )
 from callboard.errors import CallboardError
+from callboard.names import OFFICE
 from callboard.store.office import Crossed, Leased, LeaseRequest, Refused, Window
 
 from ..hearing import hear_daemon
@@ -50,7 +51,7 @@ _LINES: Final = {"warn": "budget-warns", "step_down": "budget-steps-down", "queu
 class Office(Actor):
     """Keep budgets, rates, answers and the ledger of a fleet."""
 
-    name = "office"
+    name = OFFICE
     concurrency = 64
     answers_with = (CallboardError,)
     Options = LlmConfig

@@ -1,0 +1,18 @@
+"""What calls did, for the ledger."""
+
+from callboard.store.office import Cached, Entry
+
+from ..message import Message
+
+
+class Report(Message):
+    """What calls did cost, what was answered, and which leases are not needed any more. Said again it counts once."""
+
+    epoch: int
+    entries: tuple[Entry, ...] = ()
+    answers: tuple[Cached, ...] = ()
+    back: tuple[int, ...] = ()
+
+
+class Reported(Message):
+    """It is in the file."""
