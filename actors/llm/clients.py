@@ -9,10 +9,10 @@ import msgspec
 from callboard.clock import Clock
 from callboard.names import LOCAL_MODEL
 
+from .cell_voice import CellVoice
 from .config import LOCAL
 from .errors import ModelDown, OfficeAway
 from .key import read_key
-from .line import Line
 from .tables import EndpointTable
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ LOCAL_WITHIN: Final = 5.0
 class Clients:
     """Of one cell. `home` is the folder that relative key files are seen from."""
 
-    def __init__(self, line: Line, *, clock: Clock, home: Path) -> None:
-        self._line, self._clock, self._home = line, clock, home
+    def __init__(self, voice: CellVoice, *, clock: Clock, home: Path) -> None:
+        self._voice, self._clock, self._home = voice, clock, home
         self._clients: dict[str, ModelClient] = {}
         self._opening = anyio.Lock()
 
@@ -48,7 +48,7 @@ class Clients:
 
         try:
             soon = min(until, self._clock.monotonic() + LOCAL_WITHIN)
-            at = await self._line.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_MODEL)
+            at = await self._voice.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_MODEL)
         except OfficeAway as error:
             raise ModelDown(
                 f"the model in the box does not run: {error.text}", endpoint=LOCAL, cost="nothing"

@@ -9,7 +9,7 @@ import msgspec
 
 from ..embedding.errors import EmbedderFailed
 from ..embedding.texts import bounded_all, unit
-from .door.opened import Opener, Refused
+from .door.opened import BadStatus, Opener
 from .door.said import said
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class EndpointEmbedder:
                 content = raw.content
         except TimeoutError:
             why = f"did not answer within {self._timeout:g} s"
-        except Refused as refusal:
+        except BadStatus as refusal:
             why = f"answered {refusal.status}{self._words(refusal.body.decode(errors='replace'))}"
         except Exception as error:  # noqa: BLE001 - as in guarded.py
             why = f"could not be asked{self._words(str(error))}"

@@ -1,6 +1,8 @@
-"""One wish of an agent, as the cell sees it."""
+"""One thing that an agent wants of a model, as the cell sees it."""
 
 import msgspec
+
+from .errors import ModelStalled
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -11,8 +13,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tree: str = ""
     """The first message of the chain that it belongs to."""
     tenant: str = ""
-    model: str = ""
-    """By the name that agents use; empty: the default."""
+    model: str
+    """By the name that agents use."""
     sensitive: bool = False
     urgent: bool = False
     prompt: str = "inline"
@@ -22,3 +24,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     until: float
     """Monotonic seconds."""
     idle: float = 30.0
+
+
+def late(job: Job, why: str = "") -> ModelStalled:
+    """Return the error for a job whose time is over; `why` says what became of its last try."""
+    text = f"{job.actor} had no answer of {job.model} in its time" + (f"; the last try: {why}" if why else "")
+    return ModelStalled(text, model=job.model, cost="unknown")

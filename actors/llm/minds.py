@@ -40,10 +40,10 @@ from ..office import (
 from ..speaking import Speaker
 from .answers import Answer, Answers
 from .breaker import Breaker
-from .caller import Caller, Ways
+from .caller import Caller, CallServices
+from .cell_voice import CellVoice
 from .clients import Clients
 from .config import LlmConfig
-from .line import Line
 from .pace import Pace
 from .purse import Purse
 from .reporter import Reporter
@@ -74,8 +74,8 @@ class Minds:
         """`home` is the folder that key files are seen from; `report` records an event: kind, subject, text."""
         self.config, self.clock, self.answers = config, clock, Answers()
         self._epoch, self._report, self._tasks = epoch, report, tasks
-        self._line = Line(Speaker(endpoint), clock=clock)
-        self._clients = Clients(self._line, clock=clock, home=home)
+        self._voice = CellVoice(Speaker(endpoint), clock=clock)
+        self._clients = Clients(self._voice, clock=clock, home=home)
         self._reporter = Reporter(
             self._send, epoch=epoch, clock=clock, idle=self._idle,
             refused=lambda text: report("ledger-refused", "office", text),
@@ -94,7 +94,7 @@ class Minds:
         """Return on which terms an actor asks; raises OfficeAway."""
         if (terms := self._terms.get(actor)) is None:
             self._begin()
-            terms = self._terms[actor] = await self._line.ask(AskTerms(actor=actor), Terms, until=until)
+            terms = self._terms[actor] = await self._voice.ask(AskTerms(actor=actor), Terms, until=until)
             self._keys[actor] = None if terms.keys is None else set(terms.keys)
         return terms
 
@@ -113,7 +113,7 @@ class Minds:
         await self._reporter.room()
         purse = self._purse(job, terms) if terms.metered else None
         return Caller(
-            Ways(
+            CallServices(
                 config=self.config, clock=self.clock, clients=self._clients, prices=terms.prices, purse=purse,
                 pace=lambda model: self._pace(model, limited=model in terms.limited), breaker=self._breaker,
                 record=self._reporter.put, pressed=self._pressed, report=self._report,
@@ -137,7 +137,7 @@ class Minds:
             return found
         if (known := self._keys.get(actor)) is not None and key[:KEY_BEGINS] not in known:
             return None
-        kept = await self._line.ask(AskAnswer(key=key), Answered, until=until)
+        kept = await self._voice.ask(AskAnswer(key=key), Answered, until=until)
         if kept.body is None:
             return None
         answer = Answer(kept.body, kept.expires)
@@ -157,7 +157,7 @@ class Minds:
         message = TakeMoney(
             id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
         )  # fmt: skip
-        return await self._line.ask(message, Money, until=self.clock.monotonic() + LEASE_WITHIN)
+        return await self._voice.ask(message, Money, until=self.clock.monotonic() + LEASE_WITHIN)
 
     def _pace(self, model: str, *, limited: bool) -> Pace:
         if (pace := self._paces.get(model)) is None:
@@ -166,7 +166,7 @@ class Minds:
 
     async def _take_rate(self, model: str, actors: int, tokens: int) -> Rate:
         message = TakeRate(epoch=self._epoch, model=model, actors=actors, tokens=tokens)
-        return await self._line.ask(message, Rate, until=self.clock.monotonic() + LEASE_WITHIN)
+        return await self._voice.ask(message, Rate, until=self.clock.monotonic() + LEASE_WITHIN)
 
     def _breaker(self, endpoint: str) -> Breaker:
         return self._breakers.setdefault(endpoint, Breaker())
@@ -178,7 +178,7 @@ class Minds:
 
     async def _press(self, message: Pressed) -> None:
         try:
-            await self._line.ask(message, Reported, until=self.clock.monotonic() + SHORT)
+            await self._voice.ask(message, Reported, until=self.clock.monotonic() + SHORT)
         except CallboardError as error:  # our own rest holds all the same
             self._report("office-unheard", message.model, error.text)
 
@@ -190,7 +190,7 @@ class Minds:
         if self._works:
             with anyio.move_on_after(SHORT):
                 await self._reporter.flushed()
-        judged = await self._line.ask(Judge(message=message, good=good), Judged, until=until)
+        judged = await self._voice.ask(Judge(message=message, good=good), Judged, until=until)
         self.answers.drop(judged.keys)
 
     async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
@@ -201,7 +201,7 @@ class Minds:
                 await self._reporter.flushed()
         self.answers.clear()
         self._reporter.drop_answers(actor)
-        found = await self._line.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
+        found = await self._voice.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
         if (terms := self._terms.get(actor)) is not None:
             self._terms[actor] = msgspec.structs.replace(terms, memory=found.memory)
         return found.places
@@ -223,7 +223,7 @@ class Minds:
             await self._clients.aclose()
 
     async def _send(self, report: Report) -> Reported:
-        return await self._line.ask(report, Reported, until=self.clock.monotonic() + SHORT)
+        return await self._voice.ask(report, Reported, until=self.clock.monotonic() + SHORT)
 
     def _idle(self) -> list[int]:
         done = [lease for purse in self._purses.values() for lease in purse.idle()]

@@ -56,7 +56,7 @@ class Hold(msgspec.Struct, eq=False):
         return self.lease.step_down
 
 
-class Answer:
+class Pending:
     """What the office says, once it has."""
 
     def __init__(self) -> None:
@@ -129,14 +129,14 @@ class Purse:
 
     async def _bring(self, worst: int, *, urgent: bool) -> Money:
         """Ask the office, and put what it leases into the purse, whoever waits for it."""
-        answer = Answer()
+        answer = Pending()
         self._tasks.start_soon(self._ask_office, answer, worst, urgent)
         await answer.came.wait()
         if answer.error is not None:
             raise answer.error
         return answer.money
 
-    async def _ask_office(self, answer: "Answer", worst: int, urgent: bool) -> None:
+    async def _ask_office(self, answer: "Pending", worst: int, urgent: bool) -> None:
         asked = self._clock.monotonic()
         try:
             money = answer.money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent)

@@ -16,6 +16,12 @@ class Route(msgspec.Struct, frozen=True):
     endpoint: EndpointTable
 
 
+def require_models(config: LlmConfig) -> None:
+    """Raise NoModels unless there is somebody to ask."""
+    if not config.on:
+        raise NoModels("this fleet has no model to ask: give it [llm] url and model, or local = true")
+
+
 def routes_of(
     config: LlmConfig, name: str, *, sensitive: bool, step_down: bool = False,
     is_down: Callable[[str], bool] = lambda _name: False,
@@ -33,8 +39,7 @@ def routes_of(
         NoModels, UnknownModelName, NoModelAllowed: there is nobody to ask.
 
     """
-    if not config.on:
-        raise NoModels("this fleet has no model to ask: give it [llm] url and model, or local = true")
+    require_models(config)
     chosen = config.model(name)
     if chosen is None:
         known = ", ".join(model.name for model in config.models)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from callboard.actors.llm import ModelClient
 from callboard.actors.llm.door.answer import checked
-from callboard.actors.llm.door.opened import Refused
+from callboard.actors.llm.door.opened import BadStatus
 from callboard.actors.llm.door.refusal import refused
 from callboard.actors.llm.door.stream_parts import Events, Gathering
 from callboard.actors.llm.door.tools_by_schema import from_schema
@@ -98,7 +98,7 @@ def test_events_are_the_same_however_their_bytes_are_cut(texts: list[str], data:
 @QUICK
 @given(st.integers(100, 999), st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text()), BYTES)
 def test_a_refusal_is_a_typed_error_whatever_it_says(status: int, headers: dict[str, str], body: bytes) -> None:
-    error = refused(Refused(status, headers, body), WHERE, now=1.7e9)
+    error = refused(BadStatus(status, headers, body), WHERE, now=1.7e9)
     assert error.detail["cost"] == "nothing"
     assert 0.0 <= float(error.detail.get("wait") or 0.0) <= 3_600.0
     assert error.text.isprintable()

@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 import pytest
 
-from callboard.actors.llm.door.question import is_strict
+from callboard.actors.llm.door.body import is_strict
 from callboard.actors.llm.errors import (
     AnswerCut,
     BadModelRequest,

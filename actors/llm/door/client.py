@@ -10,9 +10,9 @@ from ..reply import Reply
 from ..request import Request
 from ..tables import EndpointTable
 from .answer import ANSWER_MOST, check_plain, checked
+from .body import body_of
 from .guarded import guarded
 from .opened import Opener, read_most
-from .question import body_of
 from .said import place
 from .stream import ModelStream
 from .tools_by_schema import from_schema, to_schema

@@ -9,7 +9,7 @@ import anyio
 from callboard.errors import CallboardError
 
 from ..errors import BadModelRequest, ModelDown, ModelStalled
-from .opened import Refused
+from .opened import BadStatus
 from .refusal import refused
 from .where import Where
 
@@ -31,7 +31,7 @@ async def guarded(wait: Callable[[], Awaitable[T]], where: Where, *, seconds: fl
             return await wait()
         except CallboardError:
             raise
-        except Refused as refusal:
+        except BadStatus as refusal:
             failure = refused(refusal, where, now=time.time())
         except Exception as error:  # noqa: BLE001 - the HTTP client's errors are many, and not all of one family
             failure = broken(error, where)

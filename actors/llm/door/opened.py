@@ -12,7 +12,7 @@ _REFUSAL_MOST: Final = 64 * 1024
 _REFUSAL_WAIT: Final = 1.0
 
 
-class Refused(Exception):
+class BadStatus(Exception):
     """The endpoint answered with a status that is not 2xx: what it said, without the request and so without the key."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -53,13 +53,13 @@ class Opener:
 
 
 def open_client(url: str, key: str) -> Any:
-    """Return an ``AsyncOpenAI`` for `url`. Its calls raise Refused, or the client's own errors: those hold the key."""
+    """Return an ``AsyncOpenAI`` for `url`. Its calls raise BadStatus, or its own errors: those hold the key."""
     import openai
 
     http = openai.DefaultAsyncHttpxClient(
         timeout=None,
         follow_redirects=False,  # one would take what is asked to a place that no setting names
-        event_hooks={"response": [_raise_refused]},
+        event_hooks={"response": [_raise_bad_status]},
     )
     # With no key at all the client would take one from the environment, which may be another endpoint's.
     client = openai.AsyncOpenAI(
@@ -81,8 +81,8 @@ async def read_most(pieces: AsyncGenerator[bytes], content: bytearray, *, most: 
                 return
 
 
-async def _raise_refused(response: Any) -> None:
-    """Raise Refused before the client reads a body of any size and makes an error that holds the key."""
+async def _raise_bad_status(response: Any) -> None:
+    """Raise BadStatus before the client reads a body of any size and makes an error that holds the key."""
     if 200 <= response.status_code < 300:
         return
     body = bytearray()
@@ -91,4 +91,4 @@ async def _raise_refused(response: Any) -> None:
             await read_most(response.aiter_bytes(), body, most=_REFUSAL_MOST)
         except Exception:  # noqa: BLE001 - whatever broke: what the status says stands without the rest of the words
             body += b" ..."
-    raise Refused(response.status_code, dict(response.headers), bytes(body[:_REFUSAL_MOST]))
+    raise BadStatus(response.status_code, dict(response.headers), bytes(body[:_REFUSAL_MOST]))

@@ -11,7 +11,7 @@ import msgspec
 from callboard.errors import CallboardError
 
 from ..errors import BadModelKey, BadModelRequest, ContextTooLong, ModelBusy, ModelDown, UnknownModelName
-from .opened import Refused
+from .opened import BadStatus
 from .where import Where
 
 _WAIT_MOST: Final = 3_600.0
@@ -34,7 +34,7 @@ _CONTEXT: Final = re.compile(
 _SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
-def refused(refusal: Refused, where: Where, *, now: float) -> CallboardError:
+def refused(refusal: BadStatus, where: Where, *, now: float) -> CallboardError:
     """Return the error that a refusal is; `now` in Unix seconds, as an endpoint may name a date to wait for."""
     code, words = _told(refusal.body)
     kind = decide_kind(refusal.status, code, words)

@@ -1,4 +1,4 @@
-"""The cell's line to the office, and to the model in the box: who is just starting again is asked again."""
+"""The cell's own voice, to the office, and to the model in the box: who is just starting again is asked again."""
 
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ LONGEST_REST: Final = 1.0
 _PASSING: Final = (ActorDied, ActorStopped, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor)
 
 
-class Line:
+class CellVoice:
     """Speaks with the voice of the cell itself."""
 
     def __init__(self, voice: Speaker, *, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from .tools import forms_of
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt with its inputs, and how it is to be answered."""
 
     prompt: Prompt

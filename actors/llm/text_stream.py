@@ -9,9 +9,10 @@ import anyio
 import msgspec
 
 from .asker import Asker
-from .caller import Attempt, Caller
-from .errors import BadAnswer, ModelFailed, ModelStalled
-from .job import Job
+from .attempt import Attempt
+from .caller import Caller
+from .errors import BadAnswer, ModelFailed
+from .job import Job, late
 from .minds import Minds
 from .request import Request
 from .route import Route
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .reply import Piece
 
 
-class Telling:
+class TextStream:
     """Pieces of text, inside ``async with``. Another model is asked only as long as nothing was told."""
 
     def __init__(self, minds: Minds, asker: Asker, job: Job, request: Request) -> None:
@@ -34,18 +35,16 @@ class Telling:
         self._broken: BaseException | None = None
         """What the stream itself raised."""
 
-    async def __aenter__(self) -> "Telling":
+    async def __aenter__(self) -> "TextStream":
         left = self._job.until - self._minds.clock.monotonic()
-        model = self._job.model or self._minds.config.default
-        self._stack.enter_context(self._asker.waiting(f"model {model}", max(left, 0.001)))
+        self._stack.enter_context(self._asker.waiting(f"model {self._job.model}", max(left, 0.001)))
         try:
             with anyio.fail_after(max(left, 0.0)):  # it is over before the first piece: nothing is open across a yield
                 self._caller = await self._minds.caller(self._job)
                 await self._begin()
         except TimeoutError:
             await self._stack.__aexit__(None, None, None)
-            text = f"{self._job.actor} had no answer of {model} in its time"
-            raise ModelStalled(text, model=model, cost="unknown") from None
+            raise late(self._job) from None
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -97,5 +96,5 @@ class Telling:
         # Whatever else ends the block is not the endpoint's doing: the stream was read to its end, or left.
         await self._stack.__aexit__(None, None, None)
         how = "ok" if self._finished else "cancelled"
-        self._minds.record(msgspec.structs.replace(self._caller.entry(self._attempt, None), how=how))
+        self._minds.record(msgspec.structs.replace(self._attempt.entry(self._minds.clock), how=how))
         return None

@@ -1,0 +1,86 @@
+"""One request to one endpoint, and what is to be written down of it.
+
+What counts is never less than what it may have cost: where nobody can know, because it was cancelled, broke off or came
+back without usage, its worst case does.
+"""
+
+from typing import Final
+
+import msgspec
+
+from callboard.clock import Clock
+from callboard.errors import CallboardError
+from callboard.ids import new_id
+from callboard.store.office import Entry, How
+
+from ..office import Price
+from .errors import AnswerCut
+from .job import Job
+from .money import cost_of, is_plausible, size_of
+from .purse import Hold
+from .reply import Reply, Usage
+from .request import Request
+from .route import Route
+
+SERVED_MOST: Final = 200
+"""Characters of the name of the model that served."""
+
+
+class Attempt(msgspec.Struct, eq=False, kw_only=True):
+    """One request to one endpoint."""
+
+    job: Job
+    route: Route
+    request: Request
+    price: Price
+    hold: Hold | None
+    worst: int
+    began: float = 0.0
+    """Monotonic seconds when it was sent; 0.0: it was not."""
+    first: float = 0.0
+    served: str = ""
+    usage: Usage | None = None
+
+    def take(self, usage: Usage | None, served: str) -> None:
+        """Take note of what the endpoint says, as far as it can be so."""
+        self.served = served[:SERVED_MOST] or self.served
+        if usage is not None and is_plausible(usage, self.request):
+            self.usage = usage
+
+    def cost(self, error: BaseException | None) -> int:
+        """Return what it did cost, or could have where nobody knows."""
+        if self.usage is not None:
+            return cost_of(self.usage, self.price)
+        refused = isinstance(error, CallboardError) and error.detail.get("cost") == "nothing"
+        return 0 if not self.began or (refused and not self.first) else self.worst
+
+    def entry(self, clock: Clock, error: BaseException | None = None) -> Entry:
+        """Return what the ledger says of it now."""
+        job, route, usage = self.job, self.route, self.usage or Usage()
+        return Entry(
+            id=new_id(), at=clock.now(), actor=job.actor, message=job.message, tree=job.tree, tenant=job.tenant,
+            asked=route.model.name, endpoint=route.endpoint.name, served=self.served, prompt=job.prompt,
+            version=job.version, input=usage.input, output=usage.output, cached=usage.cached,
+            reasoning=usage.reasoning, cost=self.cost(error), worst=self.worst,
+            input_cost=cost_of(msgspec.structs.replace(usage, output=0), self.price),
+            seconds=clock.monotonic() - self.began, first=self.first, how=_how(error),
+            why=error.code if isinstance(error, CallboardError) else "",
+            lease=self.hold.lease.id if self.hold is not None else 0, chars=size_of(self.request),
+        )  # fmt: skip
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """An answer, and what is to be written down of it when it was judged."""
+
+    reply: Reply
+    entry: Entry
+    model: str
+    """Who was asked in the end, by the name that agents use."""
+
+
+def _how(error: BaseException | None) -> How:
+    if error is None:
+        return "ok"
+    if isinstance(error, AnswerCut):
+        return "cut"
+    return "failed" if isinstance(error, CallboardError) else "cancelled"
