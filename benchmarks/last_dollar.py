@@ -49,9 +49,11 @@ class Schedule:
         return max(0, self.spent - self.limit)
 
     def _purse(self, cell: str) -> Purse:
-        async def ask(least: int, want: int, _urgent: bool) -> Money:
-            wish = LeaseRequest(cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,))
-            found = await self._office.lease(wish)
+        async def ask(least: int, want: int, /, *, urgent: bool) -> Money:
+            request = LeaseRequest(
+                cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,), urgent=urgent
+            )
+            found = await self._office.lease(request)
             if isinstance(found, Leased):
                 return Money(lease=found.id, amount=found.amount)
             return Money(spent=found.window, free=max(0, found.free), limit=found.limit)

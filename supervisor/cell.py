@@ -45,6 +45,7 @@ from .inspection import Inspected, inspect
 from .keeper import Keeper
 from .memory.memories import Memories
 from .minds import CellMinds
+from .office.furnishing import furnished
 from .plan import Begin, Held, Restarted, Revived
 from .pool import Life, end_within
 from .reserved import is_reserved
@@ -93,7 +94,6 @@ class Cell:
         """What its actors remember for long."""
         self._embedder, self._llm, self._home = memory, llm, home
         self.thinking: CellMinds
-        """Its share in the fleet's models."""
         self.elsewhere: Callable[[Outcome], Awaitable[Touched]] | None = upward.pass_outcome if upward else None
         """Tells the actors of other cells how a message turned out; raises OutcomeUnheard."""
         self.beats = Beats(endpoint.bus, fleet=endpoint.fleet, cell=endpoint.cell, epoch=epoch)
@@ -153,7 +153,7 @@ class Cell:
 
     async def hear_outcome(self, outcome: Outcome) -> Touched:
         """Let our actors take in how a message turned out."""
-        await self.thinking.hear(outcome)
+        await self.thinking.learn_outcome(outcome)
         return await self.memories.hear(outcome, list(self.hosts))
 
     def actors(self, which: str = "") -> list[str]:
@@ -199,7 +199,7 @@ class Cell:
         return host
 
     async def _open(self, spec: ActorSpec, *, parent: str = "", handover: bool = False) -> Host:
-        host = Host(self.thinking.furnished(spec), self, parent=parent)
+        host = Host(furnished(spec, self, self._files.tasks), self, parent=parent)
         if handover:
             host.wait_for_handover()
         self.hosts[spec.name] = host  # before the first await: the name is taken from now on
@@ -387,7 +387,7 @@ class Cell:
                 keep=lambda actor: self.hosts[actor].spec.keep,
             )  # fmt: skip
             self._tasks = await stack.enter_async_context(background())
-            self.thinking = CellMinds(self, self._llm, self._home, files=files, tasks=self._tasks)
+            self.thinking = CellMinds(self, self._llm, self._home, tasks=self._tasks)
             stack.push_async_callback(self.thinking.aclose)
             self._troupe = Troupe(self, self._tasks)
             rounds = Rounds(

@@ -36,7 +36,7 @@ class Files(Generic[F]):
     """Owns the files that `open_file` opens in tasks of `tasks`, at whose end all are closed."""
 
     def __init__(self, open_file: "Callable[[str], AbstractAsyncContextManager[F]]", *, tasks: TaskGroup) -> None:
-        self._open_file, self._tasks = open_file, tasks
+        self._open_file, self.tasks = open_file, tasks
         self._files: dict[str, OpenFile[F]] = {}
         self._turns: dict[str, anyio.Lock] = {}
 
@@ -51,7 +51,7 @@ class Files(Generic[F]):
     async def _open(self, actor: str) -> F:
         file = self._files[actor] = OpenFile[F]()
         try:
-            opened: F = await self._tasks.start(self._own, actor, file)
+            opened: F = await self.tasks.start(self._own, actor, file)
         except BaseException:
             if self._files.get(actor) is file:
                 del self._files[actor]

@@ -1,31 +1,25 @@
 """A cell's share in the fleet's models: made when an actor of it asks one, and told what concerns answers."""
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from anyio.abc import TaskGroup
 
-from callboard.actors import ActorSpec
 from callboard.actors.llm import LlmConfig
 from callboard.names import LOCAL_MODEL, OFFICE
 from callboard.store import Outcome
 
-from .files import Files
-
 if TYPE_CHECKING:
     from callboard.actors.llm import Minds
-    from callboard.store.office import OfficeFile
 
     from .cell import Cell
 
 
 class CellMinds:
-    """Of one cell; `files` owns what must outlive its actors, `tasks` what works for them."""
+    """Of one cell; `tasks` owns what works for its actors."""
 
-    def __init__(self, cell: "Cell", config: LlmConfig, home: Path, *, files: TaskGroup, tasks: TaskGroup) -> None:
-        self._cell, self._config, self._home, self._files, self._tasks = cell, config, home, files, tasks
+    def __init__(self, cell: "Cell", config: LlmConfig, home: Path, *, tasks: TaskGroup) -> None:
+        self._cell, self._config, self._home, self._tasks = cell, config, home, tasks
         self._minds: Minds | None = None
 
     @property
@@ -45,10 +39,10 @@ class CellMinds:
             )  # fmt: skip
         return self._minds
 
-    async def hear(self, outcome: Outcome) -> None:
+    async def learn_outcome(self, outcome: Outcome) -> None:
         """Let what was answered for a message that turned out badly not be given again; raises OfficeAway."""
         if self.on:
-            await self.minds().hear(outcome.message, good=outcome.good)
+            await self.minds().learn_outcome(outcome.message, good=outcome.good)
 
     async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
         """Forget answers that name somebody, or rest on what an actor remembered; return where they were."""
@@ -63,22 +57,3 @@ class CellMinds:
         """Close the connections, however the cell ends."""
         if self._minds is not None:
             await self._minds.aclose()
-
-    def furnished(self, spec: ActorSpec) -> ActorSpec:
-        """Return the spec of the office with its room; any other as it is."""
-        if spec.name != OFFICE:
-            return spec
-        from callboard.store.office import open_office
-
-        from .office import Room
-
-        cell = self._cell
-        files: Files[OfficeFile] = Files(
-            lambda _actor: open_office(cell.state, epoch=cell.epoch, clock=cell.clock), tasks=self._files
-        )
-        room = Room(
-            spec.options, file=functools.partial(files.file_of, OFFICE), clock=cell.clock, homes=cell.homes,
-            report=cell.report,
-        )  # fmt: skip
-        self._files.start_soon(room.keep_house)
-        return msgspec.structs.replace(spec, options=room)

@@ -6,7 +6,7 @@ Made with each cell, and empty until somebody asks a model. Its errors while it 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
@@ -15,28 +15,9 @@ from anyio.abc import TaskGroup
 from callboard.bus import Endpoint
 from callboard.clock import Clock
 from callboard.errors import CallboardError
-from callboard.ids import new_id
 from callboard.store.office import Cached, Entry
 
-from ..message import Message
-from ..office import (
-    KEY_BEGINS,
-    Answered,
-    AnswersForgotten,
-    AskAnswer,
-    AskTerms,
-    ForgetAnswers,
-    Judge,
-    Judged,
-    Money,
-    Pressed,
-    Rate,
-    Report,
-    Reported,
-    TakeMoney,
-    TakeRate,
-    Terms,
-)
+from ..office import KEY_BEGINS, Report, Terms
 from ..speaking import Speaker
 from .answers import Answer, Answers
 from .breaker import Breaker
@@ -44,24 +25,18 @@ from .caller import Caller, CallServices
 from .cell_voice import CellVoice
 from .clients import Clients
 from .config import LlmConfig
+from .office_client import SHORT, OfficeClient
 from .pace import Pace
-from .purse import Purse
+from .purses import Purses
 from .reporter import Reporter
 
 if TYPE_CHECKING:
     from .job import Job
 
-R = TypeVar("R", bound=Message)
-SHORT: Final = 15.0
-"""Seconds for what people wait for: an outcome, forgetting."""
-LEASE_WITHIN: Final = 30.0
-"""Seconds for which the office is asked for a lease of money or rate; who has more time asks again."""
 LEAVE_WITHIN: Final = 3.0
 """Seconds that a cell takes at its end to settle with the office, and as many to close connections."""
 KEYS_MOST: Final = 100_000
 """Questions of one actor that a cell knows to have been answered."""
-TREES_MOST: Final = 1_000
-"""Purses from which on those that are empty are forgotten."""
 
 
 class Minds:
@@ -74,16 +49,17 @@ class Minds:
         """`home` is the folder that key files are seen from; `report` records an event: kind, subject, text."""
         self.config, self.clock, self.answers = config, clock, Answers()
         self._epoch, self._report, self._tasks = epoch, report, tasks
-        self._voice = CellVoice(Speaker(endpoint), clock=clock)
-        self._clients = Clients(self._voice, clock=clock, home=home)
+        voice = CellVoice(Speaker(endpoint), clock=clock)
+        self._office = OfficeClient(voice, epoch=epoch, clock=clock)
+        self._clients = Clients(voice, clock=clock, home=home)
+        self._purses = Purses(self._office, clock=clock, tasks=tasks)
         self._reporter = Reporter(
-            self._send, epoch=epoch, clock=clock, idle=self._idle,
+            self._office.report, epoch=epoch, clock=clock, idle=self._purses.idle,
             refused=lambda text: report("ledger-refused", "office", text),
         )  # fmt: skip
         self._terms: dict[str, Terms] = {}
         self._keys: dict[str, set[bytes] | None] = {}
         """How the keys begin of what each actor was answered; None: the office is asked."""
-        self._purses: dict[tuple[str, str], Purse] = {}
         self._paces: dict[str, Pace] = {}
         self._breakers: dict[str, Breaker] = {}
         self._works = False
@@ -94,7 +70,7 @@ class Minds:
         """Return on which terms an actor asks; raises OfficeAway."""
         if (terms := self._terms.get(actor)) is None:
             self._begin()
-            terms = self._terms[actor] = await self._voice.ask(AskTerms(actor=actor), Terms, until=until)
+            terms = self._terms[actor] = await self._office.terms(actor, until=until)
             self._keys[actor] = None if terms.keys is None else set(terms.keys)
         return terms
 
@@ -111,10 +87,10 @@ class Minds:
         """Return who makes the calls of a job; waits while more is to be written down than may wait."""
         terms = await self.terms(job.actor, until=job.until)
         await self._reporter.room()
-        purse = self._purse(job, terms) if terms.metered else None
         return Caller(
             CallServices(
-                config=self.config, clock=self.clock, clients=self._clients, prices=terms.prices, purse=purse,
+                config=self.config, clock=self.clock, clients=self._clients, prices=terms.prices,
+                purse=self._purses.of(job, terms),
                 pace=lambda model: self._pace(model, limited=model in terms.limited), breaker=self._breaker,
                 record=self._reporter.put, pressed=self._pressed, report=self._report,
             )
@@ -137,36 +113,19 @@ class Minds:
             return found
         if (known := self._keys.get(actor)) is not None and key[:KEY_BEGINS] not in known:
             return None
-        kept = await self._voice.ask(AskAnswer(key=key), Answered, until=until)
+        kept = await self._office.answer(key, until=until)
         if kept.body is None:
             return None
         answer = Answer(kept.body, kept.expires)
         self.answers.put(key, answer)
         return answer
 
-    def _purse(self, job: "Job", terms: Terms) -> Purse:
-        place = (job.actor, job.tree if terms.exact else "")
-        if (purse := self._purses.get(place)) is None:
-            if len(self._purses) >= TREES_MOST:
-                self._purses = {known: purse for known, purse in self._purses.items() if not purse.empty}
-            ask = partial(self._take_money, job.actor, job.tree if terms.exact else "")
-            purse = self._purses[place] = Purse(job.actor, ask, clock=self.clock, tasks=self._tasks, exact=terms.exact)
-        return purse
-
-    async def _take_money(self, actor: str, tree: str, least: int, want: int, urgent: bool) -> Money:
-        message = TakeMoney(
-            id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
-        )  # fmt: skip
-        return await self._voice.ask(message, Money, until=self.clock.monotonic() + LEASE_WITHIN)
-
     def _pace(self, model: str, *, limited: bool) -> Pace:
         if (pace := self._paces.get(model)) is None:
-            pace = self._paces[model] = Pace(model, partial(self._take_rate, model), clock=self.clock, limited=limited)
+            pace = self._paces[model] = Pace(
+                model, partial(self._office.rate, model), clock=self.clock, limited=limited
+            )
         return pace
-
-    async def _take_rate(self, model: str, actors: int, tokens: int) -> Rate:
-        message = TakeRate(epoch=self._epoch, model=model, actors=actors, tokens=tokens)
-        return await self._voice.ask(message, Rate, until=self.clock.monotonic() + LEASE_WITHIN)
 
     def _breaker(self, endpoint: str) -> Breaker:
         return self._breakers.setdefault(endpoint, Breaker())
@@ -174,37 +133,39 @@ class Minds:
     def _pressed(self, model: str, wait: float) -> None:
         self._paces[model].rest(wait)
         self._report("model-busy", model, f"its endpoint says that it is asked too much; it rests for {wait:.1f} s")
-        self._tasks.start_soon(self._press, Pressed(model=model, wait=wait))
+        self._tasks.start_soon(self._press, model, wait)
 
-    async def _press(self, message: Pressed) -> None:
+    async def _press(self, model: str, wait: float) -> None:
         try:
-            await self._voice.ask(message, Reported, until=self.clock.monotonic() + SHORT)
+            await self._office.press(model, wait)
         except CallboardError as error:  # our own rest holds all the same
-            self._report("office-unheard", message.model, error.text)
+            self._report("office-unheard", model, error.text)
 
     # --- what comes from elsewhere
 
-    async def hear(self, message: str, *, good: bool) -> None:
+    async def learn_outcome(self, message: str, *, good: bool) -> None:
         """Take in how a message turned out: what was answered for one that failed is not given again."""
         until = self.clock.monotonic() + SHORT
-        if self._works:
-            with anyio.move_on_after(SHORT):
-                await self._reporter.flushed()
-        judged = await self._voice.ask(Judge(message=message, good=good), Judged, until=until)
+        await self._flushed()
+        judged = await self._office.judge(message, good=good, until=until)
         self.answers.drop(judged.keys)
 
     async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
         """Forget answers that name somebody, or all of an actor that rest on its memory; return where they were."""
         until = self.clock.monotonic() + SHORT
-        if self._works:
-            with anyio.move_on_after(SHORT):
-                await self._reporter.flushed()
+        await self._flushed()
         self.answers.clear()
         self._reporter.drop_answers(actor)
-        found = await self._voice.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
+        found = await self._office.forget(actor, about, until=until)
         if (terms := self._terms.get(actor)) is not None:
             self._terms[actor] = msgspec.structs.replace(terms, memory=found.memory)
         return found.places
+
+    async def _flushed(self) -> None:
+        """Let the office know first of what people speak about, if it can be reached."""
+        if self._works:
+            with anyio.move_on_after(SHORT):
+                await self._reporter.flushed()
 
     # --- the end
 
@@ -212,21 +173,12 @@ class Minds:
         """Tell the office what it does not know yet, and give back what is left."""
         if self._works:
             with anyio.move_on_after(LEAVE_WITHIN, shield=True):
-                back = tuple(lease for purse in self._purses.values() for lease in purse.idle(all_of_them=True))
+                back = tuple(self._purses.unheld())
                 await self._reporter.flushed()
                 if back:
-                    await self._send(Report(epoch=self._epoch, back=back))
+                    await self._office.report(Report(epoch=self._epoch, back=back))
 
     async def aclose(self) -> None:
         """Close the connections."""
         with anyio.move_on_after(LEAVE_WITHIN, shield=True):
             await self._clients.aclose()
-
-    async def _send(self, report: Report) -> Reported:
-        return await self._voice.ask(report, Reported, until=self.clock.monotonic() + SHORT)
-
-    def _idle(self) -> list[int]:
-        done = [lease for purse in self._purses.values() for lease in purse.idle()]
-        if len(self._purses) >= TREES_MOST:
-            self._purses = {known: purse for known, purse in self._purses.items() if not purse.empty}
-        return done

@@ -15,13 +15,13 @@ from aiolimiter import AsyncLimiter
 
 from callboard.clock import Clock
 
-from ..office import Rate
+from ..office import BURST_TOKENS, Rate
 from .errors import CallTooLarge
 from .gate import Gate
 
 MINUTE: Final = 60.0
 BURST_REQUESTS: Final = 0.25
-BURST_TOKENS: Final = 0.5
+"""Of its rate a minute, that a cell lets through at once."""
 Ask = Callable[[int, int], Awaitable[Rate]]
 """Asks the office for a rate, for so many actors that wait, and a largest call of so many tokens."""
 

@@ -5,8 +5,9 @@ until it is settled; the rest comes back to the lease. A lease that ended, or th
 the office when no call holds anything of it.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
 
 import anyio
 import msgspec
@@ -27,8 +28,14 @@ AWAY: Final = 0.5
 """Seconds until an office that did not answer is asked again."""
 ASK_AGAIN: Final = 5.0
 """Seconds after which a call that waits for money asks again: a budget may be raised."""
-Ask = Callable[[int, int, bool], Awaitable[Money]]
-"""Asks the office for at least so much and better so much, in nano-dollars; the third says whether it is urgent."""
+
+
+class Ask(Protocol):
+    """How the office is asked."""
+
+    async def __call__(self, least: int, want: int, /, *, urgent: bool) -> Money:
+        """Lease at least so much and better so much, in nano-dollars."""
+        ...
 
 
 class Lease(msgspec.Struct, eq=False):
@@ -37,11 +44,16 @@ class Lease(msgspec.Struct, eq=False):
     id: int
     left: int
     until: float | None
-    """Monotonic seconds."""
+    """Monotonic seconds; None: without end."""
     step_down: bool = False
     urgent: bool = False
     holds: int = 0
     used: float = 0.0
+    """When it was held the last time, in monotonic seconds."""
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing of it may be held any more."""
+        return self.until is not None and now >= self.until
 
 
 class Hold(msgspec.Struct, eq=False):
@@ -97,7 +109,7 @@ class Purse:
         """Hold `worst` of a lease that is here, if one has so much."""
         now = self._clock.monotonic()
         for lease in self._leases:
-            if lease.left >= worst and urgent >= lease.urgent and (lease.until is None or now < lease.until):
+            if lease.left >= worst and urgent >= lease.urgent and not lease.is_over(now):
                 lease.left -= worst
                 lease.holds += 1
                 lease.used = now
@@ -130,16 +142,16 @@ class Purse:
     async def _bring(self, worst: int, *, urgent: bool) -> Money:
         """Ask the office, and put what it leases into the purse, whoever waits for it."""
         answer = Pending()
-        self._tasks.start_soon(self._ask_office, answer, worst, urgent)
+        self._tasks.start_soon(partial(self._ask_office, answer, worst, urgent=urgent))
         await answer.came.wait()
         if answer.error is not None:
             raise answer.error
         return answer.money
 
-    async def _ask_office(self, answer: "Pending", worst: int, urgent: bool) -> None:
+    async def _ask_office(self, answer: Pending, worst: int, *, urgent: bool) -> None:
         asked = self._clock.monotonic()
         try:
-            money = answer.money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent)
+            money = answer.money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent=urgent)
         except CallboardError as error:
             answer.error = error
         else:
@@ -164,17 +176,19 @@ class Purse:
         lease.holds -= 1
         lease.left += max(0, hold.amount - cost)
         if self._exact:
-            lease.until = 0.0
+            lease.until = self._clock.monotonic()
 
-    def idle(self, *, all_of_them: bool = False) -> list[int]:
-        """Return the leases that are not needed any more, and forget them."""
+    def idle(self) -> list[int]:
+        """Return the leases that ended, or that nobody used for a while, and forget them."""
         now = self._clock.monotonic()
-        done = [
-            lease
-            for lease in self._leases
-            if not lease.holds
-            and (all_of_them or now - lease.used > IDLE or (lease.until is not None and now >= lease.until))
-        ]
+        return self._taken(lambda lease: lease.is_over(now) or now - lease.used > IDLE)
+
+    def unheld(self) -> list[int]:
+        """Return all leases of which no call holds anything, and forget them."""
+        return self._taken(lambda _lease: True)
+
+    def _taken(self, chosen: Callable[[Lease], bool]) -> list[int]:
+        done = [lease for lease in self._leases if not lease.holds and chosen(lease)]
         self._leases = [lease for lease in self._leases if lease not in done]
         return [lease.id for lease in done]
 

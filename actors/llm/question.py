@@ -34,9 +34,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         options = self.options
         whom = None if model is None else (model.name, model.model, model.endpoint, model.send)
         parts: tuple[Any, ...] = (
-            actor, options.tenant, memory, whom, self.prompt.name, str(self.prompt.version),
-            canonical(self.prompt, self.inputs), self.form, forms_of(options.tools), options.most, options.temperature,
-            options.seed, options.send,
+            actor, options.tenant, memory, whom, canonical(self.prompt, self.inputs), self.form,
+            forms_of(options.tools), options.most, options.temperature, options.seed, options.send,
         )  # fmt: skip
         return hashlib.sha256(_encode(parts)).digest()
 

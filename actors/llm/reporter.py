@@ -13,8 +13,13 @@ from ..office import Report
 from .errors import OfficeAway
 
 GATHER: Final = 0.05
+"""Seconds in which more may come before a report is sent."""
 AGAIN: Final = 0.5
+"""Seconds until an office that is away is told again."""
 EACH: Final = 64
+"""Entries or answers of one report."""
+LOOK: Final = 1.0
+"""Seconds after which it looks for idle leases, though nobody woke it."""
 MOST_BYTES: Final = 512 * 1024
 """Of one report: a message has its limit."""
 WAITING_MOST: Final = 10_000
@@ -71,7 +76,7 @@ class Reporter:
     async def run(self) -> None:
         """Tell the office, until cancelled."""
         while True:
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(LOOK):
                 await self._wake.wait()
             self._wake = anyio.Event()
             self._back += self._idle()
@@ -99,15 +104,18 @@ class Reporter:
             await self._clock.sleep(AGAIN)
             return False
         except Exception as error:  # noqa: BLE001 - whatever an entry holds, the next ones must be told
-            if not alone:
-                return False
-            if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
-                self._entries[0] = bare  # what it did cost must be known, if not what it was
-                return False
-            what = next((entry.id for entry in report.entries), "an answer or leases")
-            self._refused(f"the office does not take {what}: {type(error).__name__}")
+            return alone and self._given_up(report, error)
         finally:
             self._sending = False
+        return True
+
+    def _given_up(self, report: Report, error: Exception) -> bool:
+        """Return whether nothing of a refused report can be told; first it is tried with no more than its cost."""
+        if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
+            self._entries[0] = bare  # what it did cost must be known, if not what it was
+            return False
+        what = next((entry.id for entry in report.entries), "an answer or leases")
+        self._refused(f"the office does not take {what}: {type(error).__name__}")
         return True
 
     def _calls(self, each: int) -> Report:

@@ -6,11 +6,12 @@ The office itself is of the supervisor's room; who asks it needs no more than th
 from .answers import KEY_BEGINS, Answered, AnswersForgotten, AskAnswer, ForgetAnswers, Judge, Judged
 from .money import Money, TakeMoney
 from .price import Price
-from .rate import Pressed, Rate, TakeRate
+from .rate import BURST_TOKENS, Pressed, Rate, TakeRate
 from .report import Report, Reported
 from .terms import AskTerms, Terms
 
 __all__ = [
+    "BURST_TOKENS",
     "KEY_BEGINS",
     "Answered",
     "AnswersForgotten",

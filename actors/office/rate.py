@@ -1,6 +1,11 @@
 """Shares of the limits of a model."""
 
+from typing import Final
+
 from ..message import Message
+
+BURST_TOKENS: Final = 0.5
+"""Of its rate a minute, that a cell lets through at once: no call may be larger."""
 
 
 class TakeRate(Message):

@@ -22,9 +22,10 @@ _NAMES: Final[dict[By, str]] = {
     "actor": "actor", "model": "asked", "day": "strftime('%Y-%m-%d', at, 'unixepoch')", "prompt": "prompt", "": "''",
 }  # fmt: skip
 _COSTS: Final = (
-    "sum(how != 'lost'), sum(cache = 'hit'), sum(input), sum(output), sum(cached), sum(reasoning), sum(cost), "
-    "sum(saved), sum(seconds), sum(how IN ('wrong', 'cut', 'failed')), sum(good IS 1), sum(good IS 0)"
-)
+    "sum(how != 'lost')", "sum(cache = 'hit')", "sum(input)", "sum(output)", "sum(cached)", "sum(reasoning)",
+    "sum(cost)", "sum(saved)", "sum(seconds)", "sum(how IN ('wrong', 'cut', 'failed'))", "sum(good IS 1)",
+    "sum(good IS 0)",
+)  # fmt: skip
 _CALLED: Final = "how != 'lost' AND cache = ''"
 
 
@@ -71,12 +72,10 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: str
     model: str
-    calls: int
     input: int
     output: int
     cached: int
-    reasoning: int
-    cost: int
+    """Of the input."""
 
 
 async def costs(db: Database, by: By, since: float, until: float) -> list[CostRow]:
@@ -89,8 +88,8 @@ async def costs(db: Database, by: By, since: float, until: float) -> list[CostRo
 
 async def longest(db: Database, limit: int, since: float) -> list[PromptRow]:
     """Return the prompts with the largest average input."""
-    sums = "count(*), sum(input), max(input), sum(cached), sum(input_cost)"
-    totals = await _totals(db, "prompt, version", sums, since, math.inf, where=_CALLED, largest=2)
+    sums = ("count(*)", "sum(input)", "max(input)", "sum(cached)", "sum(input_cost)")
+    totals = await _totals(db, "prompt, version", sums, since, math.inf, where=_CALLED)
     rows = [_prompt_row(name, sums) for name, sums in totals.items()]
     return sorted(rows, key=lambda row: (-row.average, row.prompt, row.version))[:limit]
 
@@ -104,32 +103,27 @@ def _prompt_row(name: tuple[str, ...], sums: list[Any]) -> PromptRow:
 
 
 async def tokens(db: Database, since: float) -> list[TokenRow]:
-    """Return what each model was given and gave, the dearest first."""
-    sums = "count(*), sum(input), sum(output), sum(cached), sum(reasoning), sum(cost)"
+    """Return what each model was given and gave."""
+    sums = ("sum(input)", "sum(output)", "sum(cached)")
     totals = await _totals(db, f"endpoint, {_MODEL}", sums, since, math.inf, where=_CALLED)
     fields = TokenRow.__struct_fields__
     rows = [TokenRow(**dict(zip(fields, (*name, *sums), strict=True))) for name, sums in totals.items()]
-    return sorted(rows, key=lambda row: (-row.cost, row.endpoint, row.model))
+    return sorted(rows, key=lambda row: (row.endpoint, row.model))
 
 
 async def _totals(
-    db: Database, names: str, sums: str, since: float, until: float, *, where: str = "TRUE", largest: int = -1
+    db: Database, names: str, sums: tuple[str, ...], since: float, until: float, *, where: str = "TRUE"
 ) -> dict[tuple[str, ...], list[Any]]:
-    """Return the sums for each combination of names; the one numbered `largest` is a maximum."""
-    sql = f"SELECT {names}, {sums} FROM ledger WHERE at >= ? AND at < ? AND {where} GROUP BY {names}"  # noqa: S608 - ours
+    """Return the sums, and the maxima, for each combination of names."""
+    sql = f"SELECT {names}, {', '.join(sums)} FROM ledger WHERE at >= ? AND at < ? AND {where} GROUP BY {names}"  # noqa: S608 - ours
     totals = dict[tuple[str, ...], list[Any]]()
     async for begin, end in _stretches(db, since, until):
         for row in await db.read(_asked(sql, begin, end)):
-            found = row[-_count(sums) :]
-            name = row[: -_count(sums)]
-            there = totals.setdefault(name, [0] * len(found))
-            for at, value in enumerate(found):
-                there[at] = max(there[at], value) if at == largest else there[at] + value
+            name, found = row[: -len(sums)], row[-len(sums) :]
+            there = totals.setdefault(name, [0] * len(sums))
+            for at, (what, value) in enumerate(zip(sums, found, strict=True)):
+                there[at] = max(there[at], value) if what.startswith("max") else there[at] + value
     return totals
-
-
-def _count(sums: str) -> int:
-    return sums.replace("('wrong', 'cut', 'failed')", "").count(",") + 1
 
 
 def _asked(sql: str, *values: float) -> Callable[[sqlite3.Connection], list[tuple[Any, ...]]]:

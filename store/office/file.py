@@ -141,7 +141,7 @@ class OfficeFile:
         """Drop the answers that calls for a message made or were given; return their keys, for who has copies."""
         return await self.db.write(lambda conn: marks.evict(conn, message))
 
-    async def outcome(self, message: str, good: bool) -> int:
+    async def outcome(self, message: str, *, good: bool) -> int:
         """Note in the ledger how a message turned out; return how many calls were for it."""
         return await self.db.write(lambda conn: marks.outcome(conn, message, good=good))
 

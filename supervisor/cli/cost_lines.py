@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
     from ..office.messages import Costs
 
-NANO: Final = 1_000_000_000
 _HEAD: Final = (
     f"{'':<20} {'calls':>7} {'cached':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
 )
@@ -27,10 +26,12 @@ def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
 
 def money(nano: int) -> str:
     """Return an amount with as many places as it needs to be seen."""
-    dollars = nano / NANO
-    return (
-        f"${dollars:,.2f}" if dollars >= 100 or not nano else f"${dollars:.6f}" if dollars < 0.01 else f"${dollars:.4f}"
-    )
+    from callboard.actors.llm import dollars  # not for who only wants --help
+
+    amount = dollars(nano)
+    if amount >= 100.0 or not nano:
+        return f"${amount:,.2f}"
+    return f"${amount:.6f}" if amount < 0.01 else f"${amount:.4f}"
 
 
 def _row(row: "CostRow") -> str:

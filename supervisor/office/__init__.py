@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .office import Office
-    from .room import Room
+    from .state import OfficeState
 
-_HOME = {"Office": "office", "Room": "room"}
-__all__ = ["Office", "Room"]
+_HOME = {"Office": "office", "OfficeState": "state"}
+__all__ = ["Office", "OfficeState"]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,7 +38,7 @@ from .books import costs_of
 from .messages import Costs, ShowCosts
 from .naming import in_words
 from .rates import Limits
-from .room import Room
+from .state import OfficeState
 from .windows import call_limit, windows_of
 
 KEYS_MOST: Final = 20_000
@@ -55,7 +55,7 @@ class Office(Actor):
     concurrency = 64
     answers_with = (CallboardError,)
     Options = LlmConfig
-    options: Room
+    options: OfficeState
 
     async def started(self, ctx: Context) -> None:  # noqa: ARG002 - a hook takes it
         """Open the file: one that is damaged must be seen now, not by the first who wants money."""
@@ -64,13 +64,13 @@ class Office(Actor):
     @receive
     async def terms(self, message: AskTerms, ctx: Context) -> Terms:
         """Say on which terms an actor asks models."""
-        room = self.options
-        await self._hear(ctx, message.actor)
-        budgets, file = room.config.budgets, await room.file()
+        state = self.options
+        await self._speaker(ctx, message.actor)
+        budgets, file = state.config.budgets, await state.file()
         keys = await file.keys(message.actor, KEYS_MOST)
         return Terms(
-            prices=room.prices, metered=bool(budgets), exact=any(table.scope == "tree" for table in budgets),
-            limited=tuple(name for name, limits in room.limits.items() if limits.limited),
+            prices=state.prices, metered=bool(budgets), exact=any(table.scope == "tree" for table in budgets),
+            limited=tuple(name for name, limits in state.limits.items() if limits.limited),
             memory=await file.memory_of(message.actor),
             keys=tuple(key[:KEY_BEGINS] for key in keys) if len(keys) < KEYS_MOST else None,
         )  # fmt: skip
@@ -78,7 +78,7 @@ class Office(Actor):
     @receive
     async def money(self, message: TakeMoney, ctx: Context) -> Money:
         """Lease money, if every budget has so much."""
-        cell = await self._hear(ctx, message.actor, message.epoch)
+        cell = await self._speaker(ctx, message.actor, message.epoch)
         async with self.options.once(message.id) as said:
             if said.money is None:
                 said.money = await self._money(cell, message)
@@ -127,7 +127,7 @@ class Office(Actor):
     @receive
     async def rate(self, message: TakeRate, ctx: Context) -> Rate:
         """Share out the limits of a model."""
-        cell = await self._hear(ctx, "", message.epoch)
+        cell = await self._speaker(ctx, "", message.epoch)
         return self._limits(message.model).share(
             cell, max(1, message.actors), message.tokens, now=self.options.clock.monotonic()
         )
@@ -135,7 +135,7 @@ class Office(Actor):
     @receive
     async def pressed(self, message: Pressed, ctx: Context) -> Reported:
         """Take note that an endpoint wants less."""
-        await self._hear(ctx)
+        await self._speaker(ctx)
         limits = self._limits(message.model)
         if limits.complain(min(message.wait, 3_600.0), now=self.options.clock.monotonic()) and limits.limited:
             text = f"its endpoint is asked too much: it gets {limits.factor:.0%} of its limits for now"
@@ -145,9 +145,9 @@ class Office(Actor):
     @receive
     async def book(self, message: Report, ctx: Context) -> Reported:
         """Write down what calls did cost and what was answered, and take leases back."""
-        cell = await self._hear(ctx, "", message.epoch)
+        cell = await self._speaker(ctx, "", message.epoch)
         for actor in {entry.actor for entry in message.entries} | {answer.actor for answer in message.answers}:
-            await self._hear(ctx, actor)
+            await self._speaker(ctx, actor)
         file = await self.options.file()
         if message.entries:
             entries = [msgspec.structs.replace(entry, cell=cell) for entry in message.entries]
@@ -165,14 +165,14 @@ class Office(Actor):
     @receive
     async def answer(self, message: AskAnswer, ctx: Context) -> Answered:
         """Say what was answered to a question before."""
-        await self._hear(ctx)
+        await self._speaker(ctx)
         found = await (await self.options.file()).cached(message.key)
         return Answered() if found is None else Answered(body=found.body, expires=found.expires)
 
     @receive
     async def judge(self, message: Judge, ctx: Context) -> Judged:
         """Take in how a message turned out; an answer that was given for one that failed is not given again."""
-        await self._hear(ctx)
+        await self._speaker(ctx)
         file = await self.options.file()
         await file.outcome(message.message, good=message.good)
         return Judged() if message.good else Judged(keys=tuple(await file.evict(message.message)))
@@ -180,7 +180,7 @@ class Office(Actor):
     @receive
     async def forget(self, message: ForgetAnswers, ctx: Context) -> AnswersForgotten:
         """Forget answers that name somebody, and those that rest on an actor's memory as it was."""
-        await self._hear(ctx, message.actor)
+        await self._speaker(ctx, message.actor)
         file = await self.options.file()
         memory = await file.memory_changed(message.actor)
         if not message.about:
@@ -200,7 +200,7 @@ class Office(Actor):
 
     # --- who speaks
 
-    async def _hear(self, ctx: Context, actor: str = "", epoch: int = 0) -> str:
+    async def _speaker(self, ctx: Context, actor: str = "", epoch: int = 0) -> str:
         """Return the cell that speaks; refuse what it says in the name of another cell's actor.
 
         A cell that speaks from a later life than before is a new process: what the old one had leased is over.

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from callboard.actors.llm import ModelTable
-from callboard.actors.office import Rate
+from callboard.actors.office import BURST_TOKENS, Rate
 
 TERM: Final = 3.0
 """Seconds that a share is good for."""
@@ -24,8 +24,6 @@ HALVED_FOR: Final = 5.0
 BACK_EACH: Final = 0.05
 """Of the limit, with each term without a complaint."""
 LOWEST: Final = 1 / 16
-BURST_TOKENS: Final = 0.5
-"""Of its rate a minute, that a cell lets through at once (see ``actors/llm/pace.py``)."""
 
 
 class Share(msgspec.Struct, frozen=True):

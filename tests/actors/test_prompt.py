@@ -275,10 +275,3 @@ def test_words_that_move_are_found_in_the_stable_part(word: str, what: str) -> N
     assert prefix_faults(inline(f"Run {word} of all.\n{{{{text}}}}")) == [
         f"the text has what looks like {what}: {word!r}"
     ]
-
-
-def test_a_short_beginning_is_worth_a_remark_only_where_inputs_are_long() -> None:
-    short, long = inline("Sum up: {{text}}"), inline("Sum up. " * 600 + "{{text}}")
-    assert prefix_faults(short, longest=4_000) == []
-    assert [each.partition(":")[0] for each in prefix_faults(short, longest=50_000)] == ["remark"]
-    assert prefix_faults(long, longest=50_000) == []

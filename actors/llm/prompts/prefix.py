@@ -6,14 +6,10 @@ It does so for the longest beginning that is the same byte for byte, from about 
 import re
 from typing import Final
 
-from .fence import RULE
 from .prompt import PLACE, Prompt
 
 LATE_MOST: Final = 200
 """Characters of stable text after the first input that are not worth a word."""
-LEAST: Final = 1_024
-"""Tokens below which endpoints keep no beginning."""
-_PER_TOKEN: Final = 4
 _MOVES: Final = {
     "a date": re.compile(r"\b\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{4}\b"),
     "a time": re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?\b"),
@@ -22,28 +18,20 @@ _MOVES: Final = {
 }
 
 
-def prefix_faults(prompt: Prompt, *, longest: int = 0) -> list[str]:
-    """Return what keeps endpoints from reusing the beginning of `prompt`, in words; empty if nothing does.
-
-    `longest`: how many characters of input it is given; from this on, a short beginning is worth a remark.
-    """
+def prefix_faults(prompt: Prompt) -> list[str]:
+    """Return what keeps endpoints from reusing the beginning of `prompt`, in words; empty if nothing does."""
     system = [f"the input {name!r} stands in the system part: move it last" for name in PLACE.findall(prompt.system)]
-    first, late = _around_first(f"{prompt.system}\n{prompt.user}")
+    late = _after_first(f"{prompt.system}\n{prompt.user}")
     found = [*system, *(f"the text has what looks like {what}: {word!r}" for what, word in _moving(prompt))]
     if late > LATE_MOST:
         found.append(f"{late} characters stand after the first input: put them before it")
-    stable = (first + len(RULE)) // _PER_TOKEN
-    if longest > LEAST * _PER_TOKEN and stable < LEAST:
-        found.append(
-            f"remark: about {stable} tokens come before the first input, and endpoints keep none below {LEAST}"
-        )
     return found
 
 
-def _around_first(text: str) -> tuple[int, int]:
-    """Return how much stable text comes before the first place, and how much after it."""
+def _after_first(text: str) -> int:
+    """Return how much stable text comes after the first place."""
     place = PLACE.search(text)
-    return (len(text), 0) if place is None else (place.start(), len(PLACE.sub("", text[place.end() :])))
+    return 0 if place is None else len(PLACE.sub("", text[place.end() :]))
 
 
 def _moving(prompt: Prompt) -> list[tuple[str, str]]:

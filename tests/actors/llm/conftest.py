@@ -10,7 +10,7 @@ import pytest
 from callboard import Actor, ActorSpec, BudgetTable, LlmConfig, LlmTable, ModelTable, PriceTable, settle_llm
 from callboard.actors.llm import EndpointTable
 from callboard.store.office import CostRow, OfficeFile
-from callboard.supervisor.office import Room
+from callboard.supervisor.office import OfficeState
 from callboard.testing import ScriptedModel, Stage
 
 PRICE = PriceTable(input=1.0, output=2.0)
@@ -57,8 +57,8 @@ async def office_of(stage: Stage) -> OfficeFile:
         if cell.endpoint.cell != "office":
             with anyio.fail_after(5.0):
                 await cell.minds()._reporter.flushed()
-    room: Room = stage.host("office").spec.options
-    return await room.file()
+    state: OfficeState = stage.host("office").spec.options
+    return await state.file()
 
 
 async def all_costs(stage: Stage) -> CostRow:

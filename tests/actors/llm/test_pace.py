@@ -5,8 +5,8 @@ import pytest
 from tests.manual_clock import ManualClock
 
 from callboard.actors.llm import CallTooLarge
-from callboard.actors.llm.pace import BURST_REQUESTS, BURST_TOKENS, MINUTE, Bucket, Pace
-from callboard.actors.office import Rate
+from callboard.actors.llm.pace import BURST_REQUESTS, MINUTE, Bucket, Pace
+from callboard.actors.office import BURST_TOKENS, Rate
 from callboard.clock import SystemClock
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.llm import ModelTable
-from callboard.supervisor.office.rates import BURST_TOKENS, HALVED_FOR, TERM, Limits
+from callboard.actors.office import BURST_TOKENS
+from callboard.supervisor.office.rates import HALVED_FOR, TERM, Limits
 
 
 def limits(requests: float | None = 60.0, tokens: float | None = None) -> Limits:

@@ -32,7 +32,7 @@ class Said:
         self.turn = anyio.Lock()
 
 
-class Room:
+class OfficeState:
     """Of one life of the office's cell. `file` opens ``office.db`` at its first use."""
 
     def __init__(
