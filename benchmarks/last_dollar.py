@@ -16,7 +16,8 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from callboard.actors.llm import BudgetSpent, CallTooLarge
-from callboard.actors.llm.purse import Hold, Purse
+from callboard.actors.llm.lease import Back, Hold
+from callboard.actors.llm.purse import Purse
 from callboard.actors.office import Money
 from callboard.clock import SystemClock
 from callboard.store.office import Entry, Leased, LeaseRequest, OfficeFile, Window, open_office
@@ -49,14 +50,15 @@ class Schedule:
         return max(0, self.spent - self.limit)
 
     def _purse(self, cell: str) -> Purse:
-        async def ask(least: int, want: int, /, *, urgent: bool) -> Money:
+        async def ask(least: int, want: int, /, *, urgent: bool, back: Back) -> Money:
             request = LeaseRequest(
-                cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,), urgent=urgent
-            )
+                cell=cell, epoch=1, actor=cell, least=least, want=want, windows=(self._window,), urgent=urgent,
+                back=back,
+            )  # fmt: skip
             found = await self._office.lease(request)
             if isinstance(found, Leased):
                 return Money(lease=found.id, amount=found.amount)
-            return Money(spent=found.window, free=max(0, found.free), limit=found.limit)
+            return Money(budget=found.window, limit=found.limit)
 
         return Purse(cell, ask, clock=SystemClock(), tasks=self._tasks)
 

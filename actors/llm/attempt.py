@@ -16,8 +16,8 @@ from callboard.store.office import Entry, How
 from ..office import Price
 from .errors import AnswerCut
 from .job import Job
+from .lease import Hold
 from .money import cost_of, is_plausible, size_of
-from .purse import Hold
 from .reply import Reply, Usage
 from .request import Request
 from .route import Route

@@ -24,6 +24,7 @@ from ..office import (
     Terms,
 )
 from .cell_voice import CellVoice
+from .lease import Back
 
 R = TypeVar("R", bound=Message)
 SHORT: Final = 15.0
@@ -42,10 +43,10 @@ class OfficeClient:
         """Return on which terms an actor asks models."""
         return await self._voice.ask(AskTerms(actor=actor), Terms, until=until)
 
-    async def money(self, actor: str, tree: str, least: int, want: int, *, urgent: bool) -> Money:
+    async def money(self, actor: str, tree: str, least: int, want: int, *, urgent: bool, back: Back) -> Money:
         """Lease money, in nano-dollars; asked again and again it is one lease."""
         message = TakeMoney(
-            id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent
+            id=new_id(), epoch=self._epoch, actor=actor, tree=tree, least=least, want=want, urgent=urgent, back=back
         )  # fmt: skip
         return await self._ask(message, Money, LEASE_WITHIN)
 

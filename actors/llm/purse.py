@@ -6,8 +6,7 @@ the office when no call holds anything of it.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import msgspec
@@ -18,6 +17,7 @@ from callboard.errors import CallboardError
 
 from ..office import Money
 from .errors import BudgetSpent, CallTooLarge, OfficeAway
+from .lease import Ask, Back, Hold, Lease
 from .money import dollars
 
 IDLE: Final = 5.0
@@ -30,42 +30,19 @@ ASK_AGAIN: Final = 5.0
 """Seconds after which a call that waits for money asks again: a budget may be raised."""
 
 
-class Ask(Protocol):
-    """How the office is asked."""
-
-    async def __call__(self, least: int, want: int, /, *, urgent: bool) -> Money:
-        """Lease at least so much and better so much, in nano-dollars."""
-        ...
+ASIDE: Final = 0.25
+"""Seconds after which it is tried again where only what is set aside for others is in the way."""
+ASIDE_MOST: Final = 15.0
+"""Seconds for which that is tried: what idles goes back before, and what died with a cell may never."""
 
 
-class Lease(msgspec.Struct, eq=False):
-    """Money that an office has set aside for us."""
+class _Need(msgspec.Struct, frozen=True):
+    """A call that waits for money."""
 
-    id: int
-    left: int
-    until: float | None
-    """Monotonic seconds; None: without end."""
-    step_down: bool = False
-    urgent: bool = False
-    holds: int = 0
-    used: float = 0.0
-    """When it was held the last time, in monotonic seconds."""
-
-    def is_over(self, now: float) -> bool:
-        """Whether nothing of it may be held any more."""
-        return self.until is not None and now >= self.until
-
-
-class Hold(msgspec.Struct, eq=False):
-    """What one call may cost."""
-
-    lease: Lease
-    amount: int
-
-    @property
-    def step_down(self) -> bool:
-        """Whether the budget wants the cheaper model."""
-        return self.lease.step_down
+    worst: int
+    until: float
+    urgent: bool
+    began: float
 
 
 class Pending:
@@ -95,13 +72,14 @@ class Purse:
             OfficeAway: nobody could be asked.
 
         """
+        need = _Need(worst, until, urgent, self._clock.monotonic())
         while True:
             if (hold := self.take_nowait(worst, urgent=urgent)) is not None:
                 return hold
             async with self._asking:
                 if (hold := self.take_nowait(worst, urgent=urgent)) is not None:  # of what the one before has brought
                     return hold
-                wait = await self._patiently(worst, until, urgent=urgent)
+                wait = await self._patiently(need)
             if wait:
                 await self._clock.sleep(wait)
 
@@ -116,67 +94,83 @@ class Purse:
                 return Hold(lease, worst)
         return None
 
-    async def _patiently(self, worst: int, until: float, *, urgent: bool) -> float:
+    async def _patiently(self, need: _Need) -> float:
         """Fetch a lease; an office that is away is asked again as long as there is time."""
         try:
-            return await self._fetch(worst, until, urgent=urgent)
+            return await self._fetch(need)
         except OfficeAway:
-            if self._clock.monotonic() + AWAY >= until:
+            if self._clock.monotonic() + AWAY >= need.until:
                 raise
             return AWAY
 
-    async def _fetch(self, worst: int, until: float, *, urgent: bool) -> float:
+    async def _fetch(self, need: _Need) -> float:
         """Fetch a lease; return after how many seconds to try again if there is none yet."""
-        money = await self._bring(worst, urgent=urgent)
+        money = await self._bring(need)
         if money.lease:
             return 0.0
-        if worst > money.limit:
-            most, least = dollars(money.limit), dollars(worst)
-            text = f"one call of {self._actor} can cost ${least:.4f}, and {money.spent} is ${most:.4f}"
-            raise CallTooLarge(f"{text}: lower `most`, or raise the budget", actor=self._actor, budget=money.spent)
-        left = until - self._clock.monotonic()
-        if not money.queue or left <= min(money.wait, ASK_AGAIN):
-            raise self._spent(worst, money)
+        if need.worst > money.limit:
+            most, least = dollars(money.limit), dollars(need.worst)
+            text = f"one call of {self._actor} can cost ${least:.4f}, and {money.budget} is ${most:.4f}"
+            raise CallTooLarge(f"{text}: lower `most`, or raise the budget", actor=self._actor, budget=money.budget)
+        now = self._clock.monotonic()
+        if money.aside and now + ASIDE < min(need.until, need.began + ASIDE_MOST):
+            return ASIDE
+        if not money.queue or need.until - now <= min(money.wait, ASK_AGAIN):
+            raise self._spent(need.worst, money)
         return min(money.wait, ASK_AGAIN)
 
-    async def _bring(self, worst: int, *, urgent: bool) -> Money:
+    async def _bring(self, need: _Need) -> Money:
         """Ask the office, and put what it leases into the purse, whoever waits for it."""
         answer = Pending()
-        self._tasks.start_soon(partial(self._ask_office, answer, worst, urgent=urgent))
+        self._tasks.start_soon(self._ask_office, answer, need.worst, need.urgent)
         await answer.came.wait()
         if answer.error is not None:
             raise answer.error
         return answer.money
 
-    async def _ask_office(self, answer: Pending, worst: int, *, urgent: bool) -> None:
+    async def _ask_office(self, answer: Pending, worst: int, urgent: bool) -> None:
         asked = self._clock.monotonic()
+        want = worst if self._exact else AHEAD * worst
         try:
-            money = answer.money = await self._ask(worst, worst if self._exact else AHEAD * worst, urgent=urgent)
+            money = answer.money = await self._ask(worst, want, urgent=urgent, back=self._remains())
         except CallboardError as error:
             answer.error = error
         else:
             if money.lease:
                 end = None if money.left is None else asked + money.left
-                lease = Lease(money.lease, money.amount, end, money.step_down, money.urgent, used=asked)
-                self._leases.append(lease)
+                self._leases.append(
+                    Lease(
+                        id=money.lease, amount=money.amount, left=money.amount, until=end, step_down=money.step_down,
+                        urgent=money.urgent, used=asked,
+                    )
+                )  # fmt: skip
         finally:
             answer.came.set()
 
+    def _remains(self) -> Back:
+        """Return what of the leases is used in all, where some is left that is too little for the call in hand.
+
+        From here on it is not ours: it is given back with the question for more, so that near the end of a budget
+        nothing lies about that nobody can use.
+        """
+        return tuple((lease.id, lease.shrink()) for lease in self._leases if lease.left)
+
     def _spent(self, worst: int, money: Money) -> BudgetSpent:
-        text = (
-            f"{money.spent} has ${dollars(money.free):.4f} of ${dollars(money.limit):.4f} left, and a call of "
-            f"{self._actor} can cost ${dollars(worst):.4f}"
-        )
+        text = f"{money.budget}: ${dollars(money.spent):.4f} of ${dollars(money.limit):.4f} is spent"
+        aside = f" and ${dollars(money.reserved):.4f} set aside for calls under way" if money.reserved else ""
         when = f"; its window ends in {money.wait:.0f} s" if money.wait else ""
-        return BudgetSpent(text + when, actor=self._actor, budget=money.spent, wait=money.wait)
+        return BudgetSpent(
+            f"{text}{aside}, and a call of {self._actor} can cost ${dollars(worst):.4f}{when}", actor=self._actor,
+            budget=money.budget, wait=money.wait,
+        )  # fmt: skip
 
     def settle(self, hold: Hold, cost: int) -> None:
         """End a hold: what the call did not cost may be held again."""
         lease = hold.lease
         lease.holds -= 1
-        lease.left += max(0, hold.amount - cost)
-        if self._exact:
-            lease.until = self._clock.monotonic()
+        lease.left = max(0, lease.left + hold.amount - cost)  # what an endpoint takes beyond the worst case, too
+        if self._exact or lease.left < hold.amount:
+            lease.until = self._clock.monotonic()  # of no use for another such call: it goes back at once
 
     def idle(self) -> list[int]:
         """Return the leases that ended, or that nobody used for a while, and forget them."""

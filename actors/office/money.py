@@ -13,6 +13,8 @@ class TakeMoney(Message):
     tree: str
     least: Amount
     want: Amount
+    back: tuple[tuple[int, Amount], ...] = ()
+    """Leases, and how much of each will have been used in all: the rest is given back with this."""
     urgent: bool = False
     """Whether it may be spent where others wait."""
 
@@ -28,11 +30,14 @@ class Money(Message):
     """Whether the cheaper model is to be asked."""
     urgent: bool = False
     """Whether it is for urgent calls alone."""
-    spent: str = ""
+    budget: str = ""
     """The budget that has not so much left, if one has not."""
     wait: float = 0.0
     """Seconds until its window ends; 0.0: it has none."""
     queue: bool = False
     """Whether to wait for that instead of failing."""
-    free: Amount = 0
+    aside: bool = False
+    """Whether it would have so much, were it not set aside for others: they may use less."""
+    spent: Amount = 0
+    reserved: Amount = 0
     limit: Amount = 0

@@ -23,18 +23,25 @@ class Crossed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """There is less free than the least. Of several such windows it is the one that ends last."""
+    """There is less free than the least. Of several such windows it is one that is spent, and that ends last."""
 
     window: str
     end: float
-    free: int
-    """May be below zero."""
     limit: int
     """What may be spent at all; of who waits at a line, up to there."""
-    waits: bool = False
+    spent: int
+    reserved: int
+    aside: bool
+    """Whether there would be enough, were it not set aside for others."""
+    waits: bool
     """Whether who is urgent may have it."""
     crossed: tuple[Crossed, ...] = ()
     """The lines that are reached by this: from there on, who is not urgent waits."""
+
+    @property
+    def free(self) -> int:
+        """What is left; below zero after a limit was lowered, or calls did cost more than their worst case."""
+        return self.limit - self.spent - self.reserved
 
 
 class Stand(msgspec.Struct, frozen=True, gc=False):
@@ -52,11 +59,14 @@ class Stand(msgspec.Struct, frozen=True, gc=False):
         """What may still be reserved."""
         return self.window.limit - self.spent - self.reserved
 
+    def limit_for(self, request: LeaseRequest) -> int:
+        """What this request may reach: who is not urgent stops short of the line from which it waits."""
+        limit, line = self.window.limit, self.window.queue
+        return limit if request.urgent or not line else min(limit, line - 1)
+
     def free_for(self, request: LeaseRequest) -> int:
-        """What this request may still reserve: who is not urgent stops short of the line from which it waits."""
-        if request.urgent or not self.window.queue:
-            return self.free
-        return min(self.free, self.window.queue - 1 - self.spent - self.reserved)
+        """What this request may still reserve."""
+        return self.limit_for(request) - self.spent - self.reserved
 
     def reached(self, amount: int) -> int:
         """Return the bits of the lines that are reached once `amount` is reserved."""
@@ -82,16 +92,15 @@ def decide_amount(request: LeaseRequest, stands: Sequence[Stand]) -> int | Refus
         return max(request.least, request.want)
     short = [stand for stand in stands if stand.free_for(request) < request.least]
     if short:
-        worst = max(short, key=lambda stand: (stand.window.end, -stand.free_for(request)))
-        return _refused(request, worst)
+        return max((_refused(request, stand) for stand in short), key=lambda no: (not no.aside, no.end, -no.free))
     return max(request.least, min(request.want, min(stand.free_for(request) for stand in stands) // PARTS))
 
 
 def _refused(request: LeaseRequest, stand: Stand) -> Refused:
-    window, waits = stand.window, stand.free >= request.least
+    limit = stand.limit_for(request)
     return Refused(
-        window=window.name, end=window.end, free=stand.free_for(request), waits=waits,
-        limit=window.queue - 1 if waits else window.limit,
+        window=stand.window.name, end=stand.window.end, limit=limit, spent=stand.spent, reserved=stand.reserved,
+        aside=limit - stand.spent >= request.least, waits=stand.free >= request.least,
     )  # fmt: skip
 
 

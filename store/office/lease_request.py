@@ -32,6 +32,8 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     want: int
     windows: tuple[Window, ...] = ()
     """All that the money is to be reserved in."""
+    back: tuple[tuple[int, int], ...] = ()
+    """Leases of this cell, and how much of each it will have used in all: the rest is given back with this."""
     urgent: bool = False
     """Whether it may go past the line from which others wait."""
 
@@ -40,6 +42,8 @@ def checked(request: LeaseRequest) -> LeaseRequest:
     """Return the request if it makes sense; raise InvalidLimit."""
     check_amount("the least of a lease", request.least)
     check_amount("what is wanted of a lease", request.want)
+    for number, most in request.back:
+        check_amount(f"what is used of lease {number}", most)
     for window in request.windows:
         _check(window)
     if len({(window.name, window.start) for window in request.windows}) < len(request.windows):

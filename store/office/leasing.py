@@ -26,7 +26,9 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lease(conn: sqlite3.Connection, request: LeaseRequest, now: float) -> Leased | Refused:
-    """Put money aside, or say which window has too little."""
+    """Put money aside, or say which window has too little; what the cell gives back is free before."""
+    for number, most in request.back:
+        _shrink(conn, request, number, most)
     stands = [window_table.stand(conn, window, now) for window in request.windows]
     amount = decide_amount(request, stands)
     if isinstance(amount, Refused):
@@ -53,6 +55,16 @@ def _tell_waits(
         window_table.reserve(conn, stand.number, 0, told=told, now=now)
     crossed = tuple(Crossed(window=stand.window.name, line="queue") for stand, _ in waits)
     return msgspec.structs.replace(refused, crossed=crossed)
+
+
+def _shrink(conn: sqlite3.Connection, request: LeaseRequest, number: int, most: int) -> None:
+    """Let no more than `most` of a lease be spent in all. Asked again it changes nothing."""
+    sql = "SELECT amount, rest FROM leases WHERE id = ? AND cell = ? AND epoch = ?"
+    for amount, rest in conn.execute(sql, (number, request.cell, request.epoch)).fetchall():
+        unused = min(amount - most, rest)
+        if unused > 0:
+            window_table.free(conn, number, unused)
+            conn.execute("UPDATE leases SET amount = amount - ?1, rest = rest - ?1 WHERE id = ?2", (unused, number))
 
 
 def give_back(conn: sqlite3.Connection, cell: str, epoch: int, leases: Iterable[int]) -> int:

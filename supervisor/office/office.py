@@ -87,24 +87,27 @@ class Office(Actor):
     async def _money(self, cell: str, message: TakeMoney) -> Money:
         now, budgets = self.options.clock.now(), self.options.config.budgets
         if (most := call_limit(budgets)) is not None and message.least > most:
-            return Money(spent="the budget of one call", limit=most, free=most)
+            return Money(budget="the budget of one call", limit=most)
         windows = windows_of(budgets, actor=message.actor, tree=message.tree, now=now)
         want = message.want if most is None else min(message.want, most)
         request = LeaseRequest(
             cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows,
-            urgent=message.urgent,
+            urgent=message.urgent, back=message.back,
         )  # fmt: skip
         found = await (await self.options.file()).lease(request)
         self._say_crossed(found.crossed, windows)
         return _leased(found, now) if isinstance(found, Leased) else self._refused(found, windows, now)
 
     def _refused(self, found: Refused, windows: tuple[Window, ...], now: float) -> Money:
-        if not found.waits:
+        if not found.waits and not found.aside:
             self._say_spent(found)
         wait = max(0.0, found.end - now) if found.end < math.inf else 0.0
         queue = any(window.queue for window in windows if window.name == found.window)
-        spent = in_words(found.window) + (", up to its line to queue," if found.waits else "")
-        return Money(spent=spent, wait=wait, queue=queue, free=max(0, found.free), limit=found.limit)
+        budget = in_words(found.window) + (", up to its line to queue," if found.waits else "")
+        return Money(
+            budget=budget, wait=wait, queue=queue, aside=found.aside, spent=found.spent, reserved=found.reserved,
+            limit=found.limit,
+        )  # fmt: skip
 
     def _say_spent(self, found: Refused) -> None:
         """Record, once in its window, that a budget is spent."""
@@ -114,7 +117,7 @@ class Office(Actor):
         if len(told) >= TOLD_MOST:  # each tree has a window
             told.clear()
         told.add((found.window, found.end))
-        text = f"${dollars(found.free):.4f} of ${dollars(found.limit):.4f} is left, and a call can cost more"
+        text = f"${dollars(found.spent):.4f} of ${dollars(found.limit):.4f} is spent; a call can cost more than is left"
         self.options.report("budget-spent", in_words(found.window), text)
 
     def _say_crossed(self, lines: tuple[Crossed, ...], windows: tuple[Window, ...]) -> None:

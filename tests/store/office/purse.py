@@ -27,15 +27,12 @@ def window(
 
 
 def request(
-    *windows: Window,
-    least: int = 0,
-    want: int = 0,
-    cell: str = "c",
-    epoch: int = 1,
-    actor: str = "a",
-    urgent: bool = True,
-) -> LeaseRequest:
-    return LeaseRequest(cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows, urgent=urgent)
+    *windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch: int = 1, actor: str = "a",
+    urgent: bool = True, back: tuple[tuple[int, int], ...] = (),
+) -> LeaseRequest:  # fmt: skip
+    return LeaseRequest(
+        cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows, urgent=urgent, back=back
+    )
 
 
 def entry(lease: int = 0, cost: int = 0, **more: Any) -> Entry:

@@ -134,6 +134,30 @@ async def test_lines_look_at_what_is_spent_too(tmp_path: Path, clock: ManualCloc
         assert (await leased(office, request(window(limit=1000, warn=500)))).crossed
 
 
+async def test_what_a_cell_will_not_use_of_a_lease_is_free_for_its_next_one(tmp_path: Path, clock: ManualClock) -> None:
+    async with opened(tmp_path, clock) as office:
+        first = await leased(office, request(window(limit=1000), least=800))
+        back = ((first.id, 300),)
+        await refused(office, request(window(limit=1000), least=700, back=back, cell="d"))
+        for _ in range(2):  # said twice it is the same
+            second = await leased(office, request(window(limit=1000), least=350, back=back))
+        assert second.amount == 350
+        assert await sums(office, "fleet/day") == Sums(0, 1000, 0)
+        done = await office.settle("c", 1, [entry(first.id, 300)])
+        assert done.over == ()
+        assert await sums(office, "fleet/day") == Sums(300, 700, 0)
+
+
+async def test_a_refusal_says_whether_what_is_missing_is_spent_or_only_set_aside(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with opened(tmp_path, clock) as office:
+        first = await leased(office, request(window(limit=1000), least=800))
+        assert (await refused(office, request(window(limit=1000), least=300))).aside
+        await office.settle("c", 1, [entry(first.id, 800)])
+        assert not (await refused(office, request(window(limit=1000), least=300))).aside
+
+
 async def test_what_makes_no_sense_is_refused_before_anything_is_written(tmp_path: Path, clock: ManualClock) -> None:
     async with opened(tmp_path, clock) as office:
         for bad in (
