@@ -68,15 +68,25 @@ class Shop:
                     tasks.start_soon(self.caller, cell)
 
     async def caller(self, cell: int) -> None:
-        """Make up to two calls with one lease, as a cell does with a block."""
+        """Make up to two calls with one lease, as a cell does with a block; then perhaps trade its rest for another."""
         name, life = f"{self.seed}/{cell}", self.lives[cell]
         await self.pause(2)
+        back = await self.spend(cell, ())
+        if back and self.chance.random() < 0.5:
+            back = await self.spend(cell, back) or back
+        if back and self.chance.random() < 0.8:
+            await self.office.give_back(name, life, [lease for lease, _ in back])
+
+    async def spend(self, cell: int, back: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """Lease, and make up to two calls; return what the lease was used for in all."""
+        name, life = f"{self.seed}/{cell}", self.lives[cell]
         least = self.chance.randint(0, self.limit // 20)
         want = least if self.by_call else self.chance.randint(0, self.limit)
-        money = await self.office.lease(request(*self.windows, least=least, want=want, cell=name, epoch=life))
+        wanted = request(*self.windows, least=least, want=want, cell=name, epoch=life, back=back)
+        money = await self.office.lease(wanted)
         if not isinstance(money, Leased):
             self.refused += 1
-            return
+            return ()
         left = money.amount
         for _ in range(self.chance.randint(0, 2)):
             cost = self.chance.randint(0, left)
@@ -89,8 +99,7 @@ class Shop:
             await self.pause(1)
             await self.office.settle(name, life, [told])
             del self.untold[told.id]
-        if self.chance.random() < 0.8:
-            await self.office.give_back(name, life, [money.id])
+        return ((money.id, money.amount - left),)
 
     async def pause(self, most: int) -> None:
         for _ in range(self.chance.randint(0, most)):
