@@ -41,6 +41,11 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     served: str = ""
     usage: Usage | None = None
 
+    def take_reply(self, reply: Reply | None) -> None:
+        """Take note of an answer, or of what could be read of a bad one."""
+        if reply is not None:
+            self.take(reply.usage, reply.served)
+
     def take(self, usage: Usage | None, served: str) -> None:
         """Take note of what the endpoint says, as far as it can be so."""
         self.served = served[:SERVED_MOST] or self.served

@@ -17,12 +17,11 @@ from .attempt import Attempt, Completion
 from .breaker import Breaker
 from .clients import Clients
 from .config import LlmConfig
-from .errors import BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
+from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 from .job import Job, late
 from .money import likely_tokens, worst_cost
 from .pace import Pace
 from .purse import Purse
-from .reply import Reply
 from .request import Request
 from .route import Route, routes_of
 from .trying import Tried, rest_before_next
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from .door.stream import ModelStream
 
 
-class _StepDown(Exception):
-    """The budget wants the cheaper model."""
+class StepDown(Exception):
+    """A budget wants the cheaper model: nothing was asked, and its routes are the ones to try."""
 
 
 class CallServices(msgspec.Struct, kw_only=True, eq=False):
@@ -79,9 +78,11 @@ class Caller:
                     try:
                         return await self._once(job, route, request, may_step_down=not step_down)
                     except (ModelFailed, BadAnswer) as error:
+                        if isinstance(error, AnswerCut):
+                            raise  # it would be cut, and paid for, again
                         tried = tried.after(error)
                         last[:] = [error]
-            except _StepDown:
+            except StepDown:
                 step_down = True
                 continue
             await self._rest(job, last[-1], tried)
@@ -110,9 +111,9 @@ class Caller:
             try:
                 reply = await client.ask(attempt.request, within=left)
             except BadAnswer as error:
-                self._take(attempt, error.reply)
+                attempt.take_reply(error.reply)
                 raise
-            self._take(attempt, reply)
+            attempt.take_reply(reply)
         return Completion(reply, attempt.entry(self._services.clock), route.model.name)
 
     async def stream(self, attempt: Attempt) -> "ModelStream":
@@ -121,10 +122,6 @@ class Caller:
         attempt.began = self._services.clock.monotonic()
         left = attempt.job.until - attempt.began
         return client.stream(attempt.request, within=left, idle=attempt.job.idle)
-
-    def _take(self, attempt: Attempt, reply: Reply | None) -> None:
-        if reply is not None:
-            attempt.take(reply.usage, reply.served)
 
     @asynccontextmanager
     async def attempt(
@@ -159,7 +156,7 @@ class Caller:
         hold = await purse.take(worst, until=job.until, urgent=job.urgent) if purse is not None and worst else None
         if hold is not None and purse is not None and hold.step_down and may_step_down and model.cheaper:
             purse.settle(hold, 0)
-            raise _StepDown
+            raise StepDown
         return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst)
 
     def _enter(self, breaker: Breaker, route: Route) -> None:

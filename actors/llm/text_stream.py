@@ -10,7 +10,7 @@ import msgspec
 
 from .asker import Asker
 from .attempt import Attempt
-from .caller import Caller
+from .caller import Caller, StepDown
 from .errors import BadAnswer, ModelFailed
 from .job import Job, late
 from .minds import Minds
@@ -51,10 +51,16 @@ class TextStream:
         return self
 
     async def _begin(self) -> None:
+        try:
+            await self._begin_with(step_down=False)
+        except StepDown:
+            await self._begin_with(step_down=True)
+
+    async def _begin_with(self, *, step_down: bool) -> None:
         failed: Exception | None = None
-        for route in self._caller.routes(self._job):
+        for route in self._caller.routes(self._job, step_down=step_down):
             try:
-                await self._stack.enter_async_context(await self._opened(route))
+                await self._stack.enter_async_context(await self._opened(route, may_step_down=not step_down))
             except (ModelFailed, BadAnswer) as error:
                 failed = error
             else:
@@ -62,10 +68,12 @@ class TextStream:
         if failed is not None:
             raise failed
 
-    async def _opened(self, route: Route) -> AsyncExitStack:
+    async def _opened(self, route: Route, *, may_step_down: bool) -> AsyncExitStack:
         """Return what ends the stream of one route, its attempt settled; the stream itself has begun."""
         async with AsyncExitStack() as opening:
-            attempt = await opening.enter_async_context(self._caller.attempt(self._job, route, self._request))
+            attempt = await opening.enter_async_context(
+                self._caller.attempt(self._job, route, self._request, may_step_down=may_step_down)
+            )
             stream = await self._caller.stream(attempt)
             self._pieces = await opening.enter_async_context(stream)
             self._attempt = attempt
@@ -86,6 +94,8 @@ class TextStream:
             return await anext(aiter(self._pieces), None)
         except BaseException as error:
             self._broken = error
+            if isinstance(error, BadAnswer):
+                self._attempt.take_reply(error.reply)
             raise
 
     async def __aexit__(

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from .errors import BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
+from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 
 TRIES: Final = 3
 FIRST: Final = 0.25
@@ -40,7 +40,7 @@ def rest_before_next(error: Exception, tried: Tried, *, left: float, chance: flo
         chance: between 0 and 1, to spread what failed together.
 
     """
-    if not isinstance(error, ModelFailed | BadAnswer) or isinstance(error, ModelStalled):
+    if not isinstance(error, ModelFailed | BadAnswer) or isinstance(error, ModelStalled | AnswerCut):
         return None
     if isinstance(error, BadAnswer) and tried.taken >= 2:
         return None  # it was paid for; once more is a chance, twice is a habit

@@ -130,7 +130,7 @@ def failed(error: msgspec.Raw, where: Where) -> ModelDown:
 
 
 def _cut(where: Where, reply: Reply) -> AnswerCut:
-    error = where.error(AnswerCut, "cut its answer off at the limit of tokens", cost="unknown")
+    error = where.error(AnswerCut, "cut its answer off at its limit of tokens: raise `most`", cost="unknown")
     error.reply = reply
     return error
 

@@ -16,7 +16,7 @@ from callboard import (
     ModelTable,
     receive,
 )  # fmt: skip
-from callboard.actors.llm.reply import Usage
+from callboard.actors.llm import Usage
 from callboard.testing import ScriptedModel, Stage
 
 from .conftest import PRICE, Played, all_costs, config_of, office_of
@@ -47,6 +47,16 @@ class Writer(Actor):
     async def write(self, message: Ask, ctx: Context) -> Text:
         llm = ctx.llm.using(most=MOST, cache=False, urgent=message.urgent, model=message.model)
         return Text(text=await llm.text("Write of {{what}}", what=message.what))
+
+
+class Teller(Actor):
+    @receive
+    async def tell(self, message: Ask, ctx: Context) -> Text:
+        async with ctx.llm.using(most=MOST).stream("Tell of {{what}}", what=message.what) as pieces:
+            async for piece in pieces:
+                if message.urgent:
+                    return Text(text=piece)
+        return Text(text="")
 
 
 def speak(model: ScriptedModel) -> None:
@@ -108,6 +118,31 @@ async def test_from_the_line_to_step_down_the_cheaper_model_is_asked(play: Playe
     assert asked[0] == "scripted"
     assert asked[-1] == "cheap"
     assert asked == sorted(asked, reverse=True), "never back"
+
+
+async def test_a_stream_steps_down_too(play: Played, model: ScriptedModel) -> None:
+    speak(model)
+    cheap = ModelTable(name="cheap", endpoint="here", price=PRICE)
+    async with play(Teller, budgets=(day(0.1, step_down=0.5),), own={"cheaper": "cheap"}, models=(cheap,)) as stage:
+        for _ in range(30):
+            await stage.ask(Teller.tell, Ask(what="it"))
+    asked = [request.body["model"] for request in model.requests]
+    assert 20 <= asked.count("scripted") <= 25
+    assert asked[-1] == "cheap"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_that_is_cut_costs_what_its_usage_says_and_is_asked_for_once(
+    play: Played, model: ScriptedModel, streamed: bool
+) -> None:
+    model.say("once upon", usage=Usage(input=10, output=10), finish="length")
+    async with play(Writer, Teller, budgets=(day(1.0),)) as stage:
+        with pytest.raises(HandlerFailed, match="AnswerCut.*raise `most`"):
+            await (stage.ask(Teller.tell, Ask(what="it")) if streamed else write(stage))
+        file = await office_of(stage)
+        rows = await file.db.read(lambda conn: conn.execute("SELECT how, cost, output FROM ledger").fetchall())
+    assert rows == [("cut", 30_000, 10)]
+    assert len(model.requests) == 1
 
 
 async def test_from_the_line_to_queue_calls_wait_and_what_is_urgent_goes_on(play: Played, model: ScriptedModel) -> None:
@@ -226,15 +261,6 @@ async def test_money_that_was_leased_and_not_spent_goes_back(play: Played, model
 async def test_a_stream_that_is_left_early_counts_with_all_that_it_could_have_cost(
     play: Played, model: ScriptedModel
 ) -> None:
-    class Teller(Actor):
-        @receive
-        async def tell(self, message: Ask, ctx: Context) -> Text:
-            async with ctx.llm.using(most=MOST).stream("Tell of {{what}}", what=message.what) as pieces:
-                async for piece in pieces:
-                    if message.urgent:
-                        return Text(text=piece)
-            return Text(text="")
-
     model.answer = None
     async with play(Teller, budgets=(day(1.0),)) as stage:
         for urgent in (False, True):
