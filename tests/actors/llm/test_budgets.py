@@ -137,7 +137,7 @@ async def test_an_answer_that_is_cut_costs_what_its_usage_says_and_is_asked_for_
 ) -> None:
     model.say("once upon", usage=Usage(input=10, output=10), finish="length")
     async with play(Writer, Teller, budgets=(day(1.0),)) as stage:
-        with pytest.raises(HandlerFailed, match="AnswerCut.*raise `most`"):
+        with pytest.raises(HandlerFailed, match=r"AnswerCut.*raise `most`"):
             await (stage.ask(Teller.tell, Ask(what="it")) if streamed else write(stage))
         file = await office_of(stage)
         rows = await file.db.read(lambda conn: conn.execute("SELECT how, cost, output FROM ledger").fetchall())
