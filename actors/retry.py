@@ -18,7 +18,9 @@ FIRST: Final = 1.0
 LONGEST: Final = 300.0
 SPREAD: Final = 0.2
 AWAY: Final = 5.0
-"""Seconds until a task is tried again that found no model: it has waited for one already, as long as it may."""
+"""Seconds until a task is tried again that found no model: it has waited for one already, as long as it may.
+
+One that an endpoint took up and did not answer may have been paid for: that is a try."""
 _HOPELESS: Final = (MessageRefused, Poisonous, DuplicateStep, StepsChanged, ActUnsettled, TaskExpired)
 """Errors that another try can only repeat."""
 
@@ -45,7 +47,7 @@ def judge_failure(error: BaseException, *, tries: int, most: int, chance: float)
         return Verdict("bury")
     if isinstance(error, MemoryConflict):
         return Verdict("again", 0.01 + 0.1 * chance, counted=False)
-    if isinstance(error, ModelFailed | OfficeAway):
+    if isinstance(error, OfficeAway) or (isinstance(error, ModelFailed) and error.detail.get("cost") == "nothing"):
         return Verdict("again", AWAY * (1.0 - SPREAD + 2.0 * SPREAD * chance), counted=False)
     if isinstance(error, BudgetSpent) and error.wait:  # without a window, waiting does not help
         return Verdict("again", min(error.wait + chance, LONGEST), counted=False)

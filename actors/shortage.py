@@ -1,4 +1,4 @@
-"""What an actor is short of without being to blame: a model that is down, a budget that is spent, an office away.
+"""What an actor is short of without being to blame: a model that is down, a budget that is spent or too small, a key.
 
 Who asks is told so as it is; the actor goes on, and nothing of it counts against the actor or its message. Else one
 endpoint that is down would have each agent that needs it restarted, and then held.
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from callboard.errors import CallboardError
 
-from .llm import BudgetSpent, ModelFailed, OfficeAway
+from .llm import BadModelKey, BudgetSpent, CallTooLarge, ModelFailed, OfficeAway
 
 if TYPE_CHECKING:
     from .host import Host
     from .letter import Letter
 
-SHORTAGES: Final[tuple[type[CallboardError], ...]] = (BudgetSpent, ModelFailed, OfficeAway)
+SHORTAGES: Final[tuple[type[CallboardError], ...]] = (
+    BadModelKey, BudgetSpent, CallTooLarge, ModelFailed, OfficeAway,
+)  # fmt: skip
 
 
 def report_shortage(host: "Host", letter: "Letter", error: CallboardError) -> None:

@@ -368,8 +368,8 @@ class Cell:
         """Stop all, those of the fleet file in reverse order: what is in hand may end, the rest is answered."""
         for host in self.hosts.values():
             host.state = "draining"
-        await self._troupe.end()
-        await self.thinking.leave()
+        async with self.thinking.settled():
+            await self._troupe.end()
         for host in reversed(list(self.hosts.values())):
             await host.close("its cell stops")
 

@@ -1,7 +1,9 @@
 """A cell's share in the fleet's models: made when an actor of it asks one, and told what concerns answers."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from anyio.abc import TaskGroup
 
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from callboard.actors.llm import Minds
 
     from .cell import Cell
+
+
+LEAST: Final = 0.4
+"""Seconds to settle with the office, however late it is: less than a cell has until it is killed."""
 
 
 class CellMinds:
@@ -48,10 +54,15 @@ class CellMinds:
         """Forget answers that name somebody, or rest on what an actor remembered; return where they were."""
         return await self.minds().forget(actor, about) if self.on else ()
 
-    async def leave(self) -> None:
-        """Settle with the office."""
+    @asynccontextmanager
+    async def settled(self) -> AsyncGenerator[None, None]:
+        """Settle with the office after the block, in what it leaves of the time in which the cell may drain."""
+        began = self._cell.clock.monotonic()
+        yield
         if self._minds is not None:
-            await self._minds.leave()
+            drain_for = max((host.spec.health.drain_for for host in self._cell.hosts.values()), default=0.0)
+            left = drain_for - (self._cell.clock.monotonic() - began)
+            await self._minds.leave(within=max(left, LEAST))
 
     async def aclose(self) -> None:
         """Close the connections, however the cell ends."""

@@ -19,6 +19,7 @@ import msgspec
 from callboard.actors.embedding import EmbedderTable
 from callboard.actors.llm import LlmConfig
 from callboard.guardian import Guardian
+from callboard.names import LOCAL_MODEL, OFFICE
 
 from .access import Access
 from .config import ActorTable
@@ -73,6 +74,7 @@ class CellProcess:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=_environment(order),
             )
         self.pid = self._popen.pid
         try:
@@ -118,6 +120,12 @@ class CellProcess:
             signal.pidfd_send_signal(self.pidfd, number)
         except OSError:
             return  # it has ended already
+
+
+def _environment(order: CellOrder) -> dict[str, str]:
+    """Return the environment of a cell: those of the runtime itself do not see the keys of models."""
+    keys = {table.key_env for table in order.llm.endpoints} if order.cell in (OFFICE, LOCAL_MODEL) else set[str]()
+    return {name: value for name, value in os.environ.items() if name not in keys}
 
 
 def _opened(log: Path) -> IO[bytes]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .embeddings import EndpointEmbedder
     from .llm import Llm
     from .minds import Minds
-    from .money import NANO, cost_of, dollars
+    from .money import NANO, cost_of, in_dollars
     from .prompts.prefix import prefix_faults
     from .prompts.prompt import Prompt
     from .prompts.prompt_file import read_prompt
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client", "NANO": "money",
     "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
-    "dollars": "money",
+    "in_dollars": "money",
     "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
 
@@ -90,7 +90,7 @@ __all__ = [
     "Usage",
     "WrongAnswer",
     "cost_of",
-    "dollars",
+    "in_dollars",
     "is_here",
     "prefix_faults",
     "read_key",

@@ -32,6 +32,7 @@ class Answering:
     def __init__(self, minds: Minds, asker: Asker, question: Question, job: Job, read: Read) -> None:
         """`read` makes the answer of a text; it raises Misfit."""
         self._minds, self._asker, self._question, self._job, self._read = minds, asker, question, job, read
+        self._toolbox = Toolbox(asker, question.options.tools)
 
     async def answer(self) -> Any:
         """Return the answer, in the time of the job; the wait is declared. Raises as :meth:`~.llm.Llm.ask`."""
@@ -41,13 +42,13 @@ class Answering:
             with suppress(Misfit):  # it was right for another check: asked anew
                 return self._given_again(*hit)
             minds.answers.drop((hit[0],))
-        left = job.until - minds.clock.monotonic()
+        left = job.end - minds.clock.monotonic()
         with self._asker.waiting(f"model {job.model}", max(left, 0.001)):
             try:
                 with anyio.fail_after(max(left, 0.0)):
                     return await (self._once() if cached else self._fresh())
             except TimeoutError:
-                raise late(job) from None
+                raise late(job, self._toolbox.doing) from None
 
     def _may_be_cached(self) -> bool:
         """Return whether an answer may be given again: not by chance, nor where something may have been done for it."""
@@ -95,7 +96,7 @@ class Answering:
         minds, options = self._minds, self._question.options
         caller = await minds.caller(self._job)
         conversation = Conversation(
-            caller, self._job, read=self._read, toolbox=Toolbox(self._asker, options.tools), rounds=options.rounds,
+            caller, self._job, read=self._read, toolbox=self._toolbox, rounds=options.rounds,
             record=minds.record,
         )  # fmt: skip
         found = await conversation.answer(self._question.request())

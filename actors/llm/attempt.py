@@ -50,7 +50,8 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
         """Take note of what the endpoint says, as far as it can be so."""
         self.served = served[:SERVED_MOST] or self.served
         if usage is not None and is_plausible(usage, self.request):
-            self.usage = usage
+            cached, reasoning = min(usage.cached, usage.input), min(usage.reasoning, usage.output)
+            self.usage = msgspec.structs.replace(usage, cached=cached, reasoning=reasoning)
 
     def cost(self, error: BaseException | None) -> int:
         """Return what it did cost, or could have where nobody knows."""

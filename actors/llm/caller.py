@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
@@ -17,7 +17,7 @@ from .attempt import Attempt, Completion
 from .breaker import Breaker
 from .clients import Clients
 from .config import LlmConfig
-from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
+from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled, OfficeAway
 from .job import Job, late
 from .money import likely_tokens, worst_cost
 from .pace import Pace
@@ -28,6 +28,10 @@ from .trying import Tried, rest_before_next
 
 if TYPE_CHECKING:
     from .door.stream import ModelStream
+
+
+FIRST_PART: Final = 2 / 3
+"""Of the time that is left: what one model may take of it where there is another to ask after it."""
 
 
 class StepDown(Exception):
@@ -63,20 +67,21 @@ class Caller:
         """
         clock, last = self._services.clock, list[Exception]()
         try:
-            with anyio.fail_after(max(0.0, job.until - clock.monotonic())):
+            with anyio.fail_after(max(0.0, job.end - clock.monotonic())):
                 return await self._until_answered(job, request, last)
         except TimeoutError:
             why = getattr(last[-1], "text", str(last[-1])) if last else ""
-            raise late(job, why) from None
+            raise late(job, why and f"the last try: {why}") from None
 
     async def _until_answered(self, job: Job, request: Request, last: list[Exception]) -> Completion:
         tried, step_down = Tried(), False
         while True:
             routes = self.routes(job, step_down=step_down)
             try:
-                for route in routes:
+                for number, route in enumerate(routes, 1):
                     try:
-                        return await self._once(job, route, request, may_step_down=not step_down)
+                        part = 1.0 if number == len(routes) else FIRST_PART
+                        return await self._once(job, route, request, part=part, may_step_down=not step_down)
                     except (ModelFailed, BadAnswer) as error:
                         if isinstance(error, AnswerCut):
                             raise  # it would be cut, and paid for, again
@@ -100,16 +105,15 @@ class Caller:
         services = self._services
         return routes_of(
             services.config, job.model, sensitive=job.sensitive, step_down=step_down,
-            is_down=lambda name: services.breaker(name).open,
+            is_down=lambda route: services.breaker(route.endpoint.name).open or services.pace(route.model.name).resting,
         )  # fmt: skip
 
-    async def _once(self, job: Job, route: Route, request: Request, *, may_step_down: bool) -> Completion:
+    async def _once(self, job: Job, route: Route, request: Request, *, part: float, may_step_down: bool) -> Completion:
         async with self.attempt(job, route, request, may_step_down=may_step_down) as attempt:
             client = await self._services.clients.of(route.endpoint, until=job.until)
             attempt.began = self._services.clock.monotonic()
-            left = job.until - attempt.began
             try:
-                reply = await client.ask(attempt.request, within=left)
+                reply = await client.ask(attempt.request, within=part * (job.until - attempt.began))
             except BadAnswer as error:
                 attempt.take_reply(error.reply)
                 raise
@@ -131,7 +135,9 @@ class Caller:
         made = await self._paid(job, route, request, may_step_down=may_step_down)
         breaker, failed = self._services.breaker(route.endpoint.name), None
         try:
-            await self._services.pace(route.model.name).pass_through(job.actor, likely_tokens(made.request))
+            await self._services.pace(route.model.name).pass_through(
+                job.actor, likely_tokens(made.request), until=job.until
+            )
             self._enter(breaker, route)
             yield made
             breaker.succeeded()
@@ -151,13 +157,19 @@ class Caller:
             request, model=model.model or model.name, extra={**model.send, **request.extra},
             temperature=request.temperature if model.temperature else None,
         )  # fmt: skip
-        price = self._services.prices[model.name]
+        price = self._price(model.name)
         worst = worst_cost(request, price)
         hold = await purse.take(worst, until=job.until, urgent=job.urgent) if purse is not None and worst else None
         if hold is not None and purse is not None and hold.step_down and may_step_down and model.cheaper:
             purse.settle(hold, 0)
             raise StepDown
         return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst)
+
+    def _price(self, model: str) -> Price:
+        price = self._services.prices.get(model)
+        if price is None:  # this cell is about to be rolled, and the office was before it
+            raise OfficeAway(f"the office knows no model {model!r}: the fleet file has changed", model=model)
+        return price
 
     def _enter(self, breaker: Breaker, route: Route) -> None:
         if wait := breaker.enter(self._services.clock.monotonic()):
@@ -174,7 +186,8 @@ class Caller:
                 breaker.failed(now)
                 if breaker.open and not was:
                     self._services.report("model-down", name, error.text)
-                await self._services.clients.leave(name)
+                if isinstance(error, ModelDown):
+                    await self._services.clients.leave(name)
         elif isinstance(error, CallboardError) and made.began:
             breaker.succeeded()  # it answered, whatever it was
             if isinstance(error, ModelBusy):

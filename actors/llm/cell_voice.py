@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 from callboard.bus import ActorDied, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor
 from callboard.clock import Clock
 from callboard.names import OFFICE
+from callboard.store import StoreError
 
 from ..errors import ActorStopped
 from ..message import Message
@@ -15,7 +16,10 @@ R = TypeVar("R", bound=Message)
 TRY_WITHIN: Final = 5.0
 FIRST_REST: Final = 0.05
 LONGEST_REST: Final = 1.0
-_PASSING: Final = (ActorDied, ActorStopped, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor)
+_PASSING: Final = (
+    ActorDied, ActorStopped, BusUnavailable, DeadlineExceeded, Held, MailboxFull, NoSuchActor, StoreError,
+)  # fmt: skip
+"""Of an office that starts again, or whose disk is full: it may answer soon."""
 
 
 class CellVoice:

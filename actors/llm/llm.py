@@ -6,7 +6,7 @@ from .answering import Answering
 from .asker import Asker
 from .conversation import Read
 from .errors import BadModelRequest
-from .job import Job
+from .job import Job, until_before
 from .minds import Minds
 from .options import Options, changed
 from .prompts.prompt import Prompt
@@ -90,12 +90,14 @@ class Llm:
 
     def _job(self, question: Question) -> Job:
         asker, options, config = self._asker, self._options, self._minds.config
-        until = self._minds.clock.monotonic() + (options.timeout or config.timeout)
+        now = self._minds.clock.monotonic()
+        end = now + (options.timeout or config.timeout)
+        end = min(end, asker.until) if asker.until else end
         return Job(
             actor=asker.name, message=asker.message, tree=asker.tree, tenant=options.tenant,
             model=options.model or config.default, sensitive=options.sensitive or asker.private, urgent=options.urgent,
             prompt=question.prompt.name, version=str(question.prompt.version),
-            until=min(until, asker.until) if asker.until else until, idle=options.idle or config.idle,
+            until=until_before(end, now=now), end=end, idle=options.idle or config.idle,
         )  # fmt: skip
 
     def _checked(self, answer: Any) -> Any:

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from callboard.bus import Endpoint
 from callboard.clock import Clock
 from callboard.errors import CallboardError
+from callboard.names import OFFICE
 from callboard.store.office import Cached, Entry
 
 from ..office import KEY_BEGINS, Report, Terms
@@ -33,8 +34,8 @@ from .reporter import Reporter
 if TYPE_CHECKING:
     from .job import Job
 
-LEAVE_WITHIN: Final = 3.0
-"""Seconds that a cell takes at its end to settle with the office, and as many to close connections."""
+CLOSE_WITHIN: Final = 0.4
+"""Seconds to close connections at the end of a cell."""
 KEYS_MOST: Final = 100_000
 """Questions of one actor that a cell knows to have been answered."""
 
@@ -48,13 +49,14 @@ class Minds:
     ) -> None:  # fmt: skip
         """`home` is the folder that key files are seen from; `report` records an event: kind, subject, text."""
         self.config, self.clock, self.answers = config, clock, Answers()
+        self._fences = endpoint.fences
         self._epoch, self._report, self._tasks = epoch, report, tasks
         voice = CellVoice(Speaker(endpoint), clock=clock)
         self._office = OfficeClient(voice, epoch=epoch, clock=clock)
         self._clients = Clients(voice, clock=clock, home=home)
         self._purses = Purses(self._office, clock=clock, tasks=tasks)
         self._reporter = Reporter(
-            self._office.report, epoch=epoch, clock=clock, idle=self._purses.idle,
+            self._tell, epoch=epoch, clock=clock, idle=self._purses.idle,
             refused=lambda text: report("ledger-refused", "office", text),
         )  # fmt: skip
         self._terms: dict[str, Terms] = {}
@@ -68,15 +70,28 @@ class Minds:
 
     async def terms(self, actor: str, *, until: float) -> Terms:
         """Return on which terms an actor asks; raises OfficeAway."""
-        if (terms := self._terms.get(actor)) is None:
+        if (terms := self.known_terms(actor)) is None:
             self._begin()
             terms = self._terms[actor] = await self._office.terms(actor, until=until)
             self._keys[actor] = None if terms.keys is None else set(terms.keys)
         return terms
 
     def known_terms(self, actor: str) -> Terms | None:
-        """Return them if they are known."""
-        return self._terms.get(actor)
+        """Return them if they are known, and of the office as it lives now: another life may have other budgets."""
+        terms = self._terms.get(actor)
+        if terms is not None and terms.life < self._fences.get(OFFICE, 0):
+            self._forget_terms()
+            return None
+        return terms
+
+    def _forget_terms(self) -> None:
+        self._terms.clear()
+        self._purses.end_leases()
+
+    async def _tell(self, report: Report) -> None:
+        life = (await self._office.report(report)).life
+        if any(terms.life < life for terms in self._terms.values()):  # we were not told that it started anew
+            self._forget_terms()
 
     def _begin(self) -> None:
         if not self._works:
@@ -169,10 +184,10 @@ class Minds:
 
     # --- the end
 
-    async def leave(self) -> None:
-        """Tell the office what it does not know yet, and give back what is left."""
+    async def leave(self, *, within: float) -> None:
+        """Tell the office what it does not know yet, and give back what is left, in so many seconds."""
         if self._works:
-            with anyio.move_on_after(LEAVE_WITHIN, shield=True):
+            with anyio.move_on_after(within, shield=True):
                 back = tuple(self._purses.unheld())
                 await self._reporter.flushed()
                 if back:
@@ -180,5 +195,5 @@ class Minds:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        with anyio.move_on_after(LEAVE_WITHIN, shield=True):
+        with anyio.move_on_after(CLOSE_WITHIN, shield=True):
             await self._clients.aclose()

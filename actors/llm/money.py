@@ -59,5 +59,13 @@ def dollars(nano: int) -> float:
     return nano / NANO
 
 
+def in_dollars(nano: int) -> str:
+    """Return an amount with as many places as it needs to be seen."""
+    amount = dollars(nano)
+    if abs(amount) >= 100.0 or not nano:
+        return f"${amount:,.2f}"
+    return f"${amount:.6f}" if abs(amount) < 0.01 else f"${amount:.4f}"
+
+
 def _nano(pico: int) -> int:
     return -(-pico // _PICO_IN_NANO)

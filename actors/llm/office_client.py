@@ -59,9 +59,9 @@ class OfficeClient:
         """Say that an endpoint wants less, and to rest for so many seconds."""
         await self._ask(Pressed(model=model, wait=wait), Reported, SHORT)
 
-    async def report(self, report: Report) -> None:
+    async def report(self, report: Report) -> Reported:
         """Tell what calls did."""
-        await self._ask(report, Reported, SHORT)
+        return await self._ask(report, Reported, SHORT)
 
     async def answer(self, key: bytes, *, until: float) -> Answered:
         """Return what was answered to a question before."""

@@ -11,12 +11,13 @@ and three quarters for requests.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import anyio
 from aiolimiter import AsyncLimiter
 
 from callboard.clock import Clock
 
 from ..office import BURST_TOKENS, Rate
-from .errors import CallTooLarge
+from .errors import CallTooLarge, ModelBusy
 from .gate import Gate
 
 MINUTE: Final = 60.0
@@ -71,24 +72,44 @@ class Pace:
         self._good_until = 0.0
         self._paused_until = 0.0
 
-    async def pass_through(self, actor: str, tokens: int) -> None:
-        """Wait until a call of so many tokens may be made. Raises CallTooLarge, OfficeAway."""
-        if not self._limited and self._clock.monotonic() >= self._paused_until:
+    @property
+    def resting(self) -> bool:
+        """Whether nobody passes now: the endpoint said so."""
+        return self._clock.monotonic() < self._paused_until
+
+    async def pass_through(self, actor: str, tokens: int, *, until: float) -> None:
+        """Wait until a call of so many tokens may be made.
+
+        Raises CallTooLarge, OfficeAway, and ModelBusy: not until that moment (monotonic seconds), which is said at
+        once where the rest that the endpoint wants lasts longer.
+        """
+        if not self._limited and not self.resting:
             return
-        async with self._gate.pass_through(actor):
-            while (wait := self._paused_until - self._clock.monotonic()) > 0:
-                await self._clock.sleep(wait)
-            if self._limited:
-                await self._refresh(tokens)
-                await self._requests.acquire(1.0)
-                await self._tokens.acquire(tokens)
+        with anyio.move_on_after(max(0.0, until - self._clock.monotonic())):
+            async with self._gate.pass_through(actor):
+                await self._rested(until)
+                if self._limited:
+                    await self._refresh(tokens, until)
+                    await self._requests.acquire(1.0)
+                    await self._tokens.acquire(tokens)
+                return
+        raise self._busy("its rate did not come to this call in its time", 0.0)
+
+    async def _rested(self, until: float) -> None:
+        while (wait := self._paused_until - self._clock.monotonic()) > 0:
+            if self._paused_until > until:
+                raise self._busy(f"its endpoint wants a rest of {wait:.1f} s more", wait)
+            await self._clock.sleep(wait)
+
+    def _busy(self, why: str, wait: float) -> ModelBusy:
+        return ModelBusy(f"{self._model} was not asked: {why}", model=self._model, cost="nothing", wait=wait)
 
     def rest(self, seconds: float) -> None:
         """Let nobody pass for a while: the endpoint said so."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
         self._good_until = 0.0
 
-    async def _refresh(self, tokens: int) -> None:
+    async def _refresh(self, tokens: int, until: float) -> None:
         """Have a rate that is good now, and large enough for this call."""
         while self._clock.monotonic() >= self._good_until or 0.0 < self._rate.tokens * BURST_TOKENS < tokens:
             asked = self._clock.monotonic()
@@ -101,6 +122,8 @@ class Pace:
                 )
             self._good_until = asked + rate.left
             if rate.pause:
+                if asked + rate.pause > until:
+                    raise self._busy(f"its limit is free again in {rate.pause:.1f} s", rate.pause)
                 await self._clock.sleep(rate.pause)
                 self._good_until = 0.0
                 continue

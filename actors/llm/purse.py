@@ -14,11 +14,12 @@ from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
 from callboard.errors import CallboardError
+from callboard.names import OFFICE
 
 from ..office import Money
 from .errors import BudgetSpent, CallTooLarge, OfficeAway
 from .lease import Ask, Back, Hold, Lease
-from .money import dollars
+from .money import in_dollars
 
 IDLE: Final = 5.0
 """Seconds after which a lease that nobody uses goes back."""
@@ -109,8 +110,8 @@ class Purse:
         if money.lease:
             return 0.0
         if need.worst > money.limit:
-            most, least = dollars(money.limit), dollars(need.worst)
-            text = f"one call of {self._actor} can cost ${least:.4f}, and {money.budget} is ${most:.4f}"
+            most, least = in_dollars(money.limit), in_dollars(need.worst)
+            text = f"one call of {self._actor} can cost {least}, and {money.budget} is {most}"
             raise CallTooLarge(f"{text}: lower `most`, or raise the budget", actor=self._actor, budget=money.budget)
         now = self._clock.monotonic()
         if money.aside and now + ASIDE < min(need.until, need.began + ASIDE_MOST):
@@ -123,7 +124,10 @@ class Purse:
         """Ask the office, and put what it leases into the purse, whoever waits for it."""
         answer = Pending()
         self._tasks.start_soon(self._ask_office, answer, need.worst, need.urgent)
-        await answer.came.wait()
+        with anyio.move_on_after(max(0.0, need.until - self._clock.monotonic())):
+            await answer.came.wait()
+        if not answer.came.is_set():
+            raise OfficeAway("the office did not answer in time", actor=OFFICE)
         if answer.error is not None:
             raise answer.error
         return answer.money
@@ -156,11 +160,11 @@ class Purse:
         return tuple((lease.id, lease.shrink()) for lease in self._leases if lease.left)
 
     def _spent(self, worst: int, money: Money) -> BudgetSpent:
-        text = f"{money.budget}: ${dollars(money.spent):.4f} of ${dollars(money.limit):.4f} is spent"
-        aside = f" and ${dollars(money.reserved):.4f} set aside for calls under way" if money.reserved else ""
+        text = f"{money.budget}: {in_dollars(money.spent)} of {in_dollars(money.limit)} is spent"
+        aside = f" and {in_dollars(money.reserved)} set aside for calls under way" if money.reserved else ""
         when = f"; its window ends in {money.wait:.0f} s" if money.wait else ""
         return BudgetSpent(
-            f"{text}{aside}, and a call of {self._actor} can cost ${dollars(worst):.4f}{when}", actor=self._actor,
+            f"{text}{aside}, and a call of {self._actor} can cost {in_dollars(worst)}{when}", actor=self._actor,
             budget=money.budget, wait=money.wait,
         )  # fmt: skip
 
@@ -171,6 +175,11 @@ class Purse:
         lease.left = max(0, lease.left + hold.amount - cost)  # what an endpoint takes beyond the worst case, too
         if self._exact or lease.left < hold.amount:
             lease.until = self._clock.monotonic()  # of no use for another such call: it goes back at once
+
+    def end_leases(self) -> None:
+        """Let nothing more be held of the leases that are here."""
+        for lease in self._leases:
+            lease.until = self._clock.monotonic()
 
     def idle(self) -> list[int]:
         """Return the leases that ended, or that nobody used for a while, and forget them."""

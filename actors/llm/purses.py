@@ -46,6 +46,11 @@ class Purses:
         """Return all leases of which no call holds anything, and forget them."""
         return list(_all(purse.unheld() for purse in self._purses.values()))
 
+    def end_leases(self) -> None:
+        """Let nothing more be held of any lease."""
+        for purse in self._purses.values():
+            purse.end_leases()
+
     def _forget_empty(self) -> None:
         if len(self._purses) >= MOST:
             self._purses = {place: purse for place, purse in self._purses.items() if not purse.empty}

@@ -7,6 +7,7 @@ import anyio
 import msgspec
 
 from callboard.clock import Clock
+from callboard.errors import CallerError
 from callboard.store.office import Cached, Entry
 
 from ..office import Report
@@ -39,6 +40,8 @@ class Reporter:
         self._entries: list[Entry] = []
         self._answers: list[Cached] = []
         self._back: list[int] = []
+        self._lost = set[int]()
+        """Leases of calls that the office never heard of: what they did cost is not to be free again."""
         self._sending = False
         self._wake = anyio.Event()
         self._changed = anyio.Event()
@@ -104,16 +107,24 @@ class Reporter:
             await self._clock.sleep(AGAIN)
             return False
         except Exception as error:  # noqa: BLE001 - whatever an entry holds, the next ones must be told
-            return alone and self._given_up(report, error)
+            return alone and await self._given_up(report, error)
         finally:
             self._sending = False
         return True
 
-    def _given_up(self, report: Report, error: Exception) -> bool:
-        """Return whether nothing of a refused report can be told; first it is tried with no more than its cost."""
+    async def _given_up(self, report: Report, error: Exception) -> bool:
+        """Return whether a report that holds one thing can never be told; a call is first told bare of all but money.
+
+        Only what is wrong with the report itself ends it. Whatever else keeps the office from taking it may pass.
+        """
         if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
             self._entries[0] = bare  # what it did cost must be known, if not what it was
             return False
+        if not isinstance(error, CallerError):
+            self._entries = [*self._entries[1:], *self._entries[:1]]  # the others are not to wait for it
+            await self._clock.sleep(AGAIN)
+            return False
+        self._lost |= {entry.lease for entry in report.entries}
         what = next((entry.id for entry in report.entries), "an answer or leases")
         self._refused(f"the office does not take {what}: {type(error).__name__}")
         return True
@@ -121,7 +132,8 @@ class Reporter:
     def _calls(self, each: int) -> Report:
         entries = _some(self._entries, each)
         last = len(entries) == len(self._entries)  # a lease does not go back before its last call is settled
-        return Report(epoch=self._epoch, entries=tuple(entries), back=tuple(self._back) if last else ())
+        back = tuple(lease for lease in self._back if lease not in self._lost) if last else ()
+        return Report(epoch=self._epoch, entries=tuple(entries), back=back)
 
     def _kept(self, each: int) -> Report:
         return Report(epoch=self._epoch, answers=tuple(_some(self._answers, each)))
@@ -129,7 +141,8 @@ class Reporter:
     def _forget(self, report: Report) -> None:
         told = set(map(id, report.answers))
         self._answers = [answer for answer in self._answers if id(answer) not in told]
-        del self._entries[: len(report.entries)], self._back[: len(report.back)]
+        del self._entries[: len(report.entries)]
+        self._back = [lease for lease in self._back if lease not in report.back and lease not in self._lost]
         self._changed.set()
         self._changed = anyio.Event()
 

@@ -24,7 +24,7 @@ def require_models(config: LlmConfig) -> None:
 
 def routes_of(
     config: LlmConfig, name: str, *, sensitive: bool, step_down: bool = False,
-    is_down: Callable[[str], bool] = lambda _name: False,
+    is_down: Callable[[Route], bool] = lambda _route: False,
 ) -> list[Route]:  # fmt: skip
     """Return whom to ask, the best first; what is down comes last, as it may be back by then.
 
@@ -33,7 +33,7 @@ def routes_of(
         name: of the model; empty: the default.
         sensitive: whether only endpoints may be asked that may see such.
         step_down: whether a budget wants the cheaper model.
-        is_down: whether an endpoint does not answer now.
+        is_down: whether it is of no use to ask now: its endpoint does not answer, or wants a rest.
 
     Raises:
         NoModels, UnknownModelName, NoModelAllowed: there is nobody to ask.
@@ -52,7 +52,7 @@ def routes_of(
     if not found:
         text = f"{chosen.name} may not see what is sensitive, and no model may: mark an endpoint 'sensitive = true'"
         raise NoModelAllowed(text, model=chosen.name)
-    return sorted(found, key=lambda route: is_down(route.endpoint.name))
+    return sorted(found, key=is_down)
 
 
 def _for_sensitive(config: LlmConfig) -> list[Route]:

@@ -36,7 +36,7 @@ class TextStream:
         """What the stream itself raised."""
 
     async def __aenter__(self) -> "TextStream":
-        left = self._job.until - self._minds.clock.monotonic()
+        left = self._job.end - self._minds.clock.monotonic()
         self._stack.enter_context(self._asker.waiting(f"model {self._job.model}", max(left, 0.001)))
         try:
             with anyio.fail_after(max(left, 0.0)):  # it is over before the first piece: nothing is open across a yield

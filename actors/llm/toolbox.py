@@ -20,6 +20,8 @@ class Toolbox:
 
     def __init__(self, asker: Asker, tools: Sequence[Tool]) -> None:
         self._asker, self._tools = asker, {tool.name: tool for tool in tools}
+        self.doing = ""
+        """Which tool runs now, in words."""
 
     async def run(self, call: ToolCall) -> str:
         """Return what a tool says, or why it was not run."""
@@ -35,11 +37,13 @@ class Toolbox:
             return f"refused: {error.text}"
         except ValueError as error:
             return str(error)
+        self.doing = f"its tool {chosen.name} did not end"
         try:
             result = await self._asker.act(chosen.name, chosen.fn, arguments)
             text = msgspec.json.encode(result).decode()[:RESULT_MOST]
         except PermissionDenied as error:  # what it tried itself; all else that it raises is the handler's failure
             text = f"refused: {error.text}"
+        self.doing = ""
         self._asker.doubt(chosen.gives)
         return fenced("result", text, secrets.token_hex(8))
 

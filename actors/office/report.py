@@ -16,3 +16,6 @@ class Report(Message):
 
 class Reported(Message):
     """It is in the file."""
+
+    life: int = 0
+    """Of the office."""

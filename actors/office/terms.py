@@ -15,6 +15,8 @@ class Terms(Message):
 
     prices: dict[str, Price]
     """Of each model, by the name that agents use."""
+    life: int
+    """Of the office: from its next one on these terms hold no longer, as the fleet file may have changed."""
     metered: bool
     """Whether there are budgets."""
     exact: bool

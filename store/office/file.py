@@ -34,7 +34,7 @@ from .costs import By, CostRow, PromptRow, TokenRow
 from .entry import Entry
 from .forgetting import Forgot
 from .granting import Refused
-from .lease_request import LeaseRequest
+from .lease_request import LeaseRequest, Window
 from .leasing import Leased
 from .schema import OFFICE, path_of_office
 from .settling import Settled
@@ -101,6 +101,11 @@ class OfficeFile:
         """Put money aside in all windows of a request, or in none. Raises InvalidLimit: it makes no sense."""
         whole, now = lease_request.checked(request), self._clock.now()
         return await self.db.write(lambda conn: leasing.lease(conn, whole, now))
+
+    async def declare(self, windows: Sequence[Window]) -> None:
+        """Let windows be there, with the limits that hold from now on, before anybody spends in them."""
+        now = self._clock.now()
+        await self.db.write(lambda conn: [window_table.stand(conn, window, now) for window in windows])
 
     async def settle(self, cell: str, epoch: int, entries: Sequence[Entry]) -> Settled:
         """Write down what calls did cost; all of it or nothing. Raises InvalidLimit: an entry makes no sense.

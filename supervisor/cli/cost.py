@@ -8,7 +8,6 @@ from typing import Any, Final
 import click
 
 from .asking import asked
-from .cost_lines import lines_of
 from .exits import plain
 from .main import as_json, where
 
@@ -45,6 +44,7 @@ def cost(by: str | None, since: float | None, as_model: str, fleet: str, state: 
     import msgspec
 
     from ..office.messages import Costs, ShowCosts
+    from .cost_lines import lines_of
 
     wish = ShowCosts(by=by or "", since=since or 0.0, longest=LONGEST, as_model=as_model)  # type: ignore[arg-type]  # one of the choices
     found = asked(wish, Costs, fleet, state)

@@ -30,7 +30,7 @@ def furnished(spec: ActorSpec, cell: "Cell", tasks: TaskGroup) -> ActorSpec:
     )
     state = OfficeState(
         spec.options, file=functools.partial(files.file_of, OFFICE), clock=cell.clock, homes=cell.homes,
-        report=cell.report,
+        life=cell.epoch, report=cell.report,
     )  # fmt: skip
     tasks.start_soon(state.keep_house)
     return msgspec.structs.replace(spec, options=state)

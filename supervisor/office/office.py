@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from callboard.actors import Actor, Context, PermissionDenied, receive
-from callboard.actors.llm import LlmConfig, dollars
+from callboard.actors.llm import LlmConfig, OfficeAway, in_dollars
 from callboard.actors.office import (
     KEY_BEGINS,
     Answered,
@@ -39,7 +39,7 @@ from .messages import Costs, ShowCosts
 from .naming import in_words
 from .rates import Limits
 from .state import OfficeState
-from .windows import call_limit, windows_of
+from .windows import call_limit, standing_windows, windows_of
 
 KEYS_MOST: Final = 20_000
 """Answers of one actor that its cell knows of by their keys; where there are more it asks for each."""
@@ -59,7 +59,9 @@ class Office(Actor):
 
     async def started(self, ctx: Context) -> None:  # noqa: ARG002 - a hook takes it
         """Open the file: one that is damaged must be seen now, not by the first who wants money."""
-        await self.options.file()
+        state = self.options
+        file = await state.file()
+        await file.declare(standing_windows(state.config.budgets, now=state.clock.now()))
 
     @receive
     async def terms(self, message: AskTerms, ctx: Context) -> Terms:
@@ -69,7 +71,8 @@ class Office(Actor):
         budgets, file = state.config.budgets, await state.file()
         keys = await file.keys(message.actor, KEYS_MOST)
         return Terms(
-            prices=state.prices, metered=bool(budgets), exact=any(table.scope == "tree" for table in budgets),
+            life=state.life, prices=state.prices, metered=bool(budgets),
+            exact=any(table.scope == "tree" for table in budgets),
             limited=tuple(name for name, limits in state.limits.items() if limits.limited),
             memory=await file.memory_of(message.actor),
             keys=tuple(key[:KEY_BEGINS] for key in keys) if len(keys) < KEYS_MOST else None,
@@ -117,14 +120,14 @@ class Office(Actor):
         if len(told) >= TOLD_MOST:  # each tree has a window
             told.clear()
         told.add((found.window, found.end))
-        text = f"${dollars(found.spent):.4f} of ${dollars(found.limit):.4f} is spent; a call can cost more than is left"
+        text = f"{in_dollars(found.spent)} of {in_dollars(found.limit)} is spent; a call can cost more than is left"
         self.options.report("budget-spent", in_words(found.window), text)
 
     def _say_crossed(self, lines: tuple[Crossed, ...], windows: tuple[Window, ...]) -> None:
         for crossed in lines:
             window = next(each for each in windows if each.name == crossed.window)
-            amount = dollars(getattr(window, crossed.line))
-            text = f"more than ${amount:.4f} of ${dollars(window.limit):.4f} is spent or about to be"
+            amount = in_dollars(getattr(window, crossed.line))
+            text = f"more than {amount} of {in_dollars(window.limit)} is spent or about to be"
             self.options.report(_LINES[crossed.line], in_words(crossed.window), text)
 
     @receive
@@ -157,13 +160,13 @@ class Office(Actor):
             for over in (await file.settle(cell, message.epoch, entries)).over:
                 if not over.lease:
                     continue  # nobody counts
-                text = f"call {over.entry} did cost ${dollars(over.amount):.6f} more than its worst case"
+                text = f"call {over.entry} did cost {in_dollars(over.amount)} more than its worst case"
                 self.options.report("cost-above-worst", cell, text)
         for answer in message.answers:
             await file.put_cached(answer)
         if message.back:
             await file.give_back(cell, message.epoch, message.back)
-        return Reported()
+        return Reported(life=self.options.life)
 
     @receive
     async def answer(self, message: AskAnswer, ctx: Context) -> Answered:
@@ -225,7 +228,7 @@ class Office(Actor):
     def _limits(self, model: str) -> Limits:
         limits = self.options.limits.get(model)
         if limits is None:
-            raise PermissionDenied(f"no model is named {model[:80]!r}", model=model[:80])
+            raise OfficeAway(f"no model is named {model[:80]!r} here: the fleet file has changed", actor=OFFICE)
         return limits
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from callboard.actors.llm import LlmConfig, dollars
+from callboard.actors.llm import LlmConfig, in_dollars
 from callboard.actors.office import Money, Price
 from callboard.clock import Clock
 from callboard.errors import CallboardError
@@ -37,9 +37,10 @@ class OfficeState:
 
     def __init__(
         self, config: LlmConfig, *, file: Callable[[], Awaitable[OfficeFile]], clock: Clock, homes: Mapping[str, str],
-        report: Callable[[str, str, str], None],
+        life: int, report: Callable[[str, str, str], None],
     ) -> None:  # fmt: skip
-        self.config, self.file, self.clock, self.homes, self.report = config, file, clock, homes, report
+        self.config, self.file, self.clock, self.homes, self.life = config, file, clock, homes, life
+        self.report = report
         self.epochs: dict[str, int] = {}
         """The latest life of each cell that has asked."""
         self._said: OrderedDict[str, Said] = OrderedDict()
@@ -72,7 +73,7 @@ class OfficeState:
 
     def say_lost(self, lost: Lost, why: str) -> None:
         """Record that a lease counts as spent."""
-        self.report("money-lost", lost.actor, f"${dollars(lost.amount):.6f} counts as spent: {why}")
+        self.report("money-lost", lost.actor, f"{in_dollars(lost.amount)} counts as spent: {why}")
 
     @property
     def prices(self) -> dict[str, Price]:

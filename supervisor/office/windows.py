@@ -21,6 +21,12 @@ def windows_of(budgets: Sequence[BudgetTable], *, actor: str, tree: str, now: fl
     return tuple(_windows(budgets, actor, tree, now))
 
 
+def standing_windows(budgets: Sequence[BudgetTable], *, now: float) -> tuple[Window, ...]:
+    """Return the windows of now that are there whoever asks: not those of trees, nor of each actor."""
+    named = [table for table in budgets if table.scope == "fleet" or table.actor]
+    return tuple(_window(table, key_of(table, actor=table.actor, tree=""), now) for table in named)
+
+
 def _windows(budgets: Sequence[BudgetTable], actor: str, tree: str, now: float) -> Iterator[Window]:
     named = {(table.actor, table.per) for table in budgets}
     """Of whom a budget speaks by name: what is for each is not for them."""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors import ActUnsettled, HandlerFailed, Health, StepsChanged, TaskExpired
+from callboard.actors.llm import ModelBusy, ModelDown, ModelStalled, OfficeAway
 from callboard.actors.retry import FIRST, LONGEST, SPREAD, delay_after, judge_failure
 from callboard.actors.tasks import KILL_WITHIN, MARGIN, ack_wait_of
 from callboard.bus import MessageRefused
@@ -42,6 +43,22 @@ def test_what_is_not_its_own_fault_is_not_counted_however_often(error: Exception
     assert verdict.judgement == "again"
     assert verdict.delay > 0
     assert not verdict.counted
+
+
+@pytest.mark.parametrize(
+    "error", [ModelDown("x", cost="nothing"), ModelBusy("x", cost="nothing"), OfficeAway("x")], ids=lambda e: e.code
+)
+def test_a_model_that_was_not_there_is_no_try(error: Exception) -> None:
+    verdict = judge_failure(error, tries=9, most=1, chance=0.5)
+    assert (verdict.judgement, verdict.counted) == ("again", False)
+
+
+@pytest.mark.parametrize(
+    "error", [ModelStalled("x", cost="unknown"), ModelDown("x", cost="unknown")], ids=lambda e: e.code
+)
+def test_a_model_that_may_have_been_paid_is_a_try(error: Exception) -> None:
+    assert judge_failure(error, tries=4, most=5, chance=0.5) == ("again", delay_after(4, 0.5), True)
+    assert judge_failure(error, tries=5, most=5, chance=0.5).judgement == "bury"
 
 
 def test_an_error_of_a_peer_counts_as_the_handlers() -> None:

@@ -73,7 +73,7 @@ def checked(content: bytes, where: Where) -> Reply:
         raise bad(answer, where)
     if bytes(answer.error) != b"null":
         raise failed(answer.error, where)
-    usage, served = usage_of(answer.usage), answer.model or ""
+    usage, served = usage_of(answer.usage), where.name(answer.model or "")
     if not answer.choices:
         raise bad("answered without a choice", where, reply=Reply(text="", served=served, usage=usage))
     message, finish = answer.choices[0].message, answer.choices[0].finish_reason or ""

@@ -9,6 +9,7 @@ import anyio
 
 from callboard.errors import CallboardError
 
+from ..errors import ModelStalled
 from ..reply import Piece
 from .answer import check_plain
 from .guarded import T, guarded
@@ -17,6 +18,8 @@ from .where import Where
 
 _CLOSING: Final = 1.0
 _LAST_BYTES: Final = 0.1
+_AFTER_FINISH: Final = 1.0
+"""Seconds for the usage after the last word: not all endpoints then say that this was all, or hang up."""
 
 
 class ModelStream:
@@ -87,7 +90,12 @@ class ModelStream:
 
     async def _take(self, bytes_: AsyncGenerator[bytes]) -> bool:
         """Make the next bytes into pieces, and at their end into the last one; return whether this was the end."""
-        piece = await self._timed(lambda: anext(bytes_, None))
+        try:
+            piece = await self._timed(lambda: anext(bytes_, None))
+        except ModelStalled:
+            if not self._gathering.finished:
+                raise
+            piece = None
         if piece is not None:
             self._gathering.feed(piece)
             if not self._gathering.ended:
@@ -103,5 +111,6 @@ class ModelStream:
 
     async def _timed(self, wait: Callable[[], Awaitable[T]]) -> T:
         left = self._deadline - anyio.current_time()
-        late = f"was silent for {self._idle:g} s" if self._idle < left else f"did not end within {self._within:g} s"
-        return await guarded(wait, self._where, seconds=min(self._idle, left), late=late)
+        idle = min(self._idle, _AFTER_FINISH) if self._gathering.finished else self._idle
+        late = f"was silent for {idle:g} s" if idle < left else f"did not end within {self._within:g} s"
+        return await guarded(wait, self._where, seconds=min(idle, left), late=late)

@@ -87,6 +87,11 @@ class Gathering:
         if self._events.taken > ANSWER_MOST:
             raise bad(f"answered more than {ANSWER_MOST} bytes", self._where, reply=self._reply())
 
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is whole: what may still come is its usage."""
+        return bool(self._finish)
+
     def end(self) -> None:
         """Add a piece with what is known at the end. Raises BadAnswer, AnswerCut, and ModelDown if it is no end.
 
@@ -107,7 +112,8 @@ class Gathering:
             raise bad(chunk, self._where, reply=self._reply())
         if bytes(chunk.error) != b"null":
             raise failed(chunk.error, self._where)
-        self._served = chunk.model or self._served
+        if chunk.model and not self._served:
+            self._served = self._where.name(chunk.model)
         self._usage = usage_of(chunk.usage) or self._usage
         if chunk.choices:
             self._choice(chunk.choices[0])

@@ -22,6 +22,10 @@ class Where:
         text = f"the model {self._model} at {self._endpoint} ({self._host}) {what}"
         return kind(text, endpoint=self._endpoint, model=self._model, cost=cost, **detail)
 
+    def name(self, words: str) -> str:
+        """Return a name that the endpoint gives, fit to be written down."""
+        return said(words, key=self._key)
+
     def said(self, words: str) -> str:
         """Return the endpoint's words as the end of a sentence; empty if it said nothing."""
         found = said(words, key=self._key)

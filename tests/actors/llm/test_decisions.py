@@ -70,7 +70,7 @@ def test_a_budget_that_steps_down_has_the_cheaper_model_asked() -> None:
 
 
 def test_an_endpoint_that_is_down_is_asked_last() -> None:
-    assert names(three(), is_down=lambda endpoint: endpoint == "far") == ["cheap", "own", "good"]
+    assert names(three(), is_down=lambda route: route.endpoint.name == "far") == ["cheap", "own", "good"]
 
 
 def test_who_asks_for_nobody_or_in_a_fleet_without_models_is_told_so() -> None:

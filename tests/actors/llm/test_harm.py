@@ -208,7 +208,7 @@ async def test_the_ledger_adds_up_when_all_of_this_happens_at_once(play: Played,
             for number in range(40):
                 tasks.start_soon(one, stage, number)
         costs = await all_costs(stage)
-        await stage.cell_of("clerk").minds().leave()
+        await stage.cell_of("clerk").minds().leave(within=3.0)
         file = await office_of(stage)
         [budget] = await file.windows(stage.clock.now())
     assert (budget.spent, budget.reserved) == (costs.cost, 0)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from callboard import Actor, Context, HandlerFailed, Message, ModelFailed, NoModels, receive
+from callboard.actors.llm import BadModelKey
 from callboard.actors.llm.reply import Usage
 from callboard.testing import ScriptedModel, Stage
 
@@ -57,7 +58,7 @@ async def rate(stage: Stage, of: str = "tea", **options: float | bool | str) -> 
 
 
 async def failure(stage: Stage, of: str = "tea", **options: float | bool | str) -> str:
-    with pytest.raises((HandlerFailed, ModelFailed)) as caught:
+    with pytest.raises((BadModelKey, HandlerFailed, ModelFailed)) as caught:
         await rate(stage, of, **options)
     return f"{type(caught.value).__name__}: {caught.value.text}"
 

@@ -1,10 +1,12 @@
 """A cell asks no faster than its share, one model's actors in turn, and says so when a call will never fit."""
 
+import math
+
 import anyio
 import pytest
 from tests.manual_clock import ManualClock
 
-from callboard.actors.llm import CallTooLarge
+from callboard.actors.llm import CallTooLarge, ModelBusy
 from callboard.actors.llm.pace import BURST_REQUESTS, MINUTE, Bucket, Pace
 from callboard.actors.office import BURST_TOKENS, Rate
 from callboard.clock import SystemClock
@@ -29,7 +31,7 @@ async def passed(pace: Pace, count: int, within: float, tokens: int = 0) -> int:
 
     async def call() -> None:
         nonlocal through
-        await pace.pass_through("a", tokens)
+        await pace.pass_through("a", tokens, until=math.inf)
         through += 1
 
     with anyio.move_on_after(within):
@@ -75,7 +77,7 @@ async def test_a_model_without_limits_asks_nobody() -> None:
 async def test_a_call_larger_than_the_limit_lets_through_at_once_is_refused_by_what_it_could_do() -> None:
     desk = Desk(Rate(most_tokens=1_000.0 * BURST_TOKENS))
     with pytest.raises(CallTooLarge, match="tokens_per_minute"):
-        await Pace("m", desk.ask, clock=SystemClock(), limited=True).pass_through("a", 600)
+        await Pace("m", desk.ask, clock=SystemClock(), limited=True).pass_through("a", 600, until=math.inf)
 
 
 async def test_an_endpoint_that_wants_rest_is_left_alone_for_so_long() -> None:
@@ -85,7 +87,7 @@ async def test_an_endpoint_that_wants_rest_is_left_alone_for_so_long() -> None:
     through = list[bool]()
 
     async def call() -> None:
-        await pace.pass_through("a", 1)
+        await pace.pass_through("a", 1, until=math.inf)
         through.append(True)
 
     async with anyio.create_task_group() as tasks:
@@ -95,3 +97,19 @@ async def test_an_endpoint_that_wants_rest_is_left_alone_for_so_long() -> None:
         assert through == []
         await clock.advance(0.2)
     assert through == [True]
+
+
+async def test_who_has_not_the_time_for_that_rest_is_told_at_once() -> None:
+    clock = ManualClock()
+    pace = Pace("m", Desk(Rate()).ask, clock=clock, limited=False)
+    pace.rest(3_600.0)
+    with pytest.raises(ModelBusy, match="rest of 3600") as caught:
+        await pace.pass_through("a", 1, until=clock.monotonic() + 60.0)
+    assert caught.value.wait == 3_600.0
+
+
+async def test_a_rate_that_comes_too_late_is_an_error_of_its_own() -> None:
+    pace = Pace("m", Desk(Rate(requests=4.0, left=60.0)).ask, clock=SystemClock(), limited=True)
+    await pace.pass_through("a", 1, until=math.inf)
+    with pytest.raises(ModelBusy, match="its rate did not come"):
+        await pace.pass_through("a", 1, until=SystemClock().monotonic() + 0.05)

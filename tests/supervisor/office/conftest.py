@@ -1,6 +1,7 @@
 """A real daemon whose agents ask a scripted model that lives in this process, in a thread of its own."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,11 @@ class Remote:
     def asked(self) -> int:
         """How many requests came."""
         return len(self.model.requests)
+
+    def say(self, text: str, *, after: float, times: int) -> None:
+        """Answer the next requests with a text, each after so many seconds."""
+        for _ in range(times):
+            self._portal.call(partial(self.model.say, text, after=after))
 
     def leave(self) -> None:
         """Go away."""

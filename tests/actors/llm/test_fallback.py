@@ -1,0 +1,77 @@
+"""Two endpoints: while one is silent or wants a rest, the other one answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from callboard import Actor, Context, EndpointTable, LlmTable, Message, ModelTable, receive
+from callboard.actors.llm import settle_llm
+from callboard.testing import ScriptedModel, Stage
+
+from .conftest import PRICE, office_of
+
+pytestmark = pytest.mark.anyio
+
+
+class Ask(Message):
+    what: str
+
+
+class Text(Message):
+    text: str
+
+
+class Writer(Actor):
+    @receive
+    async def write(self, message: Ask, ctx: Context) -> Text:
+        return Text(text=await ctx.llm.using(cache=False).text("Write of {{what}}", what=message.what))
+
+
+@asynccontextmanager
+async def two(first: ScriptedModel, *, timeout: float) -> AsyncIterator[tuple[Stage, ScriptedModel]]:
+    """Have a writer that asks `first`, and another model where that fails."""
+    async with ScriptedModel() as second:
+        second.answer = lambda _body: "from the second"
+        config = settle_llm(
+            LlmTable(timeout=timeout, default="one"),
+            [EndpointTable(name="here", url=first.url), EndpointTable(name="there", url=second.url)],
+            [
+                ModelTable(name="one", endpoint="here", price=PRICE, fallback=("two",)),
+                ModelTable(name="two", endpoint="there", price=PRICE),
+            ],
+        )
+        async with Stage([Writer], llm=config) as stage:
+            yield stage, second
+
+
+async def write(stage: Stage) -> str:
+    return (await stage.ask(Writer.write, Ask(what="it"), timeout=20.0)).text
+
+
+@pytest.mark.parametrize("fault", ["silent", "stalled", "dripping"])
+async def test_a_model_that_does_not_answer_leaves_time_for_its_fallback_and_is_soon_left_alone(
+    model: ScriptedModel, fault: str
+) -> None:
+    model.fail(fault, seconds=0.2, times=10)  # type: ignore[arg-type]  # a kind
+    async with two(model, timeout=0.9) as (stage, second):
+        for _ in range(6):
+            assert await write(stage) == "from the second"
+        await stage.wait_event("model-down", "here")
+        file = await office_of(stage)
+        rows = await file.db.read(
+            lambda conn: conn.execute("SELECT how, why FROM ledger WHERE endpoint = 'here'").fetchall()
+        )
+    assert len(second.requests) == 6
+    assert len(model.requests) <= 5, "the breaker is open after four"
+    assert set(rows) == {("failed", "model-stalled")}
+
+
+async def test_while_one_endpoint_wants_a_long_rest_the_other_is_asked_at_once(model: ScriptedModel) -> None:
+    model.fail(429, retry_after=3_600.0)
+    async with two(model, timeout=10.0) as (stage, second):
+        with anyio.fail_after(5.0):
+            for _ in range(4):
+                assert await write(stage) == "from the second"
+    assert (len(model.requests), len(second.requests)) == (1, 4)

@@ -1,0 +1,69 @@
+"""What happens to money when the office cannot write, and when budgets change under agents that ask."""
+
+import resource
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from tests.supervisor.conftest import Daemon
+
+from .conftest import Remote
+from .test_minds import DAY, ask, ledger, many, pids, spent
+
+MakeFleet = Callable[..., Daemon]
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let no file of a process grow beyond `size` bytes: what it writes fails, as on a full disk."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_what_calls_did_cost_while_the_office_could_not_write_is_written_later(
+    make_fleet: MakeFleet, remote: Remote
+) -> None:
+    daemon = make_fleet(f'{DAY}[[budget]]\ndollars = 0.05\nscope = "tree"\n').start()
+    office = pids(daemon)["office"]
+    remote.say("well", after=1.0, times=12)
+
+    def fill(done: int) -> None:
+        if done == 1:  # all twelve have their leases, and the office knows of one of them what it did cost, at most
+            limit_files(office, 2_048)
+
+    try:
+        assert anyio.run(lambda: many(daemon, 12, meanwhile=fill)) == 12
+        refused = daemon.run("ask", "writer", ask(timeout=2.0))
+    finally:
+        limit_files(office, resource.RLIM_INFINITY)
+    assert refused.returncode != 0
+    assert "the office did not answer in time" in refused.stderr
+    daemon.wait(lambda: len(ledger(daemon, "SELECT id FROM ledger")) == 12, "all calls in the ledger")
+    [(cost,)] = ledger(daemon, "SELECT sum(cost) FROM ledger")
+    assert spent(daemon) >= cost > 0
+    assert daemon.run("ask", "writer", ask()).returncode == 0
+    assert "restarted" not in daemon.kinds("writer"), "the agent is not to blame"
+
+
+@pytest.mark.parametrize("held", ['scope = "fleet"\nper = "day"', 'scope = "tree"', 'scope = "call"'])
+def test_a_budget_that_is_added_by_a_reload_binds_who_asked_before(
+    make_fleet: MakeFleet, remote: Remote, held: str
+) -> None:
+    daemon = make_fleet().start()
+    assert daemon.run("ask", "writer", ask()).returncode == 0
+    daemon.file.write_text(f"{daemon.file.read_text()}\n[[budget]]\ndollars = 0.000001\n{held}\n", encoding="utf-8")
+    assert "rolled: office" in daemon.run("reload", within=60.0).stdout
+    refused = daemon.run("ask", "writer", ask())
+    assert "call-too-large" in refused.stderr, "nothing fits into it"
+    assert remote.asked == 1
+
+
+def test_a_budget_that_is_lowered_below_what_is_spent_lets_nothing_more_through(
+    make_fleet: MakeFleet, remote: Remote
+) -> None:
+    daemon = make_fleet(DAY.replace("0.05", "5.0")).start()
+    assert daemon.run("ask", "writer", ask()).returncode == 0  # with a lease for more such calls
+    daemon.file.write_text(daemon.file.read_text().replace("5.0", "0.000001"), encoding="utf-8")
+    assert "rolled: office" in daemon.run("reload", within=60.0).stdout
+    assert "of $0.000001" in daemon.run("cost").stdout
+    assert "call-too-large" in daemon.run("ask", "writer", ask()).stderr
+    assert remote.asked == 1
