@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from .prompts.prompt import Prompt
     from .prompts.prompt_file import read_prompt
     from .reply import Usage
+    from .request import ToolCall
     from .scripted import ScriptedModel
     from .tools import Tool, tool
 
 _HOME = {
     "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client", "NANO": "money",
-    "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools", "Usage": "reply", "cost_of": "money",
+    "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
+    "ToolCall": "request", "Usage": "reply", "cost_of": "money",
     "in_dollars": "money",
     "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
@@ -86,6 +88,7 @@ __all__ = [
     "Prompt",
     "ScriptedModel",
     "Tool",
+    "ToolCall",
     "UnknownModelName",
     "Usage",
     "WrongAnswer",

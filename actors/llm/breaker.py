@@ -15,6 +15,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.why = ""
+        """What went wrong the last time."""
         self._until = 0.0
         self._trying = False
 
@@ -38,8 +40,9 @@ class Breaker:
         """Take note that the endpoint answered, whatever."""
         self.failures, self._trying = 0, False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, why: str = "") -> None:
         """Take note that it is down."""
+        self.why = why
         self.failures, self._trying = self.failures + 1, False
         if self.open:
             self._until = now + min(FIRST_REST * 2.0 ** (self.failures - TRIPS_AFTER), LONGEST_REST)

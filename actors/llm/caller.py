@@ -174,7 +174,7 @@ class Caller:
     def _enter(self, breaker: Breaker, route: Route) -> None:
         if wait := breaker.enter(self._services.clock.monotonic()):
             name = route.endpoint.name
-            text = f"endpoint {name} does not answer, and is left alone for {wait:.1f} s"
+            text = f"endpoint {name} is left alone for {wait:.1f} s more: {breaker.why}"
             raise ModelDown(text, endpoint=name, cost="nothing", rest=wait)
 
     async def _learn(self, route: Route, breaker: Breaker, made: Attempt, error: BaseException) -> None:
@@ -183,7 +183,7 @@ class Caller:
         if isinstance(error, ModelDown | ModelStalled):
             if not error.detail.get("rest"):
                 was = breaker.open
-                breaker.failed(now)
+                breaker.failed(now, error.text)
                 if breaker.open and not was:
                     self._services.report("model-down", name, error.text)
                 if isinstance(error, ModelDown):

@@ -62,7 +62,7 @@ def dollars(nano: int) -> float:
 def in_dollars(nano: int) -> str:
     """Return an amount with as many places as it needs to be seen."""
     amount = dollars(nano)
-    if abs(amount) >= 100.0 or not nano:
+    if abs(amount) >= 100.0 or not nano % (NANO // 100):
         return f"${amount:,.2f}"
     return f"${amount:.6f}" if abs(amount) < 0.01 else f"${amount:.4f}"
 

@@ -27,6 +27,7 @@ _COSTS: Final = (
     "sum(good IS 0)",
 )  # fmt: skip
 _CALLED: Final = "how != 'lost' AND cache = ''"
+_READ: Final = f"{_CALLED} AND input > 0"
 
 
 class CostRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ async def costs(db: Database, by: By, since: float, until: float) -> list[CostRo
 async def longest(db: Database, limit: int, since: float) -> list[PromptRow]:
     """Return the prompts with the largest average input."""
     sums = ("count(*)", "sum(input)", "max(input)", "sum(cached)", "sum(input_cost)")
-    totals = await _totals(db, "prompt, version", sums, since, math.inf, where=_CALLED)
+    totals = await _totals(db, "prompt, version", sums, since, math.inf, where=_READ)
     rows = [_prompt_row(name, sums) for name, sums in totals.items()]
     return sorted(rows, key=lambda row: (-row.average, row.prompt, row.version))[:limit]
 

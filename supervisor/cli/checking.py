@@ -24,6 +24,7 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
     from callboard.errors import CallboardError
 
     from ..config import load_fleet
+    from ..office.outlook import outlook_of
     from ..reach import edges_of, leaving, warnings_of
     from ..reach_picture import picture
     from .exits import fail
@@ -34,15 +35,18 @@ def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
         fail(error)
     edges, warnings = edges_of(config.agents), [str(junction) for junction in warnings_of(config.agents)]
     warnings += leaving(config.agents, config.memory)
+    outlook = outlook_of(config.llm)
     if graph is not None:
         graph.write_text(picture(config.name, config.agents), encoding="utf-8")
     if as_json:
         rows = [_row(spec) for spec in config.agents]
-        found = {"fleet": config.name, "actors": rows, "edges": edges, "warnings": warnings}
+        found = {"fleet": config.name, "actors": rows, "edges": edges, "models": outlook, "warnings": warnings}
         click.echo(msgspec.json.encode(found).decode())
         return
     click.echo(f"{fleet_file}: fleet {config.name}, {len(config.agents)} actors in {len(config.cells)} cells")
     _print(config.agents, edges)
+    for line in outlook:
+        click.echo(line)
     for warning in warnings:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     if graph is not None:

@@ -26,14 +26,15 @@ class Since(click.ParamType[float]):
         try:
             if text[-1:] in _UNITS:
                 return time.time() - float(text[:-1]) * _UNITS[text[-1]]
-            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+            found = datetime.fromisoformat(text)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
-            self.fail(f"{text!r} is no time: write 90m, 24h, 7d or 2026-12-31", param, ctx)
+            self.fail(f"{text!r} is no time: write 90m, 24h, 7d, 2026-12-31 or 2026-12-31T18:00+01:00", param, ctx)
 
 
 @click.command()
 @click.option("--by", type=click.Choice(["actor", "model", "day", "prompt"]), help="One line for each; days in UTC.")
-@click.option("--since", type=Since(), default=None, help="90m, 24h, 7d, or a date; default: all that is known.")
+@click.option("--since", type=Since(), default=None, help="90m, 24h, 7d, or a date in UTC; default: all that is known.")
 @click.option(
     "--as", "as_model", default="", metavar="MODEL", help="What the same tokens would cost with another model."
 )

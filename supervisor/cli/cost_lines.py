@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ..office.messages import Costs
 
 _HEAD: Final = (
-    f"{'':<20} {'calls':>7} {'cached':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
+    f"{'':<20} {'requests':>8} {'again':>7} {'tokens in':>10} {'out':>8} {'cost':>11} {'saved':>11} {'failed':>6}"
 )
+"""``again``: answers that were given before, and cost nothing."""
+_WIDTH: Final = 20
 
 
 def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
@@ -29,22 +31,25 @@ def lines_of(found: "Costs", *, as_model: str = "") -> list[str]:
 
 def _row(row: "CostRow") -> str:
     return (
-        f"{row.name or 'all':<20.20} {row.calls:>7} {row.hits:>7} {row.input:>10} {row.output:>8} "
+        f"{row.name or 'all':<20.20} {row.calls:>8} {row.hits:>7} {row.input:>10} {row.output:>8} "
         f"{in_dollars(row.cost):>11} {in_dollars(row.saved):>11} {row.failures:>6}"
     ) + (f"  {in_dollars(row.cost // row.good)} for each of {row.good} good ones" if row.good else "")
 
 
 def _budget(row: "Standing") -> str:
-    used = (row.spent + row.reserved) / row.limit if row.limit else 1.0
-    bar = "#" * round(20 * min(used, 1.0))
-    told = f"{in_dollars(row.spent)} spent, {in_dollars(row.reserved)} held"
-    return f"  [{bar:<20}] {used:>4.0%} of {in_dollars(row.limit)}  {in_words(row.name)}: {told}"
+    used = row.spent / row.limit if row.limit else 1.0
+    aside = row.reserved / row.limit if row.limit else 0.0
+    spent = round(_WIDTH * min(used, 1.0))
+    bar = "#" * spent + "-" * min(round(_WIDTH * aside), _WIDTH - spent)
+    told = f"{in_dollars(row.spent)} spent" + (f", {in_dollars(row.reserved)} set aside" if row.reserved else "")
+    over = f", {in_dollars(row.over)} of it beyond what was asked for" if row.over else ""
+    return f"  [{bar:<{_WIDTH}}] {used:>4.0%} of {in_dollars(row.limit)}  {in_words(row.name)}: {told}{over}"
 
 
 def _prompt(row: "PromptRow") -> str:
     saving = row.input_cost // 10
     told = f"; a tenth shorter would have saved {in_dollars(saving)}" if saving else ""
     return (
-        f"  {row.prompt} ({row.version[:12]}): {row.average:.0f} tokens, at most {row.largest}, in {row.calls} calls; "
+        f"  {row.prompt} ({row.version[:12]}): {row.average:.0f} tokens, at most {row.largest}, {row.calls} times; "
         f"{row.cached:.0%} read from the endpoint's cache; {in_dollars(row.input_cost)}{told}"
     )

@@ -53,6 +53,15 @@ def end_of(act: Callable[[], T]) -> T | CallboardError:
         return error
 
 
+def test_a_key_that_an_endpoint_repeats_as_the_name_of_its_model_is_not_written_down() -> None:
+    content = b'{"model": "m sk-1\\n x", "choices": [{"message": {"content": "well"}}]}'
+    assert checked(content, WHERE).served == "m *** x"
+    gathering = Gathering(WHERE)
+    gathering.feed(b'data: {"model": "m sk-1", "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}\n\n')
+    gathering.end()
+    assert gathering.ready[-1].served == "m ***"
+
+
 @QUICK
 @given(BYTES)
 def test_a_body_is_a_reply_or_no_answer(content: bytes) -> None:

@@ -80,6 +80,14 @@ class TestFailing:
             model.fail("closed_stream")
             assert isinstance(await error_of(client, way), BadAnswer if way == "ask" else ModelDown)
 
+    async def test_a_stream_that_has_said_all_is_whole_though_the_connection_stays(self, way: str) -> None:
+        async with opened() as (model, client):
+            model.fail("open_stream")
+            if way == "stream":
+                await call(client, way)
+            else:
+                assert isinstance(await error_of(client, way, within=WITHIN), ModelStalled)
+
     async def test_an_endpoint_that_was_pulled_away_is_down_and_serves_again_when_it_is_back(self, way: str) -> None:
         async with opened() as (model, client):
             await call(client, way)

@@ -246,3 +246,22 @@ def test_the_least_that_fits_a_schema(schema: dict[str, Any], value: object) -> 
 def test_the_least_that_fits_a_struct_can_be_decoded_as_one() -> None:
     made = json.dumps(fitting(msgspec.json.schema(Deep)))
     assert msgspec.json.decode(made, type=Deep).cards == (Card(number="", left=0), False)
+
+
+async def test_an_answer_function_may_return_a_value_and_what_it_raises_is_raised_at_the_end() -> None:
+    def answer(body: dict[str, Any]) -> object:
+        if body["model"] == "bad":
+            raise KeyError("ours")
+        return Card(number="12", left=3)
+
+    async def story() -> None:
+        async with opened() as (model, client):
+            model.answer = answer
+            with pytest.raises(openai.InternalServerError, match="KeyError"):
+                await client.chat.completions.create(**HI | {"model": "bad"})
+            said.append((await client.chat.completions.create(**HI)).choices[0].message.content)
+
+    said = list[str | None]()
+    with pytest.raises(KeyError, match="ours"):
+        await story()
+    assert said == ['{"number":"12","left":3}']

@@ -11,7 +11,7 @@ from .wire import Asked, Wire
 
 Kind = Literal[
     "html", "garbage", "noise", "truncated", "reset", "stalled", "silent", "dripping", "cut", "empty", "nothing",
-    "refusal", "huge", "closed_stream",
+    "refusal", "huge", "closed_stream", "open_stream",
 ]  # fmt: skip
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -138,6 +138,15 @@ async def _closed_stream(_fault: Fault, line: Line, asked: Asked, wire: Wire) ->
     await _all(asked, wire, iter(body[: max(1, len(body) // 2)]))
 
 
+async def _open_stream(_fault: Fault, line: Line, asked: Asked, wire: Wire) -> None:
+    """Say all of it, but not that this was all, and stay."""
+    body: list[bytes] = events(line, asked.body)[:-1] if asked.body.get("stream") else [_bytes(line, asked)]
+    await _begin(asked, wire)
+    for part in body:
+        await wire.send(part)
+    await wire.wait(math.inf)
+
+
 async def _all(asked: Asked, wire: Wire, parts: Iterator[bytes]) -> None:
     await _begin(asked, wire)
     for part in parts:
@@ -161,4 +170,5 @@ _WAYS: Final[dict[Kind, _Way]] = {
     "refusal": _refusal,
     "huge": _huge,
     "closed_stream": _closed_stream,
+    "open_stream": _open_stream,
 }

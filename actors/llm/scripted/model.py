@@ -33,8 +33,9 @@ class ScriptedModel:
 
     def __init__(self, *, models: Sequence[str] = ("scripted",)) -> None:
         """`models` are the names that ``/v1/models`` lists; any other is answered too."""
-        self.answer: Callable[[dict[str, Any]], str] | None = None
-        """Makes the answer to a request, given as the body that came."""
+        self.answer: Callable[[dict[str, Any]], object] | None = None
+        """Makes the answer to a request, given as the body that came: text, or a value that is said as JSON. What it
+        raises is answered with 500, and raised where the model ends."""
         self.requests: list[Asked] = []
         """All that was asked, in order: also what was failed."""
         self.open_now = 0
@@ -49,6 +50,7 @@ class ScriptedModel:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._listening: anyio.CancelScope | None = None
         self._left = anyio.Event()
+        self._broken: Exception | None = None
 
     def say(
         self,
@@ -60,8 +62,7 @@ class ScriptedModel:
         after: float = 0.0,
     ) -> None:
         """Queue an answer: text, or a value that is said as JSON. `after`: seconds that it thinks before."""
-        text = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
-        self._script.append(Line(text=text, usage=usage, calls=tuple(calls), finish=finish, after=after))
+        self._script.append(Line(text=_text(answer), usage=usage, calls=tuple(calls), finish=finish, after=after))
 
     def fail(
         self,
@@ -122,6 +123,8 @@ class ScriptedModel:
             self._tasks.cancel_scope.cancel()
         await self._stack.__aexit__(kind, error, trace)
         self._tasks = self._listening = None
+        if error is None and self._broken is not None:
+            raise self._broken
 
     async def _listen(
         self, listener: anyio.abc.Listener[anyio.abc.SocketStream], scope: anyio.CancelScope, left: anyio.Event
@@ -164,18 +167,26 @@ class ScriptedModel:
 
     async def _act(self, asked: Asked, wire: Wire) -> None:
         scripted = self._script.popleft() if self._script else None
+        try:
+            line = scripted if isinstance(scripted, Line) else Line(text=self._answer(asked.body))
+        except Exception as error:  # noqa: BLE001 - it is the test's, and raised at its end
+            self._broken = self._broken or error
+            scripted, line = Fault(status=500, words=f"answer() raised {type(error).__name__}"), Line()
         if isinstance(scripted, Fault):
-            await fail(scripted, Line(text=self._answer(asked.body)), asked=asked, wire=wire)
+            await fail(scripted, line, asked=asked, wire=wire)
             return
-        line = scripted or Line(text=self._answer(asked.body))
         if line.after:
             await wire.wait(line.after)
         await speak(line, asked, wire)
 
     def _answer(self, body: dict[str, Any]) -> str:
         if self.answer is not None:
-            return self.answer(body)
+            return _text(self.answer(body))
         form = body.get("response_format") or {}
         if form.get("type") == "json_schema":
             return msgspec.json.encode(fitting(form["json_schema"]["schema"])).decode()
         return "ok"
+
+
+def _text(answer: object) -> str:
+    return answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()

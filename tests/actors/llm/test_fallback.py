@@ -7,7 +7,8 @@ import anyio
 import pytest
 
 from callboard import Actor, Context, EndpointTable, LlmTable, Message, ModelTable, receive
-from callboard.actors.llm import settle_llm
+from callboard.actors.llm import LOCAL, ModelDown, settle_llm
+from callboard.actors.llm.clients import LOCAL_WITHIN
 from callboard.testing import ScriptedModel, Stage
 
 from .conftest import PRICE, office_of
@@ -75,3 +76,29 @@ async def test_while_one_endpoint_wants_a_long_rest_the_other_is_asked_at_once(m
             for _ in range(4):
                 assert await write(stage) == "from the second"
     assert (len(model.requests), len(second.requests)) == (1, 4)
+
+
+async def test_a_model_in_the_box_that_does_not_say_where_it_is_keeps_nobody_else_waiting(
+    model: ScriptedModel,
+) -> None:
+    box = EndpointTable(name=LOCAL, url="", sensitive=True)
+    async with two(model, timeout=5.0) as (stage, _):
+        minds, until = stage.cell_of("writer").minds(), anyio.current_time() + 60.0
+        clients = minds._clients
+        failed = 0
+
+        async def ask_the_box() -> None:
+            nonlocal failed
+            with pytest.raises(ModelDown, match="does not run"):
+                await clients.of(box, until=until)
+            failed += 1
+
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(ask_the_box)
+            await anyio.wait_all_tasks_blocked()
+            await clients.of(minds.config.endpoint("there"), until=until)
+            assert failed == 0
+        assert failed == 5
+        assert anyio.current_time() - began < 2 * LOCAL_WITHIN, "what one found out, all know"

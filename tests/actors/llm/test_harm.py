@@ -111,6 +111,13 @@ async def test_usage_that_cannot_be_counts_as_the_worst_case_and_nobody_dies(
     assert cost == worst > 0
 
 
+async def test_parts_of_a_usage_are_never_more_than_the_whole(play: Played, model: ScriptedModel) -> None:
+    model.say("well", usage=Usage(input=10, output=10, cached=2**53, reasoning=2**53))
+    async with play(Clerk, budgets=BUDGET) as stage:
+        await ask(stage)
+        assert await ledger(stage, "input, cached, output, reasoning") == [(10, 10, 10, 10)]
+
+
 async def test_an_answer_too_large_for_a_message_is_given_and_paid_and_not_kept(
     play: Played, model: ScriptedModel
 ) -> None:

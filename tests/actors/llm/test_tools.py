@@ -2,9 +2,22 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
-from callboard import Actor, ActorSpec, BadActor, Context, Grant, HandlerFailed, Message, Untrusted, receive, tool
+from callboard import (
+    Actor,
+    ActorSpec,
+    BadActor,
+    Context,
+    Grant,
+    HandlerFailed,
+    Message,
+    ModelFailed,
+    Untrusted,
+    receive,
+    tool,
+)
 from callboard.actors.llm.request import ToolCall
 from callboard.testing import ScriptedModel, Stage
 
@@ -120,6 +133,24 @@ async def test_a_stranger_gets_no_tool_run_that_does_not_say_it_is_for_strangers
     assert done == []
     assert "trust" in told(model)
     assert "refund-card" in denied.text
+
+
+async def test_a_tool_that_does_not_end_is_named_and_not_the_model(play: Played, model: ScriptedModel) -> None:
+    class Sleeper(Clerk):
+        async def look_up(self, customer: str) -> dict[str, str]:
+            """Never come back."""
+            await anyio.sleep_forever()
+            return {"customer": customer}
+
+        @receive
+        async def wish(self, message: Wish, ctx: Context) -> Said:
+            llm = ctx.llm.using(tools=[tool(self.look_up)], timeout=0.5)
+            return Said(text=await llm.text("Help the customer."))
+
+    model.say(**calls(("look-up", '{"customer": "c-17"}')))
+    async with play(ActorSpec(actor=Sleeper, name="sleeper", cell="main", may=Clerk.may)) as stage:
+        with pytest.raises(ModelFailed, match="its tool look-up did not end"):
+            await stage.ask(Sleeper.wish, Wish(text=""), timeout=10.0)
 
 
 async def test_what_a_tool_returns_is_not_trusted_unless_the_tool_says_so(play: Played, model: ScriptedModel) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -168,6 +169,20 @@ def test_durable_work_outlives_an_endpoint_that_is_pulled_away(make_fleet: MakeF
     daemon.wait(lambda: daemon.row("clerk")["handled"] >= 2, "the task", within=40.0)
     assert daemon.json("dead", "ls") == []
     assert remote.asked == 1
+
+
+def test_a_key_in_the_environment_is_not_in_that_of_the_office(
+    make_fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_KEY", KEY)
+    daemon = make_fleet()
+    daemon.file.write_text(
+        daemon.file.read_text().replace('key_file = "model.key"', 'key_env = "OUR_KEY"'), encoding="utf-8"
+    )
+    daemon.start()
+    assert daemon.run("ask", "writer", ask()).returncode == 0
+    having = {name for name, pid in pids(daemon).items() if KEY.encode() in Path(f"/proc/{pid}/environ").read_bytes()}
+    assert having == {"writer", "clerk"}
 
 
 @pytest.mark.parametrize("status", [401, 200])
