@@ -4,9 +4,9 @@ The parser keeps no positions, so the line is looked for in the text: the header
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -31,6 +31,8 @@ def explain(path: Path, text: str, error: str, *, tables: Tables, at: str = "") 
     if unknown and ".options" not in key:
         key = f"{key}.{unknown.group(1)}"
         what = f"{what}; legal: {_legal_keys(key, tables)}"
+    if what.startswith("Invalid enum value") and (values := _legal_values(key, tables)):
+        what = f"{what}; legal: {', '.join(values)}"
     return f"{path}:{line_of(text, key)}: {key.removeprefix('$.') or 'file'}: {what}"
 
 
@@ -38,6 +40,21 @@ def _legal_keys(key: str, tables: Tables) -> str:
     steps = ["", *(step for step, _ in _STEP.findall(key))]
     table = tables.get(steps[-2], tables[""])
     return ", ".join(table.__struct_fields__)
+
+
+def _legal_values(key: str, tables: Tables) -> list[str]:
+    """Return the words that a key may have, if it may have only some."""
+    names = ["", *(step for step, _ in _STEP.findall(key))]
+    table = tables.get(names[-2])
+    return [] if table is None else [*_words(get_type_hints(table).get(names[-1]))]
+
+
+def _words(kind: Any) -> Iterator[str]:
+    for part in get_args(kind):
+        if get_origin(kind) is Literal:
+            yield str(part)
+        else:
+            yield from _words(part)
 
 
 def line_of(text: str, key: str) -> int:

@@ -30,9 +30,14 @@ class Llm:
         self._minds, self._asker, self._options = minds, asker, options
 
     def using(self, **changes: Any) -> "Llm":
-        """Return the same with other options: ``model most temperature seed timeout idle sensitive cache tenant …``.
+        """Return the same with other options; raises BadModelRequest.
 
-        They are those of :class:`~.options.Options`, which says what each means. Raises BadModelRequest.
+        Args:
+            changes: those of :class:`~.options.Options`. The ones that are used most: `model` by its name in the fleet
+                file; `most` tokens of the answer, 1024 unless said, which is what a request may cost; `timeout` in
+                seconds for all of it; `tools` that the model may have run; `check` for what a type cannot say; `step`
+                to keep the answer with a task; `sensitive` for what only some endpoints may see.
+
         """
         return Llm(self._minds, self._asker, changed(self._options, changes))
 

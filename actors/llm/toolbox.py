@@ -5,6 +5,7 @@ Whatever keeps one from being run is a text for the model to read; what a tool i
 
 import secrets
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,11 @@ from .asker import Asker
 from .prompts.fence import fenced
 from .request import ToolCall
 from .tools import RESULT_MOST, Tool, arguments_of
+
+_CURE: Final = (
+    "what a stranger may have written was read, also any input that no prompt file declares as trusted; "
+    "tool(fn, trust=0) is for that"
+)
 
 
 class Toolbox:
@@ -52,5 +58,5 @@ class Toolbox:
         if trust >= chosen.trust:
             return ""
         why = f"it asks for trust {chosen.trust}, and the message in hand has {trust}"
-        self._asker.refused(chosen.name, why)
+        self._asker.refused(chosen.name, f"{why}: {_CURE}")
         return f"refused: {why}"

@@ -67,6 +67,7 @@ def test_a_good_file_becomes_a_frozen_config(write: object) -> None:
         ("replicas = 2", 'replicas = "two"', ("9: actor[1].replicas:", "int")),
         ("replicas = 2", 'restart = "always"', ("9: actor[1].restart:",)),
         ("replicas = 2", "copies = 2", ("9: actor[1].copies:", "legal: use, name, replicas")),
+        ("replicas = 2", 'restart = "always"', ("9: actor[1].restart:", "legal: permanent, transient, temporary")),
         ("silent_after = 3.0", "silent_after = 90.0", ("health.stalled_after:", "longer than silent_after")),
         ("silent_after = 3.0", "silent_aftr = 3.0", ("11: actor[1].health.silent_aftr", "legal: start_within")),
         ("silent_after = 3.0", "silent_after = -1", ("11: actor[1].health.silent_after",)),
