@@ -104,9 +104,7 @@ def find_daemon(*, fleet: str = "", state: Path | None = None) -> Whereabouts:
 
     Looks in `state`, else in CALLBOARD_STATE, else in ``.callboard`` of the working directory and those above it.
     """
-    roots = [root_of(state, Path.cwd())]
-    if state is None and not os.environ.get(VARIABLE):
-        roots = [folder / FOLDER for folder in (Path.cwd(), *Path.cwd().parents)]
+    roots = _roots(state)
     for root in roots:
         files = [root / fleet / "daemon.json"] if fleet else sorted(root.glob("*/daemon.json"))
         running = [found for file in files if (found := _read(file)) is not None]
@@ -120,6 +118,24 @@ def find_daemon(*, fleet: str = "", state: Path | None = None) -> Whereabouts:
         f"no daemon{f' of fleet {fleet!r}' if fleet else ''} runs in {where}; start one with 'callboard up FLEET.toml' "
         "or say where with --state DIR"
     )
+
+
+def find_rest(name: str, *, fleet: str = "", state: Path | None = None) -> Path | None:
+    """Return the folder of the only fleet here that has a file of this `name`, or of `fleet`; None without one.
+
+    For a fleet that does not run: looks where :func:`find_daemon` does.
+    """
+    for root in _roots(state):
+        found = [file.parent for file in sorted(root.glob(f"{fleet or '*'}/{name}"))]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def _roots(state: Path | None) -> list[Path]:
+    if state is not None or os.environ.get(VARIABLE):
+        return [root_of(state, Path.cwd())]
+    return [folder / FOLDER for folder in (Path.cwd(), *Path.cwd().parents)]
 
 
 def _read(file: Path) -> Whereabouts | None:

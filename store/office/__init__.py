@@ -16,6 +16,7 @@ from .forgetting import Forgot
 from .granting import BudgetLine, Crossed, Refused
 from .lease_request import LeaseRequest, Window
 from .leasing import Leased
+from .ledger import Ledger, open_ledger
 from .schema import OFFICE, path_of_office
 from .settling import Over, Settled
 from .sweeping import Swept
@@ -36,6 +37,7 @@ __all__ = [
     "How",
     "LeaseRequest",
     "Leased",
+    "Ledger",
     "Lost",
     "OfficeFile",
     "Over",
@@ -46,6 +48,7 @@ __all__ = [
     "Swept",
     "TokenRow",
     "Window",
+    "open_ledger",
     "open_office",
     "path_of_office",
 ]  # fmt: skip

@@ -17,7 +17,6 @@ from ..opening import Synchronous
 from ..owner import claim
 from . import (
     burying,
-    costs,
     entry,
     forgetting,
     lease_request,
@@ -30,16 +29,15 @@ from . import (
 )
 from .burying import Lost
 from .cache import Cache, Cached
-from .costs import By, CostRow, PromptRow, TokenRow
 from .entry import Entry
 from .forgetting import Forgot
 from .granting import Refused
 from .lease_request import LeaseRequest, Window
 from .leasing import Leased
+from .ledger import Ledger
 from .schema import OFFICE, path_of_office
 from .settling import Settled
 from .sweeping import Swept
-from .window_table import Standing
 
 KEEP: Final = 400 * 86400.0
 """Seconds that the ledger goes back."""
@@ -47,7 +45,7 @@ CACHE_MOST: Final = 64 * 1024 * 1024
 """Bytes of answers."""
 
 
-class OfficeFile:
+class OfficeFile(Ledger):
     """The office's open file. Made by :meth:`open`, which also closes it.
 
     What moves money is one transaction each, and shares its commit with what others move at the same time. Who is
@@ -55,7 +53,7 @@ class OfficeFile:
     """
 
     def __init__(self, db: Database, cache: Cache, *, clock: Clock, keep: float) -> None:
-        self.db = db
+        super().__init__(db)
         self._cache, self._clock, self._keep = cache, clock, keep
         self._began = clock.now() - clock.monotonic()
 
@@ -172,19 +170,3 @@ class OfficeFile:
         # A clock that jumps ahead and comes back must not cost the ledger.
         surely = min(now, self._began + self._clock.monotonic())
         return await sweeping.sweep(self.db, now, surely=surely, keep=self._keep)
-
-    async def costs(self, by: By = "", since: float = -math.inf, until: float = math.inf) -> list[CostRow]:
-        """Return what was spent from `since` until before `until`: the dearest first, days in their order."""
-        return await costs.costs(self.db, by, since, until)
-
-    async def longest(self, limit: int = 20, since: float = -math.inf) -> list[PromptRow]:
-        """Return the prompts with the most input tokens on average."""
-        return await costs.longest(self.db, limit, since)
-
-    async def tokens(self, since: float = -math.inf) -> list[TokenRow]:
-        """Return the tokens of each model, so that they can be priced anew."""
-        return await costs.tokens(self.db, since)
-
-    async def windows(self, now: float, *, trees: int = 1000) -> list[Standing]:
-        """Return how each open budget stands; of trees, which have no end, the newest ones."""
-        return await self.db.read(lambda conn: window_table.standings(conn, now, trees))

@@ -3,13 +3,16 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from .asking import asked
-from .exits import plain
+from .exits import plain, run
 from .main import as_json, where
+
+if TYPE_CHECKING:
+    from ..office.messages import Costs, ShowCosts
 
 _UNITS: Final = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 LONGEST: Final = 5
@@ -41,12 +44,34 @@ class Since(click.ParamType[float]):
 @as_json
 @where
 def cost(by: str | None, since: float | None, as_model: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
-    """Show what models did cost, how the budgets stand, and which prompts are the longest."""
+    """Show what models cost, how the budgets stand, and which prompts are the longest; also of a fleet that is down."""
     import msgspec
 
     from ..office.messages import Costs, ShowCosts
     from .cost_lines import lines_of
 
-    wish = ShowCosts(by=by or "", since=since or 0.0, longest=LONGEST, as_model=as_model)  # type: ignore[arg-type]  # one of the choices
-    found = asked(wish, Costs, fleet, state)
+    request = ShowCosts(by=by or "", since=since or 0.0, longest=LONGEST, as_model=as_model)  # type: ignore[arg-type]  # one of the choices
+    folder = _at_rest(fleet, state)
+    found = asked(request, Costs, fleet, state) if folder is None else run(lambda: _read(folder, request))
     click.echo(msgspec.json.encode(found).decode() if as_json else plain("\n".join(lines_of(found, as_model=as_model))))
+
+
+def _at_rest(fleet: str, state: Path | None) -> Path | None:
+    """Return the folder of a fleet that asked models and does not run now."""
+    from ..errors import NoSuchDaemon
+    from ..state import find_daemon, find_rest
+
+    try:
+        find_daemon(fleet=fleet, state=state)
+    except NoSuchDaemon:
+        return find_rest("office.db", fleet=fleet, state=state)
+    return None
+
+
+async def _read(folder: Path, request: "ShowCosts") -> "Costs":
+    from callboard.store.office import open_ledger
+
+    from ..office.books import costs_of
+
+    async with open_ledger(folder) as ledger:
+        return await costs_of(ledger, request, now=time.time(), prices={})

@@ -202,7 +202,10 @@ class Office(Actor):
     async def costs(self, message: ShowCosts, ctx: Context) -> Costs:
         """Show what was spent, by whom, on what."""
         hear_daemon(ctx)
-        return await costs_of(self.options, message)
+        state = self.options
+        return await costs_of(
+            await state.file(), message, now=state.clock.now(), prices=state.prices, unpriced=state.unpriced
+        )
 
     # --- who speaks
 

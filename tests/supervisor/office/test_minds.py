@@ -135,6 +135,10 @@ def test_people_see_what_was_spent_by_whom_on_what_and_how_budgets_stand(make_fl
     assert "the fleet's budget for the day" in shown
     assert "inline" in shown, "the longest prompts"
     assert daemon.run("cost", "--as", "no-such-model").returncode == 6
+    assert daemon.run("down").returncode == 0
+    at_rest = daemon.run("cost", "--by", "model", "--as", "gpt-5-mini")
+    assert "scripted" in at_rest.stdout, at_rest.stderr
+    assert "with gpt-5-mini" in at_rest.stdout
 
 
 # --- endpoints
