@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.option("--graph", type=click.Path(path_type=Path), help="Write who can reach whom to this file, as SVG.")
 @as_json
 def check(fleet_file: Path, *, graph: Path | None, as_json: bool) -> None:
-    """Check a fleet file whole, without running it, and show who can reach whom."""
+    """Check a fleet file, and show who can reach whom.
+
+    Whole, without running it: also what models will cost.
+    """
     import msgspec
 
     from callboard.errors import CallboardError

@@ -44,7 +44,10 @@ class Since(click.ParamType[float]):
 @as_json
 @where
 def cost(by: str | None, since: float | None, as_model: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
-    """Show what models cost, how the budgets stand, and which prompts are the longest; also of a fleet that is down."""
+    """Show what models cost, and how the budgets stand.
+
+    And which prompts are the longest; also of a fleet that is down.
+    """
     import msgspec
 
     from ..office.messages import Costs, ShowCosts

@@ -36,7 +36,10 @@ def restart(actor: str, fleet: str, state: Path | None) -> None:
 @click.argument("actor")
 @where
 def hold(actor: str, fleet: str, state: Path | None) -> None:
-    """Let ACTOR take no more messages until it is revived; what it has in hand is stopped."""
+    """Let ACTOR take no more messages until it is revived.
+
+    What it has in hand is stopped.
+    """
     _order("hold", actor, fleet, state)
 
 

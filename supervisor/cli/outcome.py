@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.option("--why", default="", help="Kept with what it concerns, and shown in later recalls.")
 @where
 def outcome(message: str, verdict: str, why: str, fleet: str, state: Path | None) -> None:
-    """Say how the message ID turned out: whether what was remembered in it, or recalled for it, was of use.
+    """Say how the message ID turned out.
 
-    ID is of a message, a task or an event, or of what rests on it as evidence.
+    So whether what was remembered in it, recalled for it or answered by a model was of use. ID is of a message, a task
+    or an event, or of what rests on it as evidence.
     """
 
     async def work() -> "Touched":

@@ -8,7 +8,10 @@ from .exits import fail
 @click.command()
 @click.argument("name")
 def person(name: str) -> None:
-    """Make a key for NAME, and print what the fleet file needs to know of it."""
+    """Make a key for NAME, who may then give orders.
+
+    It prints what the fleet file needs to know of it.
+    """
     from callboard.errors import CallboardError
 
     from ..persons import key_file, make_key

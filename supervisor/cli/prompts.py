@@ -10,7 +10,10 @@ from .exits import Exit, plain
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def prompts(files: tuple[Path, ...]) -> None:
-    """Check prompt FILES: whether they can be read, and what keeps an endpoint from caching their beginning."""
+    """Check whether prompt FILES can be read and cached.
+
+    Their beginning, that is, by an endpoint, which costs less.
+    """
     from callboard.actors.llm import BadPrompt, prefix_faults, read_prompt
 
     wrong = False

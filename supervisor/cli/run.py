@@ -50,7 +50,10 @@ def down(fleet: str, state: Path | None, timeout: float) -> None:
 
 @click.command()
 def bench() -> None:
-    """Measure throughput and latency of this machine and this NATS (from a checkout)."""
+    """Measure throughput and latency of this machine.
+
+    And of the NATS here; from a checkout.
+    """
     import runpy
 
     if not Path("benchmarks/__main__.py").exists():
@@ -66,7 +69,10 @@ def bench() -> None:
 @click.command()
 @where
 def reload(fleet: str, state: Path | None) -> None:
-    """Apply the changed fleet file, cell by cell, without losing a message; refuse if what waits would not fit."""
+    """Apply the changed fleet file, cell by cell; nothing is lost.
+
+    It is refused if messages or tasks that wait would not fit.
+    """
 
     async def work() -> str:
         from ..client import Client

@@ -95,7 +95,10 @@ def _autopsy_lines(found: "Autopsy") -> list[str]:
 @as_json
 @where
 def inspect(actor: str, fleet: str, state: Path | None, *, as_json: bool) -> None:
-    """Show what a living ACTOR has in hand: its tasks, the steps they have taken, and what is to leave."""
+    """Show what a living ACTOR has in hand.
+
+    Its tasks, the steps they have taken, and what is to leave.
+    """
     import msgspec
 
     async def work() -> "Inspected":

@@ -69,7 +69,10 @@ def tell(actor: str, message: str, fleet: str, state: Path | None) -> None:
 @as_json
 @where
 def ask(actor: str, message: str, fleet: str, state: Path | None, *, timeout: float, as_json: bool) -> None:
-    """Send ACTOR a question and print its reply; while it takes long, say on standard error where the question is."""
+    """Send ACTOR a question and print its reply.
+
+    While it takes long, standard error says where the question is.
+    """
     import msgspec
 
     parsed = _message(message)
