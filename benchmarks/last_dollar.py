@@ -16,8 +16,8 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from callboard.actors.llm import BudgetSpent, CallTooLarge
-from callboard.actors.llm.lease import Back, Hold
-from callboard.actors.llm.purse import Purse
+from callboard.actors.llm.purse.lease import Back, Hold
+from callboard.actors.llm.purse.purse import Purse
 from callboard.actors.office import Money
 from callboard.clock import SystemClock
 from callboard.store.office import Entry, Leased, LeaseRequest, OfficeFile, Window, open_office

@@ -38,20 +38,19 @@ if TYPE_CHECKING:
     from .embeddings import EndpointEmbedder
     from .llm import Llm
     from .minds import Minds
-    from .money import NANO, cost_of, in_dollars
     from .prompts.prefix import prefix_faults
     from .prompts.prompt import Prompt
     from .prompts.prompt_file import read_prompt
+    from .purse.money import NANO, cost_of, in_dollars
     from .reply import Usage
     from .request import ToolCall
     from .scripted import ScriptedModel
     from .tools import Tool, tool
 
 _HOME = {
-    "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client", "NANO": "money",
-    "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
-    "ToolCall": "request", "Usage": "reply", "cost_of": "money",
-    "in_dollars": "money",
+    "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client",
+    "NANO": "purse.money", "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
+    "ToolCall": "request", "Usage": "reply", "cost_of": "purse.money", "in_dollars": "purse.money",
     "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from callboard.store.office import Cached, Entry
 from .answers import Answer
 from .asker import Asker
 from .conversation import Conversation, Fitting, Read
-from .job import Job, late
+from .job import WAIT_GRACE, Job, late
 from .minds import Minds
 from .question import Question
 from .toolbox import Toolbox
@@ -43,7 +43,7 @@ class Answering:
                 return self._given_again(*hit)
             minds.answers.drop((hit[0],))
         left = job.end - minds.clock.monotonic()
-        with self._asker.waiting(f"model {job.model}", max(left, 0.001)):
+        with self._asker.waiting(f"model {job.model}", max(left, 0.0) + WAIT_GRACE):
             try:
                 with anyio.fail_after(max(left, 0.0)):
                     return await (self._once() if cached else self._fresh())

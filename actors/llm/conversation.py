@@ -10,8 +10,8 @@ import msgspec
 
 from callboard.store.office import Entry, How
 
-from .attempt import Completion
-from .caller import Caller
+from .calls.attempt import Completion
+from .calls.caller import Caller
 from .errors import BadAnswer, WrongAnswer
 from .job import Job
 from .request import Request, Turn

@@ -11,6 +11,10 @@ GRACE_PART: Final = 0.05
 """Seconds, and the part of a call's time, after which what waits without a reason of its own is cut off."""
 
 
+WAIT_GRACE: Final = 1.0
+"""Seconds for which a wait is declared beyond the end of its job: who waits must have found out first."""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants something of a model, for which message, and until when."""
 

@@ -4,6 +4,7 @@ from typing import Any, Final, TypeVar
 
 from .answering import Answering
 from .asker import Asker
+from .calls.route import require_models
 from .conversation import Read
 from .errors import BadModelRequest
 from .job import Job, until_before
@@ -13,7 +14,6 @@ from .prompts.prompt import Prompt
 from .prompts.prompt_file import inline
 from .question import Question
 from .request import AnswerForm
-from .route import require_models
 from .text_stream import TextStream
 from .typed import Misfit, form_of, read_answer
 

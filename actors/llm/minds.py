@@ -21,14 +21,14 @@ from callboard.store.office import Cached, Entry
 from ..office import KEY_BEGINS, Report, Terms
 from ..speaking import Speaker
 from .answers import Answer, Answers
-from .breaker import Breaker
-from .caller import Caller, CallServices
+from .calls.breaker import Breaker
+from .calls.caller import Caller, CallServices
+from .calls.clients import Clients
+from .calls.pace import Pace
 from .cell_voice import CellVoice
-from .clients import Clients
 from .config import LlmConfig
 from .office_client import SHORT, OfficeClient
-from .pace import Pace
-from .purses import Purses
+from .purse.purses import Purses
 from .reporter import Reporter
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from ..office import (
     Terms,
 )
 from .cell_voice import CellVoice
-from .lease import Back
+from .purse.lease import Back
 
 R = TypeVar("R", bound=Message)
 SHORT: Final = 15.0

@@ -9,13 +9,13 @@ import anyio
 import msgspec
 
 from .asker import Asker
-from .attempt import Attempt
-from .caller import Caller, StepDown
+from .calls.attempt import Attempt
+from .calls.caller import Caller, StepDown
+from .calls.route import Route
 from .errors import BadAnswer, ModelFailed
-from .job import Job, late
+from .job import WAIT_GRACE, Job, late
 from .minds import Minds
 from .request import Request
-from .route import Route
 
 if TYPE_CHECKING:
     from .door.stream import ModelStream
@@ -37,7 +37,7 @@ class TextStream:
 
     async def __aenter__(self) -> "TextStream":
         left = self._job.end - self._minds.clock.monotonic()
-        self._stack.enter_context(self._asker.waiting(f"model {self._job.model}", max(left, 0.001)))
+        self._stack.enter_context(self._asker.waiting(f"model {self._job.model}", max(left, 0.0) + WAIT_GRACE))
         try:
             with anyio.fail_after(max(left, 0.0)):  # it is over before the first piece: nothing is open across a yield
                 self._caller = await self._minds.caller(self._job)

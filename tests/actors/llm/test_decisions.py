@@ -19,12 +19,12 @@ from callboard.actors.llm import (
     UnknownModelName,
     settle_llm,
 )
-from callboard.actors.llm.breaker import TRIPS_AFTER, Breaker
-from callboard.actors.llm.money import cost_of, most_tokens, worst_cost
+from callboard.actors.llm.calls.breaker import TRIPS_AFTER, Breaker
+from callboard.actors.llm.calls.route import routes_of
+from callboard.actors.llm.calls.trying import Tried, rest_before_next
+from callboard.actors.llm.purse.money import cost_of, most_tokens, worst_cost
 from callboard.actors.llm.reply import Usage
 from callboard.actors.llm.request import Request, Turn
-from callboard.actors.llm.route import routes_of
-from callboard.actors.llm.trying import Tried, rest_before_next
 from callboard.actors.office import Price
 
 PRICE = Price(input=250_000, output=2_000_000, cached=25_000)

@@ -1,6 +1,6 @@
 """Two endpoints: while one is silent or wants a rest, the other one answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -8,7 +8,7 @@ import pytest
 
 from callboard import Actor, Context, EndpointTable, LlmTable, Message, ModelTable, receive
 from callboard.actors.llm import LOCAL, ModelDown, settle_llm
-from callboard.actors.llm.clients import LOCAL_WITHIN
+from callboard.actors.llm.calls.clients import LOCAL_WITHIN
 from callboard.testing import ScriptedModel, Stage
 
 from .conftest import PRICE, office_of
@@ -31,7 +31,7 @@ class Writer(Actor):
 
 
 @asynccontextmanager
-async def two(first: ScriptedModel, *, timeout: float) -> AsyncIterator[tuple[Stage, ScriptedModel]]:
+async def two(first: ScriptedModel, *, timeout: float) -> AsyncGenerator[tuple[Stage, ScriptedModel]]:
     """Have a writer that asks `first`, and another model where that fails."""
     async with ScriptedModel() as second:
         second.answer = lambda _body: "from the second"

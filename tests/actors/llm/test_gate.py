@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from callboard.actors.llm.gate import Gate
+from callboard.actors.llm.calls.gate import Gate
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from tests.manual_clock import ManualClock
 
 from callboard.actors.llm import CallTooLarge, ModelBusy
-from callboard.actors.llm.pace import BURST_REQUESTS, MINUTE, Bucket, Pace
+from callboard.actors.llm.calls.pace import BURST_REQUESTS, MINUTE, Bucket, Pace
 from callboard.actors.office import BURST_TOKENS, Rate
 from callboard.clock import SystemClock
 

@@ -8,8 +8,8 @@ from anyio.abc import TaskGroup
 from tests.manual_clock import ManualClock
 
 from callboard.actors.llm import BudgetSpent, CallTooLarge
-from callboard.actors.llm.lease import Back
-from callboard.actors.llm.purse import AHEAD, ASIDE, ASIDE_MOST, ASK_AGAIN, IDLE, Purse
+from callboard.actors.llm.purse.lease import Back
+from callboard.actors.llm.purse.purse import AHEAD, ASIDE, ASIDE_MOST, ASK_AGAIN, IDLE, Purse
 from callboard.actors.office import Money
 
 pytestmark = pytest.mark.anyio

@@ -140,8 +140,7 @@ async def test_what_a_cell_will_not_use_of_a_lease_is_free_for_its_next_one(tmp_
         back = ((first.id, 300),)
         await refused(office, request(window(limit=1000), least=700, back=back, cell="d"))
         for _ in range(2):  # said twice it is the same
-            second = await leased(office, request(window(limit=1000), least=350, back=back))
-        assert second.amount == 350
+            assert (await leased(office, request(window(limit=1000), least=350, back=back))).amount == 350
         assert await sums(office, "fleet/day") == Sums(0, 1000, 0)
         done = await office.settle("c", 1, [entry(first.id, 300)])
         assert done.over == ()

@@ -9,15 +9,15 @@ import msgspec
 from callboard.clock import Clock
 from callboard.names import LOCAL_MODEL
 
-from .cell_voice import CellVoice
-from .config import LOCAL
-from .errors import ModelDown, OfficeAway
-from .key import read_key
-from .tables import EndpointTable
+from ..cell_voice import CellVoice
+from ..config import LOCAL
+from ..errors import ModelDown, OfficeAway
+from ..key import read_key
+from ..tables import EndpointTable
 
 if TYPE_CHECKING:
-    from ..models.serving import ModelAt
-    from .door.client import ModelClient
+    from ...models.serving import ModelAt
+    from ..door.client import ModelClient
 
 LOCAL_WITHIN: Final = 5.0
 """Seconds in which the model in the box says where it is; then another may be asked."""
@@ -46,7 +46,7 @@ class Clients:
             return self._clients[table.name]
 
     async def _open(self, table: EndpointTable, until: float, began: float) -> "ModelClient":
-        from .door.client import ModelClient
+        from ..door.client import ModelClient
 
         if table.name != LOCAL:
             return ModelClient(table, key=read_key(file=table.key_file, variable=table.key_env, home=self._home))
@@ -56,7 +56,7 @@ class Clients:
         return ModelClient(msgspec.structs.replace(table, url=at.url), key=at.key)
 
     async def _where(self, until: float) -> "ModelAt":
-        from ..models.serving import ModelAt, WhereModel
+        from ...models.serving import ModelAt, WhereModel
 
         try:
             soon = min(until, self._clock.monotonic() + LOCAL_WITHIN)

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from ..office import Price
-from .reply import Usage
-from .request import Request
+from ...office import Price
+from ..reply import Usage
+from ..request import Request
 
 PER_TURN: Final = 16
 PER_CALL: Final = 64

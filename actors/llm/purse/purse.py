@@ -16,8 +16,8 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.names import OFFICE
 
-from ..office import Money
-from .errors import BudgetSpent, CallTooLarge, OfficeAway
+from ...office import Money
+from ..errors import BudgetSpent, CallTooLarge, OfficeAway
 from .lease import Ask, Back, Hold, Lease
 from .money import in_dollars
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from .config import LlmConfig
-from .errors import NoModelAllowed, NoModels, UnknownModelName
-from .tables import EndpointTable, ModelTable
+from ..config import LlmConfig
+from ..errors import NoModelAllowed, NoModels, UnknownModelName
+from ..tables import EndpointTable, ModelTable
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..office import Money
+from ...office import Money
 
 Back = tuple[tuple[int, int], ...]
 """Leases, and how much of each will have been used in all."""

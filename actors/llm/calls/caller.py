@@ -12,22 +12,22 @@ from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store.office import Entry
 
-from ..office import Price
+from ...office import Price
+from ..config import LlmConfig
+from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled, OfficeAway
+from ..job import Job, late
+from ..purse.money import likely_tokens, worst_cost
+from ..purse.purse import Purse
+from ..request import Request
 from .attempt import Attempt, Completion
 from .breaker import Breaker
 from .clients import Clients
-from .config import LlmConfig
-from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled, OfficeAway
-from .job import Job, late
-from .money import likely_tokens, worst_cost
 from .pace import Pace
-from .purse import Purse
-from .request import Request
 from .route import Route, routes_of
 from .trying import Tried, rest_before_next
 
 if TYPE_CHECKING:
-    from .door.stream import ModelStream
+    from ..door.stream import ModelStream
 
 
 FIRST_PART: Final = 2 / 3

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from .errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
+from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 
 TRIES: Final = 3
 FIRST: Final = 0.25

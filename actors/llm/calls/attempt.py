@@ -13,13 +13,13 @@ from callboard.errors import CallboardError
 from callboard.ids import new_id
 from callboard.store.office import Entry, How
 
-from ..office import Price
-from .errors import AnswerCut
-from .job import Job
-from .lease import Hold
-from .money import cost_of, is_plausible, size_of
-from .reply import Reply, Usage
-from .request import Request
+from ...office import Price
+from ..errors import AnswerCut
+from ..job import Job
+from ..purse.lease import Hold
+from ..purse.money import cost_of, is_plausible, size_of
+from ..reply import Reply, Usage
+from ..request import Request
 from .route import Route
 
 SERVED_MOST: Final = 200

@@ -16,8 +16,8 @@ from aiolimiter import AsyncLimiter
 
 from callboard.clock import Clock
 
-from ..office import BURST_TOKENS, Rate
-from .errors import CallTooLarge, ModelBusy
+from ...office import BURST_TOKENS, Rate
+from ..errors import CallTooLarge, ModelBusy
 from .gate import Gate
 
 MINUTE: Final = 60.0

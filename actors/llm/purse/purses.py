@@ -8,9 +8,9 @@ from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
 
-from ..office import Terms
-from .job import Job
-from .office_client import OfficeClient
+from ...office import Terms
+from ..job import Job
+from ..office_client import OfficeClient
 from .purse import Purse
 
 MOST: Final = 1_000
