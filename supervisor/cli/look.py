@@ -47,19 +47,9 @@ def _print_actors(found: "Actors") -> None:
     from rich.table import Table
 
     table = Table(title=f"fleet {found.fleet}", title_justify="left", box=None, pad_edge=False)
-    for name in (
-        "actor",
-        "state",
-        "cell",
-        "pid",
-        "up",
-        "waiting",
-        "in hand",
-        "handled",
-        "failed",
-        "restarts",
-    ):
-        table.add_column(name, justify="left" if name in ("actor", "state", "cell", "in hand") else "right")
+    for name in ("actor", "state", "cell", "pid", "up", "waiting", "in hand", "handled", "failed", "restarts"):
+        left = name in ("actor", "state", "cell", "in hand")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "in hand", overflow="fold")
     for row in found.rows:
         doing = f", {row.doing}" if row.doing else ""
         hand = f"{', '.join(row.in_hand)} for {row.in_hand_for:.1f} s{doing}" if row.in_hand else ""
