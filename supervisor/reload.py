@@ -15,6 +15,7 @@ import msgspec
 
 from callboard.actors import Actor, ActorSpec
 from callboard.errors import CallboardError
+from callboard.names import OFFICE
 
 from .charge import Charge
 from .config import ActorTable, FleetConfig
@@ -80,8 +81,15 @@ def change_between(old: FleetConfig, new: FleetConfig, *, same_code: bool) -> Ch
     return Change(
         added=[cell for cell in after if cell not in before],
         removed=[cell for cell in before if cell not in after],
-        rolled=[cell for cell in kept if not same_code or _looks(old, cell) != _looks(new, cell)],
+        rolled=sorted(
+            (cell for cell in kept if not same_code or _looks(old, cell) != _looks(new, cell)),
+            key=lambda cell: cell == OFFICE and _models(old) - _models(new) != set(),  # the others still ask for them
+        ),
     )
+
+
+def _models(config: FleetConfig) -> set[str]:
+    return {model.name for model in config.llm.models}
 
 
 def _looks(config: FleetConfig, cell: str) -> object:

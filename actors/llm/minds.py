@@ -27,6 +27,7 @@ from .calls.clients import Clients
 from .calls.pace import Pace
 from .cell_voice import CellVoice
 from .config import LlmConfig
+from .errors import OfficeAway
 from .office_client import SHORT, OfficeClient
 from .purse.purses import Purses
 from .reporter import Reporter
@@ -34,6 +35,8 @@ from .reporter import Reporter
 if TYPE_CHECKING:
     from .job import Job
 
+ROLLED_AFTER: Final = 0.5
+"""Seconds after which an office of another fleet file is asked again."""
 CLOSE_WITHIN: Final = 0.4
 """Seconds to close connections at the end of a cell."""
 KEYS_MOST: Final = 100_000
@@ -50,6 +53,7 @@ class Minds:
         """`home` is the folder that key files are seen from; `report` records an event: kind, subject, text."""
         self.config, self.clock, self.answers = config, clock, Answers()
         self._fences = endpoint.fences
+        self._names = frozenset(model.name for model in config.models)
         self._epoch, self._report, self._tasks = epoch, report, tasks
         voice = CellVoice(Speaker(endpoint), clock=clock)
         self._office = OfficeClient(voice, epoch=epoch, clock=clock)
@@ -84,6 +88,16 @@ class Minds:
             return None
         return terms
 
+    async def _terms_of_our_file(self, job: "Job") -> Terms:
+        """Return the terms of an office that knows our models: while a reload goes on it may be of the other file."""
+        while not (terms := await self.terms(job.actor, until=job.until)).prices.keys() >= self._names:
+            if self.clock.monotonic() + ROLLED_AFTER >= job.until:
+                text = f"the office does not know all of {', '.join(sorted(self._names))}: the fleet file has changed"
+                raise OfficeAway(text, actor=OFFICE)
+            await self.clock.sleep(ROLLED_AFTER)
+            self._forget_terms()
+        return terms
+
     def _forget_terms(self) -> None:
         self._terms.clear()
         self._purses.end_leases()
@@ -100,7 +114,7 @@ class Minds:
 
     async def caller(self, job: "Job") -> Caller:
         """Return who makes the calls of a job; waits while more is to be written down than may wait."""
-        terms = await self.terms(job.actor, until=job.until)
+        terms = await self._terms_of_our_file(job)
         await self._reporter.room()
         return Caller(
             CallServices(

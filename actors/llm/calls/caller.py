@@ -14,7 +14,7 @@ from callboard.store.office import Entry
 
 from ...office import Price
 from ..config import LlmConfig
-from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled, OfficeAway
+from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 from ..job import Job, late
 from ..purse.money import likely_tokens, worst_cost
 from ..purse.purse import Purse
@@ -157,19 +157,13 @@ class Caller:
             request, model=model.model or model.name, extra={**model.send, **request.extra},
             temperature=request.temperature if model.temperature else None,
         )  # fmt: skip
-        price = self._price(model.name)
+        price = self._services.prices[model.name]
         worst = worst_cost(request, price)
         hold = await purse.take(worst, until=job.until, urgent=job.urgent) if purse is not None and worst else None
         if hold is not None and purse is not None and hold.step_down and may_step_down and model.cheaper:
             purse.settle(hold, 0)
             raise StepDown
         return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst)
-
-    def _price(self, model: str) -> Price:
-        price = self._services.prices.get(model)
-        if price is None:  # this cell is about to be rolled, and the office was before it
-            raise OfficeAway(f"the office knows no model {model!r}: the fleet file has changed", model=model)
-        return price
 
     def _enter(self, breaker: Breaker, route: Route) -> None:
         if wait := breaker.enter(self._services.clock.monotonic()):

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
@@ -67,3 +68,24 @@ def test_a_budget_that_is_lowered_below_what_is_spent_lets_nothing_more_through(
     assert "of $0.000001" in daemon.run("cost").stdout
     assert "call-too-large" in daemon.run("ask", "writer", ask()).stderr
     assert remote.asked == 1
+
+
+def test_while_a_model_gets_another_name_old_and_new_cells_ask_on(make_fleet: MakeFleet, remote: Remote) -> None:
+    daemon = make_fleet().start()
+    before = pids(daemon)
+    remote.say("well", after=5.0, times=1)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(daemon.run, "ask", "writer", ask())
+        daemon.wait(lambda: remote.asked == 1, "a call that holds the reload up")
+        daemon.file.write_text(
+            daemon.file.read_text().replace('model = "scripted"', 'model = "another"'), encoding="utf-8"
+        )
+        reloading = pool.submit(daemon.run, "reload", within=60.0)
+        daemon.wait(lambda: daemon.row("writer")["state"] not in ("running", "waiting"), "the roll of the writer")
+        meanwhile = daemon.run("ask", "clerk", ask("another thing"))
+        assert not held.done()
+        assert pids(daemon)["clerk"] == before["clerk"]
+        assert (held.result().returncode, meanwhile.returncode) == (0, 0), meanwhile.stderr
+        assert "rolled: writer, clerk, office" in reloading.result().stdout
+    assert daemon.run("ask", "clerk", ask("a third")).returncode == 0
+    assert [request.body["model"] for request in remote.model.requests] == ["scripted", "scripted", "another"]
