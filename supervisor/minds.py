@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 LEAST: Final = 0.4
-"""Seconds to settle with the office, however late it is: less than a cell has until it is killed."""
+MOST: Final = 3.0
+"""Seconds to settle with the office: at least so many, however late it is, which is less than a cell has until it is
+killed; at most so many, as an office that is held will not answer."""
 
 
 class CellMinds:
@@ -62,7 +64,7 @@ class CellMinds:
         if self._minds is not None:
             drain_for = max((host.spec.health.drain_for for host in self._cell.hosts.values()), default=0.0)
             left = drain_for - (self._cell.clock.monotonic() - began)
-            await self._minds.leave(within=max(left, LEAST))
+            await self._minds.leave(within=max(min(left, MOST), LEAST))
 
     async def aclose(self) -> None:
         """Close the connections, however the cell ends."""

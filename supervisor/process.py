@@ -124,7 +124,9 @@ class CellProcess:
 
 def _environment(order: CellOrder) -> dict[str, str]:
     """Return the environment of a cell: those of the runtime itself do not see the keys of models."""
-    keys = {table.key_env for table in order.llm.endpoints} if order.cell in (OFFICE, LOCAL_MODEL) else set[str]()
+    if order.cell not in (OFFICE, LOCAL_MODEL):
+        return dict(os.environ)
+    keys = {order.memory.key_env, *(table.key_env for table in order.llm.endpoints)}
     return {name: value for name, value in os.environ.items() if name not in keys}
 
 

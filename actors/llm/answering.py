@@ -33,6 +33,7 @@ class Answering:
         """`read` makes the answer of a text; it raises Misfit."""
         self._minds, self._asker, self._question, self._job, self._read = minds, asker, question, job, read
         self._toolbox = Toolbox(asker, question.options.tools)
+        self._converses = False
 
     async def answer(self) -> Any:
         """Return the answer, in the time of the job; the wait is declared. Raises as :meth:`~.llm.Llm.ask`."""
@@ -48,7 +49,7 @@ class Answering:
                 with anyio.fail_after(max(left, 0.0)):
                     return await (self._once() if cached else self._fresh())
             except TimeoutError:
-                raise late(job, self._toolbox.doing) from None
+                raise late(job, self._toolbox.doing, sent=self._converses) from None
 
     def _may_be_cached(self) -> bool:
         """Return whether an answer may be given again: not by chance, nor where something may have been done for it."""
@@ -94,11 +95,11 @@ class Answering:
     async def _fresh(self, key: bytes = b"") -> Any:
         """Have a conversation with a model; without a key what it says is not kept."""
         minds, options = self._minds, self._question.options
-        caller = await minds.caller(self._job)
         conversation = Conversation(
-            caller, self._job, read=self._read, toolbox=self._toolbox, rounds=options.rounds,
+            minds.caller, self._job, read=self._read, toolbox=self._toolbox, rounds=options.rounds,
             record=minds.record,
         )  # fmt: skip
+        self._converses = True
         found = await conversation.answer(self._question.request())
         self._keep(found, key)
         return found.answer

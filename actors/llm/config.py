@@ -45,6 +45,11 @@ class LlmConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Return a model by the name that agents use; the default one for an empty name."""
         return next((model for model in self.models if model.name == (name or self.default)), None)
 
+    def limited(self, name: str) -> bool:
+        """Return whether the rate of a model is limited."""
+        table = self.model(name)
+        return table is not None and bool(table.requests_per_minute or table.tokens_per_minute)
+
     def endpoint(self, name: str) -> EndpointTable:
         """Return the endpoint that a model is at."""
         return next(endpoint for endpoint in self.endpoints if endpoint.name == name)

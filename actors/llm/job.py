@@ -43,7 +43,7 @@ def until_before(end: float, *, now: float) -> float:
     return end - min(GRACE, GRACE_PART * max(0.0, end - now))
 
 
-def late(job: Job, why: str = "") -> ModelStalled:
-    """Return the error for a job whose time is over; `why` says what it was about to do."""
+def late(job: Job, why: str = "", *, sent: bool = True) -> ModelStalled:
+    """Return the error for a job whose time is over; `why`: what it waited for; `sent`: whether a model was asked."""
     text = f"{job.actor} had no answer of {job.model} in its time" + (f": {why}" if why else "")
-    return ModelStalled(text, model=job.model, cost="unknown")
+    return ModelStalled(text, model=job.model, cost="unknown" if sent else "nothing")

@@ -3,7 +3,7 @@
 Made with each cell, and empty until somebody asks a model. Its errors while it works in the background are events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,7 @@ from callboard.errors import CallboardError
 from callboard.names import OFFICE
 from callboard.store.office import Cached, Entry
 
-from ..office import KEY_BEGINS, Report, Terms
+from ..office import KEY_BEGINS, Price, Report, Terms
 from ..speaking import Speaker
 from .answers import Answer, Answers
 from .calls.breaker import Breaker
@@ -29,6 +29,7 @@ from .cell_voice import CellVoice
 from .config import LlmConfig
 from .errors import OfficeAway
 from .office_client import SHORT, OfficeClient
+from .purse.purse import Purse
 from .purse.purses import Purses
 from .reporter import Reporter
 
@@ -69,6 +70,13 @@ class Minds:
         self._paces: dict[str, Pace] = {}
         self._breakers: dict[str, Breaker] = {}
         self._works = False
+        self.caller = Caller(
+            CallServices(
+                config=config, clock=clock, clients=self._clients, terms=self._call_terms, pace=self._pace,
+                breaker=self._breaker, record=self._reporter.put, pressed=self._pressed, report=report,
+            )
+        )  # fmt: skip
+        """Makes the calls of all actors here."""
 
     # --- for calls
 
@@ -112,18 +120,11 @@ class Minds:
             self._works = True
             self._tasks.start_soon(self._reporter.run)
 
-    async def caller(self, job: "Job") -> Caller:
-        """Return who makes the calls of a job; waits while more is to be written down than may wait."""
+    async def _call_terms(self, job: "Job") -> tuple[Mapping[str, Price], Purse | None]:
+        """Return what models cost, and the purse that pays; waits while too much is still to be written down."""
         terms = await self._terms_of_our_file(job)
         await self._reporter.room()
-        return Caller(
-            CallServices(
-                config=self.config, clock=self.clock, clients=self._clients, prices=terms.prices,
-                purse=self._purses.of(job, terms),
-                pace=lambda model: self._pace(model, limited=model in terms.limited), breaker=self._breaker,
-                record=self._reporter.put, pressed=self._pressed, report=self._report,
-            )
-        )  # fmt: skip
+        return terms.prices, self._purses.of(job, terms)
 
     def record(self, entry: Entry, answer: Cached | None = None) -> None:
         """Have an entry written into the ledger, and an answer kept."""
@@ -149,8 +150,9 @@ class Minds:
         self.answers.put(key, answer)
         return answer
 
-    def _pace(self, model: str, *, limited: bool) -> Pace:
+    def _pace(self, model: str) -> Pace:
         if (pace := self._paces.get(model)) is None:
+            limited = self.config.limited(model)
             pace = self._paces[model] = Pace(
                 model, partial(self._office.rate, model), clock=self.clock, limited=limited
             )
@@ -202,10 +204,11 @@ class Minds:
         """Tell the office what it does not know yet, and give back what is left, in so many seconds."""
         if self._works:
             with anyio.move_on_after(within, shield=True):
-                back = tuple(self._purses.unheld())
-                await self._reporter.flushed()
-                if back:
-                    await self._office.report(Report(epoch=self._epoch, back=back))
+                back = self._purses.unheld()
+                with anyio.move_on_after(within / 2):
+                    await self._reporter.flushed()
+                if free := self._reporter.free(back):
+                    await self._office.report(Report(epoch=self._epoch, back=tuple(free)))
 
     async def aclose(self) -> None:
         """Close the connections."""

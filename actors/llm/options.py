@@ -58,7 +58,7 @@ def changed(options: Options, changes: dict[str, Any]) -> Options:
         (not 0.0 <= made.timeout <= 86_400.0, "timeout: seconds, up to a day"),
         (not 1 <= made.rounds <= ROUNDS_MOST, f"rounds: 1 to {ROUNDS_MOST}"),
         (not 0.0 <= made.idle <= 86_400.0, "idle: seconds, up to a day"),
-        (len(made.tenant) > 200, "tenant: up to 200 characters"),
+        (len(made.tenant) > 200 or not made.tenant.isprintable(), "tenant: up to 200 characters that can be printed"),
         (len({tool.name for tool in made.tools}) != len(made.tools), "tools: each has a name of its own"),
     ):
         if wrong:

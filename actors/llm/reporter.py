@@ -1,6 +1,6 @@
 """What a cell tells the office of its calls: gathered, and sent again until it is in the office's file."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 import anyio
@@ -42,6 +42,8 @@ class Reporter:
         self._back: list[int] = []
         self._lost = set[int]()
         """Leases of calls that the office never heard of: what they did cost is not to be free again."""
+        self._stuck = list[Entry]()
+        """Calls that the office failed to take: told again after all others."""
         self._sending = False
         self._wake = anyio.Event()
         self._changed = anyio.Event()
@@ -66,15 +68,21 @@ class Reporter:
     def drop_answers(self, actor: str) -> None:
         """Let no answer of an actor be kept that was not told yet."""
         self._answers = [answer for answer in self._answers if answer.actor != actor]
+        self._has_changed()
 
     async def flushed(self) -> None:
-        """Wait until the office has all that was put before."""
+        """Wait until the office has all that was put before, but for what it would not take."""
         while self._works():
             self._wake.set()
             await self._changed.wait()
 
+    def free(self, leases: Iterable[int]) -> list[int]:
+        """Return those of the leases that no call names whose cost is still to be told."""
+        named = {entry.lease for entry in (*self._entries, *self._stuck)} | self._lost
+        return [lease for lease in leases if lease not in named]
+
     def _works(self) -> bool:
-        return bool(self._entries or self._answers or self._back or self._sending)
+        return bool(self._entries or self._answers or self.free(self._back) or self._sending)
 
     async def run(self) -> None:
         """Tell the office, until cancelled."""
@@ -83,6 +91,7 @@ class Reporter:
                 await self._wake.wait()
             self._wake = anyio.Event()
             self._back += self._idle()
+            self._entries, self._stuck = [*self._entries, *self._stuck], []
             if self._works():
                 await self._clock.sleep(GATHER)
                 await self._tell()
@@ -91,49 +100,52 @@ class Reporter:
         """Tell all that waits: calls first, as money hangs on them, then answers, apart from them."""
         each = EACH
         while self._works():
-            report = self._calls(each) if self._entries or self._back else self._kept(each)
+            report = self._calls(each) if self._entries or self.free(self._back) else self._kept(each)
             if await self._sent(report, alone=each == 1):
                 self._forget(report)
-                each = EACH
+                each = min(2 * each, EACH)
             else:
-                each = 1  # one of them is refused: which one?
+                each = max(1, each // 8)  # one of them is refused: which one?
+        self._has_changed()
 
     async def _sent(self, report: Report, *, alone: bool) -> bool:
-        """Return whether a report is done with: told, or by itself refused for good."""
+        """Return whether a report is done with: told, or by itself refused."""
         self._sending = True
         try:
             await self._send(report)
         except OfficeAway:
             await self._clock.sleep(AGAIN)
+            self._entries = [*self._entries[1:], *self._entries[:1]]  # it may be one that it cannot write
             return False
         except Exception as error:  # noqa: BLE001 - whatever an entry holds, the next ones must be told
-            return alone and await self._given_up(report, error)
+            return alone and self._given_up(report, error)
         finally:
             self._sending = False
         return True
 
-    async def _given_up(self, report: Report, error: Exception) -> bool:
-        """Return whether a report that holds one thing can never be told; a call is first told bare of all but money.
+    def _given_up(self, report: Report, error: Exception) -> bool:
+        """Return whether a report that holds one thing is done with; a call is first told bare of all but money.
 
-        Only what is wrong with the report itself ends it. Whatever else keeps the office from taking it may pass.
+        What is wrong with the report itself ends it. Whatever else keeps the office from taking it may pass, and the
+        others do not wait for that.
         """
         if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
             self._entries[0] = bare  # what it did cost must be known, if not what it was
             return False
-        if not isinstance(error, CallerError):
-            self._entries = [*self._entries[1:], *self._entries[:1]]  # the others are not to wait for it
-            await self._clock.sleep(AGAIN)
-            return False
+        if not isinstance(error, CallerError) and report.entries:
+            self._stuck += report.entries
+            return True
         self._lost |= {entry.lease for entry in report.entries}
         what = next((entry.id for entry in report.entries), "an answer or leases")
         self._refused(f"the office does not take {what}: {type(error).__name__}")
         return True
 
     def _calls(self, each: int) -> Report:
+        """Return a report of calls, and of leases: none goes back before its last call is settled."""
         entries = _some(self._entries, each)
-        last = len(entries) == len(self._entries)  # a lease does not go back before its last call is settled
-        back = tuple(lease for lease in self._back if lease not in self._lost) if last else ()
-        return Report(epoch=self._epoch, entries=tuple(entries), back=back)
+        named = {entry.lease for entry in (*self._entries[len(entries) :], *self._stuck)} | self._lost
+        back = tuple(lease for lease in self._back if lease not in named)
+        return Report(epoch=self._epoch, entries=tuple(entries), back=back if len(entries) != 1 or each > 1 else ())
 
     def _kept(self, each: int) -> Report:
         return Report(epoch=self._epoch, answers=tuple(_some(self._answers, each)))
@@ -143,6 +155,9 @@ class Reporter:
         self._answers = [answer for answer in self._answers if id(answer) not in told]
         del self._entries[: len(report.entries)]
         self._back = [lease for lease in self._back if lease not in report.back and lease not in self._lost]
+        self._has_changed()
+
+    def _has_changed(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 
@@ -151,11 +166,18 @@ def _some(items: list[T], each: int) -> list[T]:
     """Return the first of them that one message can carry, at least one."""
     size, taken = 0, list[T]()
     for item in items[:each]:
-        size += len(msgspec.msgpack.encode(item))
+        size += _size(item)
         if taken and size > MOST_BYTES:
             break
         taken.append(item)
     return taken
+
+
+def _size(item: Entry | Cached) -> int:
+    try:
+        return len(msgspec.msgpack.encode(item))
+    except (msgspec.MsgspecError, UnicodeError, OverflowError):
+        return MOST_BYTES  # it is told by itself, and refused
 
 
 def _bare(entry: Entry) -> Entry:

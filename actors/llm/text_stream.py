@@ -10,7 +10,7 @@ import msgspec
 
 from .asker import Asker
 from .calls.attempt import Attempt
-from .calls.caller import Caller, StepDown
+from .calls.caller import StepDown, part_of
 from .calls.route import Route
 from .errors import BadAnswer, ModelFailed
 from .job import WAIT_GRACE, Job, late
@@ -28,7 +28,7 @@ class TextStream:
     def __init__(self, minds: Minds, asker: Asker, job: Job, request: Request) -> None:
         self._minds, self._asker, self._job, self._request = minds, asker, job, request
         self._stack = AsyncExitStack()
-        self._caller: Caller
+        self._caller = minds.caller
         self._attempt: Attempt
         self._pieces: ModelStream
         self._finished = False
@@ -40,7 +40,6 @@ class TextStream:
         self._stack.enter_context(self._asker.waiting(f"model {self._job.model}", max(left, 0.0) + WAIT_GRACE))
         try:
             with anyio.fail_after(max(left, 0.0)):  # it is over before the first piece: nothing is open across a yield
-                self._caller = await self._minds.caller(self._job)
                 await self._begin()
         except TimeoutError:
             await self._stack.__aexit__(None, None, None)
@@ -58,9 +57,11 @@ class TextStream:
 
     async def _begin_with(self, *, step_down: bool) -> None:
         failed: Exception | None = None
-        for route in self._caller.routes(self._job, step_down=step_down):
+        routes = self._caller.routes(self._job, step_down=step_down)
+        for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
             try:
-                await self._stack.enter_async_context(await self._opened(route, may_step_down=not step_down))
+                opened = await self._opened(route, part=part_of(left), may_step_down=not step_down)
+                await self._stack.enter_async_context(opened)
             except (ModelFailed, BadAnswer) as error:
                 failed = error
             else:
@@ -68,11 +69,11 @@ class TextStream:
         if failed is not None:
             raise failed
 
-    async def _opened(self, route: Route, *, may_step_down: bool) -> AsyncExitStack:
+    async def _opened(self, route: Route, *, part: float, may_step_down: bool) -> AsyncExitStack:
         """Return what ends the stream of one route, its attempt settled; the stream itself has begun."""
         async with AsyncExitStack() as opening:
             attempt = await opening.enter_async_context(
-                self._caller.attempt(self._job, route, self._request, may_step_down=may_step_down)
+                self._caller.attempt(self._job, route, self._request, part=part, may_step_down=may_step_down)
             )
             stream = await self._caller.stream(attempt)
             self._pieces = await opening.enter_async_context(stream)

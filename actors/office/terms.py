@@ -21,8 +21,6 @@ class Terms(Message):
     """Whether there are budgets."""
     exact: bool
     """Whether each call needs a lease of its own: a tree of messages has a budget."""
-    limited: tuple[str, ...]
-    """Models whose rate is limited."""
     keys: tuple[bytes, ...] | None
     """The beginnings of the keys of all that this actor was answered before; None: too many to say."""
     memory: int

@@ -34,6 +34,8 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """All that the money is to be reserved in."""
     back: tuple[tuple[int, int], ...] = ()
     """Leases of this cell, and how much of each it will have used in all: the rest is given back with this."""
+    id: str = ""
+    """Asked again under the same id, because the answer was lost, it is one lease."""
     urgent: bool = False
     """Whether it may go past the line from which others wait."""
 

@@ -27,6 +27,8 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
 
 def lease(conn: sqlite3.Connection, request: LeaseRequest, now: float) -> Leased | Refused:
     """Put money aside, or say which window has too little; what the cell gives back is free before."""
+    if request.id and (known := _known(conn, request)) is not None:
+        return known
     for number, most in request.back:
         _shrink(conn, request, number, most)
     stands = [window_table.stand(conn, window, now) for window in request.windows]
@@ -35,8 +37,9 @@ def lease(conn: sqlite3.Connection, request: LeaseRequest, now: float) -> Leased
         return _tell_waits(conn, request, stands, amount, now)
     reached = decide_lines(stands, amount)
     until = min((window.end for window in request.windows), default=math.inf)
-    sql = "INSERT INTO leases (cell, epoch, actor, amount, rest, made, until) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    made = conn.execute(sql, (request.cell, request.epoch, request.actor, amount, amount, now, until))
+    sql = "INSERT INTO leases (cell, epoch, actor, amount, rest, made, until, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    values = (request.cell, request.epoch, request.actor, amount, amount, now, until, request.id or None)
+    made = conn.execute(sql, values)
     number = made.lastrowid or 0
     for stand, told in zip(stands, reached.told, strict=True):
         window_table.reserve(conn, stand.number, amount, told=told, now=now)
@@ -55,6 +58,13 @@ def _tell_waits(
         window_table.reserve(conn, stand.number, 0, told=told, now=now)
     crossed = tuple(Crossed(window=stand.window.name, line="queue") for stand, _ in waits)
     return msgspec.structs.replace(refused, crossed=crossed)
+
+
+def _known(conn: sqlite3.Connection, request: LeaseRequest) -> Leased | None:
+    """Return what was leased for a request whose answer was lost: nothing of it can have been spent since."""
+    sql = "SELECT id, amount, until FROM leases WHERE cell = ? AND epoch = ? AND request = ? AND rest = amount"
+    found = conn.execute(sql, (request.cell, request.epoch, request.id)).fetchone()
+    return None if found is None else Leased(id=found[0], amount=found[1], until=found[2])
 
 
 def _shrink(conn: sqlite3.Connection, request: LeaseRequest, number: int, most: int) -> None:

@@ -73,7 +73,6 @@ class Office(Actor):
         return Terms(
             life=state.life, prices=state.prices, metered=bool(budgets),
             exact=any(table.scope == "tree" for table in budgets),
-            limited=tuple(name for name, limits in state.limits.items() if limits.limited),
             memory=await file.memory_of(message.actor),
             keys=tuple(key[:KEY_BEGINS] for key in keys) if len(keys) < KEYS_MOST else None,
         )  # fmt: skip
@@ -82,12 +81,6 @@ class Office(Actor):
     async def money(self, message: TakeMoney, ctx: Context) -> Money:
         """Lease money, if every budget has so much."""
         cell = await self._speaker(ctx, message.actor, message.epoch)
-        async with self.options.once(message.id) as said:
-            if said.money is None:
-                said.money = await self._money(cell, message)
-        return said.money
-
-    async def _money(self, cell: str, message: TakeMoney) -> Money:
         now, budgets = self.options.clock.now(), self.options.config.budgets
         if (most := call_limit(budgets)) is not None and message.least > most:
             return Money(budget="the budget of one call", limit=most)
@@ -95,7 +88,7 @@ class Office(Actor):
         want = message.want if most is None else min(message.want, most)
         request = LeaseRequest(
             cell=cell, epoch=message.epoch, actor=message.actor, least=message.least, want=want, windows=windows,
-            urgent=message.urgent, back=message.back,
+            id=message.id, urgent=message.urgent, back=message.back,
         )  # fmt: skip
         found = await (await self.options.file()).lease(request)
         self._say_crossed(found.crossed, windows)

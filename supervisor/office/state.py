@@ -1,14 +1,10 @@
 """What the office's actor works with: its file, its settings, and what it knows only while its process lives."""
 
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-import anyio
-
 from callboard.actors.llm import LlmConfig, in_dollars
-from callboard.actors.office import Money, Price
+from callboard.actors.office import Price
 from callboard.clock import Clock
 from callboard.errors import CallboardError
 from callboard.store.office import Lost, OfficeFile
@@ -21,15 +17,6 @@ GRACE: Final = 3_600.0
 """Seconds after the end of its window in which a lease may still be settled: a call may take as long."""
 OLDEST: Final = 2 * 86_400.0
 """Seconds after which a lease without a window is held for lost."""
-REQUESTS: Final = 10_000
-
-
-class Said:
-    """What was said to one request for money."""
-
-    def __init__(self) -> None:
-        self.money: Money | None = None
-        self.turn = anyio.Lock()
 
 
 class OfficeState:
@@ -43,21 +30,11 @@ class OfficeState:
         self.report = report
         self.epochs: dict[str, int] = {}
         """The latest life of each cell that has asked."""
-        self._said: OrderedDict[str, Said] = OrderedDict()
         self.told = set[tuple[str, float]]()
         """Windows of which it was said that they are spent."""
         self.limits = {model.name: Limits(model) for model in config.models}
         self._prices: dict[str, Price] = {}
         self.unpriced: list[str] = []
-
-    @asynccontextmanager
-    async def once(self, request: str) -> "AsyncGenerator[Said, None]":
-        """Have a request, by its id, to oneself; what was said to the last :data:`REQUESTS` of them is there."""
-        said = self._said.setdefault(request, Said())
-        while len(self._said) > REQUESTS:
-            self._said.popitem(last=False)
-        async with said.turn:
-            yield said
 
     async def keep_house(self) -> None:
         """Let go what is over, again and again, until cancelled; what fails now is tried again."""

@@ -14,14 +14,17 @@ from callboard.ids import new_id
 from callboard.store.office import Entry, How
 
 from ...office import Price
-from ..errors import AnswerCut
+from ..errors import AnswerCut, ModelBusy
 from ..job import Job
 from ..purse.lease import Hold
 from ..purse.money import cost_of, is_plausible, size_of
+from ..purse.purse import Purse
 from ..reply import Reply, Usage
 from ..request import Request
 from .route import Route
 
+LEAST_LEFT: Final = 0.02
+"""Seconds with which it is of use to ask at all."""
 SERVED_MOST: Final = 200
 """Characters of the name of the model that served."""
 
@@ -35,6 +38,12 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     price: Price
     hold: Hold | None
     worst: int
+    purse: Purse | None
+    """Who settles it."""
+    until: float = 0.0
+    """When the next model is asked, or all is over (monotonic seconds)."""
+    entered: bool = False
+    """Whether its endpoint's breaker waits to hear how it went."""
     began: float = 0.0
     """Monotonic seconds when it was sent; 0.0: it was not."""
     first: float = 0.0
@@ -59,6 +68,20 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
             return cost_of(self.usage, self.price)
         refused = isinstance(error, CallboardError) and error.detail.get("cost") == "nothing"
         return 0 if not self.began or (refused and not self.first) else self.worst
+
+    def settle(self, error: BaseException | None) -> None:
+        """Let go what was held of its lease, but for what it did cost."""
+        if self.purse is not None and self.hold is not None:
+            self.purse.settle(self.hold, self.cost(error))
+
+    def begin(self, clock: Clock) -> float:
+        """Note that it is sent now; return how many seconds it has. Raises ModelBusy where none is left."""
+        now = clock.monotonic()
+        if self.until - now < LEAST_LEFT:
+            name = self.route.model.name
+            raise ModelBusy(f"{name} was not asked: no time was left", model=name, cost="nothing", late=True)
+        self.began = now
+        return self.until - now
 
     def entry(self, clock: Clock, error: BaseException | None = None) -> Entry:
         """Return what the ledger says of it now."""

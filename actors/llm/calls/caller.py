@@ -1,7 +1,7 @@
 """One call, whole: routed, paid for, paced, made, settled and written down; made again where that is of use."""
 
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ..door.stream import ModelStream
 
 
-FIRST_PART: Final = 2 / 3
-"""Of the time that is left: what one model may take of it where there is another to ask after it."""
+LEAST_TO_BLAME: Final = 0.5
+"""Seconds that an endpoint must have had, or that it did not answer in its time says nothing of it."""
 
 
 class StepDown(Exception):
@@ -39,14 +39,13 @@ class StepDown(Exception):
 
 
 class CallServices(msgspec.Struct, kw_only=True, eq=False):
-    """What a caller needs of its cell, for one actor."""
+    """What a caller needs of its cell."""
 
     config: LlmConfig
     clock: Clock
     clients: Clients
-    prices: dict[str, Price]
-    purse: Purse | None
-    """None: nobody counts."""
+    terms: Callable[[Job], Awaitable[tuple[Mapping[str, Price], Purse | None]]]
+    """What models cost as of now, and who pays for a job; nobody where there is no budget."""
     pace: Callable[[str], Pace]
     breaker: Callable[[str], Breaker]
     record: Callable[[Entry], None]
@@ -78,15 +77,15 @@ class Caller:
         while True:
             routes = self.routes(job, step_down=step_down)
             try:
-                for number, route in enumerate(routes, 1):
+                for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
                     try:
-                        part = 1.0 if number == len(routes) else FIRST_PART
-                        return await self._once(job, route, request, part=part, may_step_down=not step_down)
+                        return await self._once(job, route, request, part=part_of(left), may_step_down=not step_down)
                     except (ModelFailed, BadAnswer) as error:
                         if isinstance(error, AnswerCut):
                             raise  # it would be cut, and paid for, again
                         tried = tried.after(error)
-                        last[:] = [error]
+                        if not (last and error.detail.get("late")):  # it says less than the one before
+                            last[:] = [error]
             except StepDown:
                 step_down = True
                 continue
@@ -109,11 +108,10 @@ class Caller:
         )  # fmt: skip
 
     async def _once(self, job: Job, route: Route, request: Request, *, part: float, may_step_down: bool) -> Completion:
-        async with self.attempt(job, route, request, may_step_down=may_step_down) as attempt:
-            client = await self._services.clients.of(route.endpoint, until=job.until)
-            attempt.began = self._services.clock.monotonic()
+        async with self.attempt(job, route, request, part=part, may_step_down=may_step_down) as attempt:
+            client = await self._services.clients.of(route.endpoint, until=attempt.until)
             try:
-                reply = await client.ask(attempt.request, within=part * (job.until - attempt.began))
+                reply = await client.ask(attempt.request, within=attempt.begin(self._services.clock))
             except BadAnswer as error:
                 attempt.take_reply(error.reply)
                 raise
@@ -122,23 +120,28 @@ class Caller:
 
     async def stream(self, attempt: Attempt) -> "ModelStream":
         """Return the stream of an attempt, to be entered."""
-        client = await self._services.clients.of(attempt.route.endpoint, until=attempt.job.until)
-        attempt.began = self._services.clock.monotonic()
-        left = attempt.job.until - attempt.began
-        return client.stream(attempt.request, within=left, idle=attempt.job.idle)
+        job = attempt.job
+        client = await self._services.clients.of(attempt.route.endpoint, until=attempt.until)
+        idle = min(job.idle, attempt.begin(self._services.clock))
+        return client.stream(attempt.request, within=job.until - attempt.began, idle=idle)
 
     @asynccontextmanager
     async def attempt(
-        self, job: Job, route: Route, request: Request, *, may_step_down: bool = False
+        self, job: Job, route: Route, request: Request, *, part: float, may_step_down: bool
     ) -> AsyncGenerator[Attempt, None]:
-        """Have all that one request needs for the length of the block; settle it and, if it fails, write it down."""
+        """Have all that one request needs for the length of the block; settle it and, if it fails, write it down.
+
+        `part` of the time that is left is for this route.
+        """
         made = await self._paid(job, route, request, may_step_down=may_step_down)
         breaker, failed = self._services.breaker(route.endpoint.name), None
         try:
+            now = self._services.clock.monotonic()
+            made.until = now + part * (job.until - now)
             await self._services.pace(route.model.name).pass_through(
-                job.actor, likely_tokens(made.request), until=job.until
+                job.actor, likely_tokens(made.request), until=made.until
             )
-            self._enter(breaker, route)
+            self._enter(breaker, made)
             yield made
             breaker.succeeded()
         except BaseException as error:
@@ -146,45 +149,56 @@ class Caller:
             await self._learn(route, breaker, made, error)
             raise
         finally:
-            if self._services.purse is not None and made.hold is not None:
-                self._services.purse.settle(made.hold, made.cost(failed))
+            made.settle(failed)
             if failed is not None and made.began:
                 self._services.record(made.entry(self._services.clock, failed))
 
     async def _paid(self, job: Job, route: Route, request: Request, *, may_step_down: bool) -> Attempt:
-        model, purse = route.model, self._services.purse
+        model, (prices, purse) = route.model, await self._services.terms(job)
         request = msgspec.structs.replace(
             request, model=model.model or model.name, extra={**model.send, **request.extra},
             temperature=request.temperature if model.temperature else None,
         )  # fmt: skip
-        price = self._services.prices[model.name]
+        price = prices[model.name]
         worst = worst_cost(request, price)
         hold = await purse.take(worst, until=job.until, urgent=job.urgent) if purse is not None and worst else None
         if hold is not None and purse is not None and hold.step_down and may_step_down and model.cheaper:
             purse.settle(hold, 0)
             raise StepDown
-        return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst)
+        return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst, purse=purse)
 
-    def _enter(self, breaker: Breaker, route: Route) -> None:
+    def _enter(self, breaker: Breaker, made: Attempt) -> None:
         if wait := breaker.enter(self._services.clock.monotonic()):
-            name = route.endpoint.name
+            name = made.route.endpoint.name
             text = f"endpoint {name} is left alone for {wait:.1f} s more: {breaker.why}"
             raise ModelDown(text, endpoint=name, cost="nothing", rest=wait)
+        made.entered = True
 
     async def _learn(self, route: Route, breaker: Breaker, made: Attempt, error: BaseException) -> None:
         """Take note of what a failure says of its endpoint."""
-        name, now = route.endpoint.name, self._services.clock.monotonic()
-        if isinstance(error, ModelDown | ModelStalled):
-            if not error.detail.get("rest"):
-                was = breaker.open
-                breaker.failed(now, error.text)
-                if breaker.open and not was:
-                    self._services.report("model-down", name, error.text)
-                if isinstance(error, ModelDown):
-                    await self._services.clients.leave(name)
-        elif isinstance(error, CallboardError) and made.began:
+        if not made.entered:
+            return
+        if isinstance(error, ModelDown) or (isinstance(error, ModelStalled) and self._had_time(made)):
+            self._blame(breaker, route.endpoint.name, error)
+            if isinstance(error, ModelDown):
+                await self._services.clients.leave(route.endpoint.name)
+        elif isinstance(error, CallboardError) and made.began and not isinstance(error, ModelStalled):
             breaker.succeeded()  # it answered, whatever it was
             if isinstance(error, ModelBusy):
                 self._services.pressed(route.model.name, error.wait)
         else:
             breaker.left()
+
+    def _had_time(self, made: Attempt) -> bool:
+        return made.until - made.began >= LEAST_TO_BLAME
+
+    def _blame(self, breaker: Breaker, name: str, error: CallboardError) -> None:
+        was = breaker.open
+        breaker.failed(self._services.clock.monotonic(), error.text)
+        if breaker.open and not was:
+            self._services.report("model-down", name, error.text)
+
+
+def part_of(routes: int) -> float:
+    """Return which part of the time that is left the first of so many models may take: the last one has all of it."""
+    return 2.0 / (routes + 1)

@@ -70,8 +70,9 @@ class Clients:
         """Forget the client of the model in the box: each of its lives has another address. Others stay."""
         if name == LOCAL and (client := self._clients.pop(name, None)) is not None:
             self._left.append(client)
-        for client in [client for client in self._left if not client.in_use]:
-            self._left.remove(client)
+        over = [client for client in self._left if not client.in_use]
+        self._left = [client for client in self._left if client.in_use]
+        for client in over:
             await client.aclose()
 
     async def aclose(self) -> None:

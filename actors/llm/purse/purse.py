@@ -13,7 +13,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from callboard.clock import Clock
-from callboard.errors import CallboardError
+from callboard.errors import CallboardError, from_wire
 from callboard.names import OFFICE
 
 from ...office import Money
@@ -37,6 +37,10 @@ ASIDE_MOST: Final = 15.0
 """Seconds for which that is tried: what idles goes back before, and what died with a cell may never."""
 
 
+_AGAIN: Final = Money(lease=-1)
+"""Look at the leases again."""
+
+
 class _Need(msgspec.Struct, frozen=True):
     """A call that waits for money."""
 
@@ -49,7 +53,8 @@ class _Need(msgspec.Struct, frozen=True):
 class Pending:
     """What the office says, once it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, worst: int, urgent: bool) -> None:
+        self.worst, self.urgent = worst, urgent
         self.came = anyio.Event()
         self.money = Money()
         self.error: CallboardError | None = None
@@ -62,7 +67,7 @@ class Purse:
         """`tasks` own what is on its way: a lease that comes when nobody waits for it any more is kept all the same."""
         self._actor, self._ask, self._clock, self._tasks, self._exact = actor, ask, clock, tasks, exact
         self._leases: list[Lease] = []
-        self._asking = anyio.Lock()
+        self._under_way: Pending | None = None
 
     async def take(self, worst: int, *, until: float, urgent: bool = False) -> Hold:
         """Hold `worst` nano-dollars, as soon as there is so much and not after `until` (monotonic seconds).
@@ -77,10 +82,7 @@ class Purse:
         while True:
             if (hold := self.take_nowait(worst, urgent=urgent)) is not None:
                 return hold
-            async with self._asking:
-                if (hold := self.take_nowait(worst, urgent=urgent)) is not None:  # of what the one before has brought
-                    return hold
-                wait = await self._patiently(need)
+            wait = await self._patiently(need)
             if wait:
                 await self._clock.sleep(wait)
 
@@ -122,21 +124,25 @@ class Purse:
 
     async def _bring(self, need: _Need) -> Money:
         """Ask the office, and put what it leases into the purse, whoever waits for it."""
-        answer = Pending()
-        self._tasks.start_soon(self._ask_office, answer, need.worst, need.urgent)
+        answer = self._under_way
+        if answer is None:
+            answer = self._under_way = Pending(need.worst, need.urgent)
+            self._tasks.start_soon(self._ask_office, answer)
         with anyio.move_on_after(max(0.0, need.until - self._clock.monotonic())):
             await answer.came.wait()
         if not answer.came.is_set():
             raise OfficeAway("the office did not answer in time", actor=OFFICE)
-        if answer.error is not None:
-            raise answer.error
+        if (error := answer.error) is not None:
+            raise from_wire(error.code, error.text, error.detail)  # several may wait for it
+        if (answer.worst, answer.urgent) != (need.worst, need.urgent):
+            return _AGAIN  # it was for another
         return answer.money
 
-    async def _ask_office(self, answer: Pending, worst: int, urgent: bool) -> None:
-        asked = self._clock.monotonic()
+    async def _ask_office(self, answer: Pending) -> None:
+        asked, worst = self._clock.monotonic(), answer.worst
         want = worst if self._exact else AHEAD * worst
         try:
-            money = answer.money = await self._ask(worst, want, urgent=urgent, back=self._remains())
+            money = answer.money = await self._ask(worst, want, urgent=answer.urgent, back=self._remains())
         except CallboardError as error:
             answer.error = error
         else:
@@ -149,6 +155,7 @@ class Purse:
                     )
                 )  # fmt: skip
         finally:
+            self._under_way = None
             answer.came.set()
 
     def _remains(self) -> Back:
@@ -198,4 +205,4 @@ class Purse:
     @property
     def empty(self) -> bool:
         """Whether nothing of it is needed any more."""
-        return not self._leases and not self._asking.locked()
+        return not self._leases and self._under_way is None

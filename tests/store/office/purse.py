@@ -28,10 +28,10 @@ def window(
 
 def request(
     *windows: Window, least: int = 0, want: int = 0, cell: str = "c", epoch: int = 1, actor: str = "a",
-    urgent: bool = True, back: tuple[tuple[int, int], ...] = (),
+    urgent: bool = True, back: tuple[tuple[int, int], ...] = (), key: str = "",
 ) -> LeaseRequest:  # fmt: skip
     return LeaseRequest(
-        cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows, urgent=urgent, back=back
+        cell=cell, epoch=epoch, actor=actor, least=least, want=want, windows=windows, urgent=urgent, back=back, id=key
     )
 
 

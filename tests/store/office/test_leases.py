@@ -147,6 +147,17 @@ async def test_what_a_cell_will_not_use_of_a_lease_is_free_for_its_next_one(tmp_
         assert await sums(office, "fleet/day") == Sums(300, 700, 0)
 
 
+async def test_a_request_whose_answer_was_lost_is_one_lease_when_it_is_asked_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with opened(tmp_path, clock) as office:
+        first = await leased(office, request(window(limit=1000), least=600, key="r-1"))
+    async with opened(tmp_path, clock) as office:  # it was killed before it could answer
+        assert await leased(office, request(window(limit=1000), least=600, key="r-1")) == first
+        await refused(office, request(window(limit=1000), least=600, key="r-1", epoch=2))
+        assert await sums(office, "fleet/day") == Sums(0, 600, 0)
+
+
 async def test_a_refusal_says_whether_what_is_missing_is_spent_or_only_set_aside(
     tmp_path: Path, clock: ManualClock
 ) -> None:
