@@ -3,14 +3,13 @@
 from typing import Final
 
 from callboard.actors.llm import BudgetTable, LlmConfig, in_dollars
+from callboard.actors.llm.options import MOST
 from callboard.actors.office import Price
 
 from .naming import in_words, key_of
 from .prices import prices_of
 from .windows import nano
 
-MOST: Final = 1_024
-"""Tokens of an answer, where an agent does not say otherwise."""
 PROMPT: Final = 1_000
 """Tokens of the prompt that is reckoned with."""
 _REQUESTS: Final = f"requests of {PROMPT:,} tokens with answers of {MOST:,}"
@@ -30,7 +29,8 @@ def outlook_of(config: LlmConfig) -> list[str]:
     ]
     worst = max(map(_request, prices.values()))
     budgets = [
-        f"{_whose(table)}: {in_dollars(limit)}" + (f", {limit // worst:,} {_REQUESTS}" if worst else "")
+        f"{_whose(table)}: {in_dollars(limit)}"
+        + (f", {limit // worst:,} {_REQUESTS}" if worst and table.scope != "call" else "")
         for table, limit in ((table, nano(table.dollars)) for table in config.budgets)
     ]
     return [*models, *budgets]

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
 
-from callboard import Actor, Context, EndpointTable, LlmTable, Message, ModelTable, receive
+from callboard import Actor, Context, EndpointTable, LlmTable, Message, ModelFailed, ModelTable, receive
 from callboard.actors.llm import LOCAL, ModelDown, settle_llm
 from callboard.actors.llm.calls.clients import LOCAL_WITHIN
 from callboard.testing import ScriptedModel, Stage
@@ -31,7 +32,7 @@ class Writer(Actor):
 
 
 @asynccontextmanager
-async def two(first: ScriptedModel, *, timeout: float) -> AsyncGenerator[tuple[Stage, ScriptedModel]]:
+async def two(first: ScriptedModel, *, timeout: float, **own: Any) -> AsyncGenerator[tuple[Stage, ScriptedModel]]:
     """Have a writer that asks `first`, and another model where that fails."""
     async with ScriptedModel() as second:
         second.answer = lambda _body: "from the second"
@@ -39,7 +40,7 @@ async def two(first: ScriptedModel, *, timeout: float) -> AsyncGenerator[tuple[S
             LlmTable(timeout=timeout, default="one"),
             [EndpointTable(name="here", url=first.url), EndpointTable(name="there", url=second.url)],
             [
-                ModelTable(name="one", endpoint="here", price=PRICE, fallback=("two",)),
+                ModelTable(name="one", endpoint="here", price=PRICE, fallback=("two",), **own),
                 ModelTable(name="two", endpoint="there", price=PRICE),
             ],
         )
@@ -76,6 +77,28 @@ async def test_while_one_endpoint_wants_a_long_rest_the_other_is_asked_at_once(m
             for _ in range(4):
                 assert await write(stage) == "from the second"
     assert (len(model.requests), len(second.requests)) == (1, 4)
+
+
+async def test_a_model_whose_rate_does_not_come_in_its_part_of_the_time_is_stood_in_for(model: ScriptedModel) -> None:
+    async with two(model, timeout=0.9, requests_per_minute=4.0) as (stage, second):
+        for _ in range(3):
+            await write(stage)
+        file = await office_of(stage)
+        rows = await file.db.read(lambda conn: conn.execute("SELECT how, served FROM ledger").fetchall())
+    assert (len(model.requests), len(second.requests)) == (1, 2)
+    assert rows == [("ok", "one"), ("ok", "two"), ("ok", "two")], "who was not asked cost nothing"
+
+
+async def test_a_patience_of_ours_that_is_too_short_says_nothing_of_an_endpoint(model: ScriptedModel) -> None:
+    async with two(model, timeout=0.1) as (stage, second):
+        second.answer = None
+        for scripted in (model, second):
+            for _ in range(6):
+                scripted.say("well", after=0.5)
+        for _ in range(5):
+            with pytest.raises(ModelFailed):
+                await write(stage)
+        assert stage.events_of("model-down") == []
 
 
 async def test_a_model_in_the_box_that_does_not_say_where_it_is_keeps_nobody_else_waiting(

@@ -111,6 +111,21 @@ async def test_usage_that_cannot_be_counts_as_the_worst_case_and_nobody_dies(
     assert cost == worst > 0
 
 
+@pytest.mark.parametrize("tenant", ["\udc80", "a\nb", "x" * 201])
+async def test_a_tenant_that_cannot_be_written_down_is_refused_before_anybody_is_asked(
+    play: Played, model: ScriptedModel, tenant: str
+) -> None:
+    class Bad(Actor):
+        @receive
+        async def ask(self, message: Ask, ctx: Context) -> Text:
+            return Text(text=await ctx.llm.using(tenant=tenant).text("Write"))
+
+    async with play(Bad) as stage:
+        with pytest.raises(HandlerFailed, match="can be printed"):
+            await stage.ask(Bad.ask, Ask())
+    assert model.requests == []
+
+
 async def test_parts_of_a_usage_are_never_more_than_the_whole(play: Played, model: ScriptedModel) -> None:
     model.say("well", usage=Usage(input=10, output=10, cached=2**53, reasoning=2**53))
     async with play(Clerk, budgets=BUDGET) as stage:

@@ -7,10 +7,11 @@ import pytest
 from anyio.abc import TaskGroup
 from tests.manual_clock import ManualClock
 
-from callboard.actors.llm import BudgetSpent, CallTooLarge
+from callboard.actors.llm import BudgetSpent, CallTooLarge, OfficeAway
 from callboard.actors.llm.purse.lease import Back
 from callboard.actors.llm.purse.purse import AHEAD, ASIDE, ASIDE_MOST, ASK_AGAIN, IDLE, Purse
 from callboard.actors.office import Money
+from callboard.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +121,25 @@ async def test_what_stays_set_aside_is_not_waited_for_for_ever(tasks: TaskGroup)
         for _ in range(round(ASIDE_MOST / ASIDE)):
             await anyio.wait_all_tasks_blocked()
             await clock.advance(ASIDE)
+
+
+async def test_many_at_a_silent_office_ask_it_once(tasks: TaskGroup) -> None:
+    clock, till = SystemClock(), Till(100_000)
+    till.held = anyio.Event()
+    purse = Purse("a", till.ask, clock=clock, tasks=tasks)
+
+    async def call() -> None:
+        with pytest.raises(OfficeAway):
+            await purse.take(100, until=clock.monotonic() + 0.05)
+
+    async with anyio.create_task_group() as callers:
+        for _ in range(50):
+            callers.start_soon(call)
+    assert not purse.empty, "what is on its way is kept"
+    till.held.set()
+    await anyio.wait_all_tasks_blocked()
+    assert purse.take_nowait(100) is not None
+    assert till.asked == [(100, AHEAD * 100)]
 
 
 async def test_many_who_want_money_at_once_never_hold_more_than_there_is(tasks: TaskGroup) -> None:

@@ -89,3 +89,20 @@ def test_while_a_model_gets_another_name_old_and_new_cells_ask_on(make_fleet: Ma
         assert "rolled: writer, clerk, office" in reloading.result().stdout
     assert daemon.run("ask", "clerk", ask("a third")).returncode == 0
     assert [request.body["model"] for request in remote.model.requests] == ["scripted", "scripted", "another"]
+
+
+def test_a_budget_that_is_added_by_a_reload_binds_calls_that_are_under_way(
+    make_fleet: MakeFleet, remote: Remote
+) -> None:
+    daemon = make_fleet().start()
+    remote.leave()
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(daemon.run, "ask", "writer", ask())
+        daemon.wait(lambda: "waiting on model" in daemon.row("writer")["doing"], "a call under way")
+        daemon.file.write_text(
+            f'{daemon.file.read_text()}\n[[budget]]\ndollars = 0.000001\nper = "day"\n', encoding="utf-8"
+        )
+        assert "rolled: office" in daemon.run("reload", within=60.0).stdout
+        remote.come_back()
+        assert "call-too-large" in held.result().stderr
+    assert remote.asked == 0
