@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .embeddings import EndpointEmbedder
     from .llm import Llm
     from .minds import Minds
+    from .options import Options
     from .prompts.prefix import prefix_faults
     from .prompts.prompt import Prompt
     from .prompts.prompt_file import read_prompt
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client",
-    "NANO": "purse.money", "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
+    "NANO": "purse.money", "Options": "options", "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
     "ToolCall": "request", "Usage": "reply", "cost_of": "purse.money", "in_dollars": "purse.money",
     "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
@@ -83,6 +84,7 @@ __all__ = [
     "NoModelAllowed",
     "NoModels",
     "OfficeAway",
+    "Options",
     "PriceTable",
     "Prompt",
     "ScriptedModel",

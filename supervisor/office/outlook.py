@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from callboard.actors.llm import BudgetTable, LlmConfig, in_dollars
-from callboard.actors.llm.options import MOST
+from callboard.actors.llm import BudgetTable, LlmConfig, Options, in_dollars
 from callboard.actors.office import Price
 
 from .naming import in_words, key_of
 from .prices import prices_of
 from .windows import nano
 
+MOST: Final = Options().most
+"""Tokens of an answer, where an agent does not say otherwise."""
 PROMPT: Final = 1_000
 """Tokens of the prompt that is reckoned with."""
 _REQUESTS: Final = f"requests of {PROMPT:,} tokens with answers of {MOST:,}"
