@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "EndpointEmbedder": "embeddings", "Llm": "llm", "Minds": "minds", "ModelClient": "door.client",
-    "NANO": "purse.money", "Options": "options", "Prompt": "prompts.prompt", "ScriptedModel": "scripted", "Tool": "tools",
-    "ToolCall": "request", "Usage": "reply", "cost_of": "purse.money", "in_dollars": "purse.money",
+    "NANO": "purse.money", "Options": "options", "Prompt": "prompts.prompt", "ScriptedModel": "scripted",
+    "Tool": "tools", "ToolCall": "request", "Usage": "reply", "cost_of": "purse.money", "in_dollars": "purse.money",
     "prefix_faults": "prompts.prefix", "read_prompt": "prompts.prompt_file", "tool": "tools",
 }  # fmt: skip
 
