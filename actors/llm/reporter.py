@@ -62,7 +62,7 @@ class Reporter:
 
     async def room(self) -> None:
         """Wait while too much waits: nobody spends what cannot be written down."""
-        while len(self._entries) >= WAITING_MOST:
+        while len(self._entries) + len(self._stuck) >= WAITING_MOST:
             await self._changed.wait()
 
     def drop_answers(self, actor: str) -> None:

@@ -29,14 +29,10 @@ AWAY: Final = 0.5
 """Seconds until an office that did not answer is asked again."""
 ASK_AGAIN: Final = 5.0
 """Seconds after which a call that waits for money asks again: a budget may be raised."""
-
-
 ASIDE: Final = 0.25
 """Seconds after which it is tried again where only what is set aside for others is in the way."""
 ASIDE_MOST: Final = 15.0
 """Seconds for which that is tried: what idles goes back before, and what died with a cell may never."""
-
-
 _AGAIN: Final = Money(lease=-1)
 """Look at the leases again."""
 
