@@ -1,7 +1,7 @@
 """How one question comes to its answer.
 
-In order: the answer that is at hand; else the question to oneself; else the office's cache; else a conversation with a
-model, and what it said is written down and kept.
+In order: the answer that is at hand; else wait while the same question is asked; else the office's cache; else a
+conversation with a model, and what it said is written down and kept.
 """
 
 from contextlib import suppress
@@ -32,8 +32,6 @@ class Answering:
     def __init__(self, minds: Minds, asker: Asker, question: Question, job: Job, read: Read) -> None:
         """`read` makes the answer of a text; it raises Misfit."""
         self._minds, self._asker, self._question, self._job, self._read = minds, asker, question, job, read
-        self._toolbox = Toolbox(asker, question.options.tools)
-        self._converses = False
 
     async def answer(self) -> Any:
         """Return the answer, in the time of the job; the wait is declared. Raises as :meth:`~.llm.Llm.ask`."""
@@ -49,7 +47,7 @@ class Answering:
                 with anyio.fail_after(max(left, 0.0)):
                     return await (self._once() if cached else self._fresh())
             except TimeoutError:
-                raise late(job, self._toolbox.doing, sent=self._converses) from None
+                raise late(job) from None
 
     def _may_be_cached(self) -> bool:
         """Return whether an answer may be given again: not by chance, nor where something may have been done for it."""
@@ -96,10 +94,10 @@ class Answering:
         """Have a conversation with a model; without a key what it says is not kept."""
         minds, options = self._minds, self._question.options
         conversation = Conversation(
-            minds.caller, self._job, read=self._read, toolbox=self._toolbox, rounds=options.rounds,
+            minds.caller, self._job, read=self._read, toolbox=Toolbox(self._asker, options.tools, self._job.progress),
+            rounds=options.rounds,
             record=minds.record,
         )  # fmt: skip
-        self._converses = True
         found = await conversation.answer(self._question.request())
         self._keep(found, key)
         return found.answer
@@ -110,8 +108,8 @@ class Answering:
         entry = msgspec.structs.replace(found.completion.entry, how=found.how)
         body = found.completion.reply.text.encode(errors="replace")
         terms = minds.known_terms(job.actor)
-        other = found.completion.model != job.model or terms is None or terms.memory != job.memory
-        if not key or other or len(body) > CACHED_MOST:
+        not_to_keep = found.completion.model != job.model or terms is None or terms.memory != job.memory
+        if not key or not_to_keep or len(body) > CACHED_MOST:
             minds.record(entry)
             return
         expires = now + minds.config.cache_for

@@ -59,11 +59,13 @@ class Conversation:
 
     async def _talk(self, request: Request) -> tuple[Completion, Request]:
         """Ask until the model answers; what it wants done meanwhile is done, if it may be."""
-        for _ in range(self._rounds + 1):
+        for left in range(self._rounds, -1, -1):
             completion = await self._caller.call(self._job, request)
             if not completion.reply.calls:
                 return completion, request
             self._record(completion.entry)
+            if not left:
+                break
             wanted = completion.reply.calls[:CALLS_MOST]
             said = Turn(role="assistant", content=completion.reply.text, calls=wanted)
             results = [Turn(role="tool", answers=each.id, content=await self._toolbox.run(each)) for each in wanted]

@@ -8,11 +8,21 @@ from .errors import ModelStalled
 
 GRACE: Final = 0.25
 GRACE_PART: Final = 0.05
-"""Seconds, and the part of a call's time, after which what waits without a reason of its own is cut off."""
-
-
+"""A wait ends so many seconds before its job, or this part of the job's time if that is less."""
 WAIT_GRACE: Final = 1.0
 """Seconds for which a wait is declared beyond the end of its job: who waits must have found out first."""
+
+
+class Progress:
+    """How far a job has come."""
+
+    __slots__ = ("doing", "sent")
+
+    def __init__(self) -> None:
+        self.doing = ""
+        """What it waits for, or came of its last try, in words."""
+        self.sent = False
+        """Whether any model was asked: then it may cost something."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     end: float
     """When it is over, whatever it waits for: a little later."""
     idle: float = 30.0
+    progress: Progress = msgspec.field(default_factory=Progress)
 
 
 def until_before(end: float, *, now: float) -> float:
@@ -43,7 +54,8 @@ def until_before(end: float, *, now: float) -> float:
     return end - min(GRACE, GRACE_PART * max(0.0, end - now))
 
 
-def late(job: Job, why: str = "", *, sent: bool = True) -> ModelStalled:
-    """Return the error for a job whose time is over; `why`: what it waited for; `sent`: whether a model was asked."""
-    text = f"{job.actor} had no answer of {job.model} in its time" + (f": {why}" if why else "")
-    return ModelStalled(text, model=job.model, cost="unknown" if sent else "nothing")
+def late(job: Job) -> ModelStalled:
+    """Return the error for a job whose time is over."""
+    text = f"{job.actor} had no answer of {job.model} in its time"
+    why = f": {job.progress.doing}" if job.progress.doing else ""
+    return ModelStalled(text + why, model=job.model, cost="unknown" if job.progress.sent else "nothing")

@@ -28,7 +28,7 @@ from .calls.pace import Pace
 from .cell_voice import CellVoice
 from .config import LlmConfig
 from .errors import OfficeAway
-from .office_client import SHORT, OfficeClient
+from .office_client import OfficeClient
 from .purse.purse import Purse
 from .purse.purses import Purses
 from .reporter import Reporter
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 ROLLED_AFTER: Final = 0.5
 """Seconds after which an office of another fleet file is asked again."""
+FLUSH_WITHIN: Final = 5.0
+"""Seconds in which the office is told all first, before it is asked to judge or to forget."""
 CLOSE_WITHIN: Final = 0.4
 """Seconds to close connections at the end of a cell."""
 KEYS_MOST: Final = 100_000
@@ -89,7 +91,7 @@ class Minds:
         return terms
 
     def known_terms(self, actor: str) -> Terms | None:
-        """Return them if they are known, and of the office as it lives now: another life may have other budgets."""
+        """Return them if known. Those of another life of the office are forgotten: it may have other budgets."""
         terms = self._terms.get(actor)
         if terms is not None and terms.life < self._fences.get(OFFICE, 0):
             self._forget_terms()
@@ -123,7 +125,7 @@ class Minds:
     async def _call_terms(self, job: "Job") -> tuple[Mapping[str, Price], Purse | None]:
         """Return what models cost, and the purse that pays; waits while too much is still to be written down."""
         terms = await self._terms_of_our_file(job)
-        await self._reporter.room()
+        await self._reporter.room(within=job.until - self.clock.monotonic())
         return terms.prices, self._purses.of(job, terms)
 
     def record(self, entry: Entry, answer: Cached | None = None) -> None:
@@ -176,26 +178,28 @@ class Minds:
 
     async def learn_outcome(self, message: str, *, good: bool) -> None:
         """Take in how a message turned out: what was answered for one that failed is not given again."""
-        until = self.clock.monotonic() + SHORT
         await self._flushed()
-        judged = await self._office.judge(message, good=good, until=until)
+        judged = await self._office.judge(message, good=good)
         self.answers.drop(judged.keys)
 
     async def forget(self, actor: str, about: str = "") -> tuple[str, ...]:
         """Forget answers that name somebody, or all of an actor that rest on its memory; return where they were."""
-        until = self.clock.monotonic() + SHORT
         await self._flushed()
-        self.answers.clear()
-        self._reporter.drop_answers(actor)
-        found = await self._office.forget(actor, about, until=until)
+        self._drop_answers(actor)
+        found = await self._office.forget(actor, about)
+        self._drop_answers(actor)  # those that came meanwhile, too
         if (terms := self._terms.get(actor)) is not None:
             self._terms[actor] = msgspec.structs.replace(terms, memory=found.memory)
         return found.places
 
+    def _drop_answers(self, actor: str) -> None:
+        self.answers.clear()
+        self._reporter.drop_answers(actor)
+
     async def _flushed(self) -> None:
         """Let the office know first of what people speak about, if it can be reached."""
         if self._works:
-            with anyio.move_on_after(SHORT):
+            with anyio.move_on_after(FLUSH_WITHIN):
                 await self._reporter.flushed()
 
     # --- the end

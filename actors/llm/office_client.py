@@ -67,13 +67,13 @@ class OfficeClient:
         """Return what was answered to a question before."""
         return await self._voice.ask(AskAnswer(key=key), Answered, until=until)
 
-    async def judge(self, message: str, *, good: bool, until: float) -> Judged:
+    async def judge(self, message: str, *, good: bool) -> Judged:
         """Say how a message turned out."""
-        return await self._voice.ask(Judge(message=message, good=good), Judged, until=until)
+        return await self._ask(Judge(message=message, good=good), Judged, SHORT)
 
-    async def forget(self, actor: str, about: str, *, until: float) -> AnswersForgotten:
+    async def forget(self, actor: str, about: str) -> AnswersForgotten:
         """Forget answers that name somebody, or rest on an actor's memory as it was."""
-        return await self._voice.ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, until=until)
+        return await self._ask(ForgetAnswers(actor=actor, about=about), AnswersForgotten, SHORT)
 
     async def _ask(self, message: Message, reply: type[R], within: float) -> R:
         return await self._voice.ask(message, reply, until=self._clock.monotonic() + within)

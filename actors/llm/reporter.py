@@ -8,6 +8,7 @@ import msgspec
 
 from callboard.clock import Clock
 from callboard.errors import CallerError
+from callboard.names import OFFICE
 from callboard.store.office import Cached, Entry
 
 from ..office import Report
@@ -43,15 +44,11 @@ class Reporter:
         self._lost = set[int]()
         """Leases of calls that the office never heard of: what they did cost is not to be free again."""
         self._stuck = list[Entry]()
-        """Calls that the office failed to take: told again after all others."""
+        self._stuck_back = list[int]()
+        """Calls and leases that the office failed to take: told again after all others."""
         self._sending = False
         self._wake = anyio.Event()
         self._changed = anyio.Event()
-
-    @property
-    def waiting(self) -> int:
-        """Entries that the office does not have yet."""
-        return len(self._entries)
 
     def put(self, entry: Entry, answer: Cached | None = None) -> None:
         """Have an entry of the ledger told, and the answer that is to be given again."""
@@ -60,10 +57,13 @@ class Reporter:
             self._answers.append(answer)
         self._wake.set()
 
-    async def room(self) -> None:
-        """Wait while too much waits: nobody spends what cannot be written down."""
-        while len(self._entries) + len(self._stuck) >= WAITING_MOST:
-            await self._changed.wait()
+    async def room(self, *, within: float) -> None:
+        """Wait while too much waits: nobody spends what cannot be written down. Raises OfficeAway after `within` s."""
+        with anyio.move_on_after(max(within, 0.0)):
+            while len(self._entries) + len(self._stuck) >= WAITING_MOST:
+                await self._changed.wait()
+            return
+        raise OfficeAway("more is to be written into the ledger than may wait", actor=OFFICE)
 
     def drop_answers(self, actor: str) -> None:
         """Let no answer of an actor be kept that was not told yet."""
@@ -90,8 +90,9 @@ class Reporter:
             with anyio.move_on_after(LOOK):
                 await self._wake.wait()
             self._wake = anyio.Event()
-            self._back += self._idle()
-            self._entries, self._stuck = [*self._entries, *self._stuck], []
+            self._back += [*self._idle(), *self._stuck_back]
+            self._entries += self._stuck
+            self._stuck, self._stuck_back = [], []
             if self._works():
                 await self._clock.sleep(GATHER)
                 await self._tell()
@@ -132,8 +133,9 @@ class Reporter:
         if report.entries and (bare := _bare(report.entries[0])) != report.entries[0]:
             self._entries[0] = bare  # what it did cost must be known, if not what it was
             return False
-        if not isinstance(error, CallerError) and report.entries:
+        if not isinstance(error, CallerError) and not report.answers:
             self._stuck += report.entries
+            self._stuck_back += report.back
             return True
         self._lost |= {entry.lease for entry in report.entries}
         what = next((entry.id for entry in report.entries), "an answer or leases")

@@ -10,8 +10,9 @@ import msgspec
 
 from .asker import Asker
 from .calls.attempt import Attempt
-from .calls.caller import StepDown, part_of
-from .calls.route import Route
+from .calls.caller import StepDown
+from .calls.route import Route, parts_of
+from .calls.trying import was_late
 from .errors import BadAnswer, ModelFailed
 from .job import WAIT_GRACE, Job, late
 from .minds import Minds
@@ -57,13 +58,12 @@ class TextStream:
 
     async def _begin_with(self, *, step_down: bool) -> None:
         failed: Exception | None = None
-        routes = self._caller.routes(self._job, step_down=step_down)
-        for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
+        for route, part in parts_of(self._caller.routes(self._job, step_down=step_down)):
             try:
-                opened = await self._opened(route, part=part_of(left), may_step_down=not step_down)
+                opened = await self._opened(route, part=part, may_step_down=not step_down)
                 await self._stack.enter_async_context(opened)
             except (ModelFailed, BadAnswer) as error:
-                failed = error
+                failed = failed if failed and was_late(error) else error
             else:
                 return
         if failed is not None:

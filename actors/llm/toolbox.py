@@ -1,6 +1,7 @@
 """The tools of one call, each run as an act of the actor: under its grant, and no further than the message is trusted.
 
-Whatever keeps one from being run is a text for the model to read; what a tool itself raises is the handler's failure.
+Whatever keeps one from being run is a text for the model to read; what a tool itself raises is the handler's failure,
+except PermissionDenied.
 """
 
 import secrets
@@ -11,6 +12,7 @@ import msgspec
 
 from ..errors import PermissionDenied
 from .asker import Asker
+from .job import Progress
 from .prompts.fence import fenced
 from .request import ToolCall
 from .tools import RESULT_MOST, Tool, arguments_of
@@ -24,10 +26,8 @@ _CURE: Final = (
 class Toolbox:
     """What a model may have done for one handler."""
 
-    def __init__(self, asker: Asker, tools: Sequence[Tool]) -> None:
-        self._asker, self._tools = asker, {tool.name: tool for tool in tools}
-        self.doing = ""
-        """Which tool runs now, in words."""
+    def __init__(self, asker: Asker, tools: Sequence[Tool], progress: Progress) -> None:
+        self._asker, self._tools, self._progress = asker, {tool.name: tool for tool in tools}, progress
 
     async def run(self, call: ToolCall) -> str:
         """Return what a tool says, or why it was not run."""
@@ -43,13 +43,13 @@ class Toolbox:
             return f"refused: {error.text}"
         except ValueError as error:
             return str(error)
-        self.doing = f"its tool {chosen.name} did not end"
+        self._progress.doing = f"its tool {chosen.name} did not end"
         try:
             result = await self._asker.act(chosen.name, chosen.fn, arguments)
             text = msgspec.json.encode(result).decode()[:RESULT_MOST]
         except PermissionDenied as error:  # what it tried itself; all else that it raises is the handler's failure
             text = f"refused: {error.text}"
-        self.doing = ""
+        self._progress.doing = ""
         self._asker.doubt(chosen.gives)
         return fenced("result", text, secrets.token_hex(8))
 

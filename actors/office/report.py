@@ -15,7 +15,7 @@ class Report(Message):
 
 
 class Reported(Message):
-    """It is in the file."""
+    """It is taken note of; what a report has is in the file."""
 
     life: int = 0
     """Of the office."""

@@ -27,11 +27,11 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
 
 def lease(conn: sqlite3.Connection, request: LeaseRequest, now: float) -> Leased | Refused:
     """Put money aside, or say which window has too little; what the cell gives back is free before."""
-    if request.id and (known := _known(conn, request)) is not None:
-        return known
     for number, most in request.back:
         _shrink(conn, request, number, most)
     stands = [window_table.stand(conn, window, now) for window in request.windows]
+    if request.id and (known := _known(conn, request, stands)) is not None:
+        return known
     amount = decide_amount(request, stands)
     if isinstance(amount, Refused):
         return _tell_waits(conn, request, stands, amount, now)
@@ -60,11 +60,15 @@ def _tell_waits(
     return msgspec.structs.replace(refused, crossed=crossed)
 
 
-def _known(conn: sqlite3.Connection, request: LeaseRequest) -> Leased | None:
+def _known(conn: sqlite3.Connection, request: LeaseRequest, stands: Sequence[Stand]) -> Leased | None:
     """Return what was leased for a request whose answer was lost: nothing of it can have been spent since."""
     sql = "SELECT id, amount, until FROM leases WHERE cell = ? AND epoch = ? AND request = ? AND rest = amount"
     found = conn.execute(sql, (request.cell, request.epoch, request.id)).fetchone()
-    return None if found is None else Leased(id=found[0], amount=found[1], until=found[2])
+    if found is None:
+        return None
+    reached = decide_lines(stands, 0)
+    number, amount, until = found
+    return Leased(id=number, amount=amount, until=until, step_down=reached.step_down, queue=reached.queue)
 
 
 def _shrink(conn: sqlite3.Connection, request: LeaseRequest, number: int, most: int) -> None:

@@ -16,7 +16,7 @@ _INSERT: Final = (
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that did cost more than its lease had left; the budgets know of it."""
+    """A call that did cost more than its lease had left."""
 
     entry: str
     lease: int

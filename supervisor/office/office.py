@@ -153,8 +153,8 @@ class Office(Actor):
             for over in (await file.settle(cell, message.epoch, entries)).over:
                 if not over.lease:
                     continue  # nobody counts
-                text = f"call {over.entry} did cost {in_dollars(over.amount)} more than its worst case"
-                self.options.report("cost-above-worst", cell, text)
+                why = "more than its worst case" if over.counted else "of no lease that is known here"
+                self.options.report("cost-above-worst", cell, f"call {over.entry} cost {in_dollars(over.amount)} {why}")
         for answer in message.answers:
             await file.put_cached(answer)
         if message.back:

@@ -13,7 +13,7 @@ MOST: Final = Options().most
 """Tokens of an answer, where an agent does not say otherwise."""
 PROMPT: Final = 1_000
 """Tokens of the prompt that is reckoned with."""
-_REQUESTS: Final = f"requests of {PROMPT:,} tokens with answers of {MOST:,}"
+_REQUESTS: Final = f"requests to the dearest, {PROMPT:,} tokens in and {MOST:,} out"
 _PICO: Final = 1_000
 _MILLION: Final = 1_000_000
 

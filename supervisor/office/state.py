@@ -1,5 +1,6 @@
 """What the office's actor works with: its file, its settings, and what it knows only while its process lives."""
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -16,7 +17,7 @@ SWEEP_EVERY: Final = 60.0
 GRACE: Final = 3_600.0
 """Seconds after the end of its window in which a lease may still be settled: a call may take as long."""
 OLDEST: Final = 2 * 86_400.0
-"""Seconds after which a lease without a window is held for lost."""
+"""Seconds after which a lease without a window is taken to be lost."""
 
 
 class OfficeState:
@@ -33,8 +34,6 @@ class OfficeState:
         self.told = set[tuple[str, float]]()
         """Windows of which it was said that they are spent."""
         self.limits = {model.name: Limits(model) for model in config.models}
-        self._prices: dict[str, Price] = {}
-        self.unpriced: list[str] = []
 
     async def keep_house(self) -> None:
         """Let go what is over, again and again, until cancelled; what fails now is tried again."""
@@ -54,10 +53,19 @@ class OfficeState:
 
     @property
     def prices(self) -> dict[str, Price]:
-        """The price of each model; the package that knows them is loaded at the first use."""
-        if not self._prices:
-            self._prices, self.unpriced = prices_of(self.config)
-            for name in self.unpriced:
-                text = "nobody knows its price: it counts as the dearest there is; give it a 'price' in its [[model]]"
-                self.report("model-unpriced", name, text)
-        return self._prices
+        """The price of each model."""
+        return self._priced[0]
+
+    @property
+    def unpriced(self) -> list[str]:
+        """The models that nobody knows the price of."""
+        return self._priced[1]
+
+    @functools.cached_property
+    def _priced(self) -> tuple[dict[str, Price], list[str]]:
+        """Both, from the package that knows them, which is loaded at the first use."""
+        prices, unpriced = prices_of(self.config)
+        for name in unpriced:
+            text = "nobody knows its price: it counts as the dearest there is; give it a 'price' in its [[model]]"
+            self.report("model-unpriced", name, text)
+        return prices, unpriced

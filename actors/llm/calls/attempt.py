@@ -23,7 +23,7 @@ from ..reply import Reply, Usage
 from ..request import Request
 from .route import Route
 
-LEAST_LEFT: Final = 0.02
+LEAST_TO_ASK: Final = 0.02
 """Seconds with which it is of use to ask at all."""
 SERVED_MOST: Final = 200
 """Characters of the name of the model that served."""
@@ -77,10 +77,10 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     def begin(self, clock: Clock) -> float:
         """Note that it is sent now; return how many seconds it has. Raises ModelBusy where none is left."""
         now = clock.monotonic()
-        if self.until - now < LEAST_LEFT:
+        if self.until - now < LEAST_TO_ASK:
             name = self.route.model.name
             raise ModelBusy(f"{name} was not asked: no time was left", model=name, cost="nothing", late=True)
-        self.began = now
+        self.began, self.job.progress.sent = now, True
         return self.until - now
 
     def entry(self, clock: Clock, error: BaseException | None = None) -> Entry:

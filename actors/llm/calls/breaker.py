@@ -22,7 +22,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether the endpoint is held for down."""
+        """Whether the endpoint is taken to be down."""
         return self.failures >= TRIPS_AFTER
 
     def enter(self, now: float) -> float:

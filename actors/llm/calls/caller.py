@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import msgspec
 
 from callboard.clock import Clock
@@ -15,7 +14,7 @@ from callboard.store.office import Entry
 from ...office import Price
 from ..config import LlmConfig
 from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
-from ..job import Job, late
+from ..job import Job
 from ..purse.money import likely_tokens, worst_cost
 from ..purse.purse import Purse
 from ..request import Request
@@ -23,8 +22,8 @@ from .attempt import Attempt, Completion
 from .breaker import Breaker
 from .clients import Clients
 from .pace import Pace
-from .route import Route, routes_of
-from .trying import Tried, rest_before_next
+from .route import Route, parts_of, routes_of
+from .trying import Tried, rest_before_next, was_late
 
 if TYPE_CHECKING:
     from ..door.stream import ModelStream
@@ -60,44 +59,34 @@ class Caller:
         self._services = services
 
     async def call(self, job: Job, request: Request) -> Completion:
-        """Return the answer of the first model that gives one, in the time of the job.
+        """Return the answer of the first model that gives one.
 
-        Raises what :mod:`.errors` names; after the last try that of the last one.
+        Whoever calls it ends it when the job's time is over. Raises what :mod:`.errors` names; after the last try that
+        of the last one that says something.
         """
-        clock, last = self._services.clock, list[Exception]()
-        try:
-            with anyio.fail_after(max(0.0, job.end - clock.monotonic())):
-                return await self._until_answered(job, request, last)
-        except TimeoutError:
-            why = getattr(last[-1], "text", str(last[-1])) if last else ""
-            raise late(job, why and f"the last try: {why}") from None
-
-    async def _until_answered(self, job: Job, request: Request, last: list[Exception]) -> Completion:
-        tried, step_down = Tried(), False
-        while True:
-            routes = self.routes(job, step_down=step_down)
+        tried, step_down, last = Tried(), False, None
+        while last is None or await self._rested(job, last, tried):
             try:
-                for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
+                for route, part in parts_of(self.routes(job, step_down=step_down)):
                     try:
-                        return await self._once(job, route, request, part=part_of(left), may_step_down=not step_down)
+                        return await self._once(job, route, request, part=part, may_step_down=not step_down)
                     except (ModelFailed, BadAnswer) as error:
                         if isinstance(error, AnswerCut):
                             raise  # it would be cut, and paid for, again
-                        tried = tried.after(error)
-                        if not (last and error.detail.get("late")):  # it says less than the one before
-                            last[:] = [error]
+                        tried, last = tried.after(error), last if last and was_late(error) else error
+                        job.progress.doing = f"the last try: {last.text}"
             except StepDown:
                 step_down = True
-                continue
-            await self._rest(job, last[-1], tried)
+        raise last
 
-    async def _rest(self, job: Job, error: Exception, tried: Tried) -> None:
+    async def _rested(self, job: Job, error: CallboardError, tried: Tried) -> bool:
+        """Rest before the next try; return whether there is one."""
         chance = random.random()  # noqa: S311 - it spreads tries
         left = job.until - self._services.clock.monotonic()
         rest = rest_before_next(error, tried, left=left, chance=chance)
-        if rest is None:
-            raise error
-        await self._services.clock.sleep(rest)
+        if rest is not None:
+            await self._services.clock.sleep(rest)
+        return rest is not None
 
     def routes(self, job: Job, *, step_down: bool = False) -> list[Route]:
         """Return whom to ask; raises as :func:`~.route.routes_of`."""
@@ -162,10 +151,12 @@ class Caller:
         price = prices[model.name]
         worst = worst_cost(request, price)
         hold = await purse.take(worst, until=job.until, urgent=job.urgent) if purse is not None and worst else None
-        if hold is not None and purse is not None and hold.step_down and may_step_down and model.cheaper:
-            purse.settle(hold, 0)
+        made = Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst, purse=purse)
+        wanted = may_step_down and model.cheaper and model.name == job.model
+        if wanted and hold is not None and hold.step_down:
+            made.settle(None)
             raise StepDown
-        return Attempt(job=job, route=route, request=request, price=price, hold=hold, worst=worst, purse=purse)
+        return made
 
     def _enter(self, breaker: Breaker, made: Attempt) -> None:
         if wait := breaker.enter(self._services.clock.monotonic()):
@@ -197,8 +188,3 @@ class Caller:
         breaker.failed(self._services.clock.monotonic(), error.text)
         if breaker.open and not was:
             self._services.report("model-down", name, error.text)
-
-
-def part_of(routes: int) -> float:
-    """Return which part of the time that is left the first of so many models may take: the last one has all of it."""
-    return 2.0 / (routes + 1)

@@ -59,11 +59,13 @@ class Clients:
         from ...models.serving import ModelAt, WhereModel
 
         try:
-            soon = min(until, self._clock.monotonic() + LOCAL_WITHIN)
+            patient = self._clock.monotonic() + LOCAL_WITHIN
+            soon = min(until, patient)
             return await self._voice.ask(WhereModel(), ModelAt, until=soon, whom=LOCAL_MODEL)
         except OfficeAway as error:
             down = ModelDown(f"the model in the box does not run: {error.text}", endpoint=LOCAL, cost="nothing")
-            self._failed = (self._clock.monotonic(), down)
+            if soon == patient:  # who was in a hurry has found out nothing
+                self._failed = (self._clock.monotonic(), down)
             raise down from error
 
     async def leave(self, name: str) -> None:

@@ -23,7 +23,7 @@ from .gate import Gate
 MINUTE: Final = 60.0
 BURST_REQUESTS: Final = 0.25
 """Of its rate a minute, that a cell lets through at once."""
-Ask = Callable[[int, int], Awaitable[Rate]]
+AskRate = Callable[[int, int], Awaitable[Rate]]
 """Asks the office for a rate, for so many actors that wait, and a largest call of so many tokens."""
 
 
@@ -46,9 +46,9 @@ class Bucket:
             return
         leak = max(per_minute * (1.0 - self._burst), 0.01)
         old, self._limiter = self._limiter, AsyncLimiter(size, size / leak * MINUTE)
-        self._limiter_level(old)
+        self._pour_over(old)
 
-    def _limiter_level(self, old: AsyncLimiter | None) -> None:
+    def _pour_over(self, old: AsyncLimiter | None) -> None:
         """Pour over what the old bucket holds: a new one each few seconds would let a burst through each time."""
         if old is not None and self._limiter is not None:
             old.has_capacity(0.0)  # lets it leak until now
@@ -64,7 +64,7 @@ class Bucket:
 class Pace:
     """Of one model in one cell."""
 
-    def __init__(self, model: str, ask: Ask, *, clock: Clock, limited: bool) -> None:
+    def __init__(self, model: str, ask: AskRate, *, clock: Clock, limited: bool) -> None:
         self._model, self._ask, self._clock, self._limited = model, ask, clock, limited
         self._gate = Gate()
         self._requests, self._tokens = Bucket(BURST_REQUESTS), Bucket(BURST_TOKENS)
@@ -102,7 +102,7 @@ class Pace:
             await self._clock.sleep(wait)
 
     def _busy(self, why: str, wait: float) -> ModelBusy:
-        return ModelBusy(f"{self._model} was not asked: {why}", model=self._model, cost="nothing", wait=wait)
+        return ModelBusy(f"{self._model} was not asked: {why}", model=self._model, cost="nothing", wait=wait, late=True)
 
     def rest(self, seconds: float) -> None:
         """Let nobody pass for a while: the endpoint said so."""

@@ -1,6 +1,6 @@
 """Which models may answer a call, in which order. Pure: sensitivity first, then budget, then health."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -68,3 +68,9 @@ def _route(config: LlmConfig, name: str) -> Route:
 
 def _model(config: LlmConfig, name: str) -> ModelTable:
     return next(model for model in config.models if model.name == name)
+
+
+def parts_of(routes: list[Route]) -> Iterator[tuple[Route, float]]:
+    """Yield each route with the part of the time that is then left which it may take: the last one has all of it."""
+    for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
+        yield route, 2.0 / (left + 1)

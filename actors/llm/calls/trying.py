@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from callboard.errors import CallboardError
+
 from ..errors import AnswerCut, BadAnswer, ModelBusy, ModelDown, ModelFailed, ModelStalled
 
 TRIES: Final = 3
@@ -25,9 +27,16 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
     def after(self, error: ModelFailed | BadAnswer) -> "Tried":
         """Return how far it has come when it has failed once more."""
+        if was_late(error):
+            return self
         if isinstance(error, ModelDown) and error.detail.get("cost") == "nothing" and "status" not in error.detail:
             return msgspec.structs.replace(self, refused=self.refused + 1)
         return msgspec.structs.replace(self, taken=self.taken + 1)
+
+
+def was_late(error: CallboardError) -> bool:
+    """Return whether a model was not even asked, as its turn did not come in time: it says less than another error."""
+    return bool(error.detail.get("late"))
 
 
 def rest_before_next(error: Exception, tried: Tried, *, left: float, chance: float) -> float | None:

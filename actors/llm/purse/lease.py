@@ -10,7 +10,7 @@ Back = tuple[tuple[int, int], ...]
 """Leases, and how much of each will have been used in all."""
 
 
-class Ask(Protocol):
+class AskMoney(Protocol):
     """How the office is asked."""
 
     async def __call__(self, least: int, want: int, /, *, urgent: bool, back: Back) -> Money:

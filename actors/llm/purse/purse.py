@@ -18,7 +18,7 @@ from callboard.names import OFFICE
 
 from ...office import Money
 from ..errors import BudgetSpent, CallTooLarge, OfficeAway
-from .lease import Ask, Back, Hold, Lease
+from .lease import AskMoney, Back, Hold, Lease
 from .money import in_dollars
 
 IDLE: Final = 5.0
@@ -59,7 +59,7 @@ class Pending:
 class Purse:
     """Of one actor, or of one of its trees where those have budgets."""
 
-    def __init__(self, actor: str, ask: Ask, *, clock: Clock, tasks: TaskGroup, exact: bool = False) -> None:
+    def __init__(self, actor: str, ask: AskMoney, *, clock: Clock, tasks: TaskGroup, exact: bool = False) -> None:
         """`tasks` own what is on its way: a lease that comes when nobody waits for it any more is kept all the same."""
         self._actor, self._ask, self._clock, self._tasks, self._exact = actor, ask, clock, tasks, exact
         self._leases: list[Lease] = []

@@ -70,6 +70,27 @@ async def test_a_model_that_does_not_answer_leaves_time_for_its_fallback_and_is_
     assert set(rows) == {("failed", "model-stalled")}
 
 
+@pytest.mark.parametrize("fault", [500, "reset", "html", "gone"])
+async def test_a_model_that_fails_is_stood_in_for_at_once(model: ScriptedModel, fault: Any) -> None:
+    if fault == "gone":
+        await model.leave()
+    else:
+        model.fail(fault)
+    async with two(model, timeout=10.0) as (stage, second):
+        with anyio.fail_after(5.0):
+            assert await write(stage) == "from the second"
+    assert (len(model.requests), len(second.requests)) == (0 if fault == "gone" else 1, 1)
+
+
+async def test_a_rest_of_one_does_not_keep_the_other_from_its_second_try(model: ScriptedModel) -> None:
+    model.fail(429, retry_after=3_600.0)
+    async with two(model, timeout=10.0) as (stage, second):
+        second.fail(500)
+        with anyio.fail_after(5.0):
+            assert await write(stage) == "from the second"
+    assert (len(model.requests), len(second.requests)) == (1, 2)
+
+
 async def test_while_one_endpoint_wants_a_long_rest_the_other_is_asked_at_once(model: ScriptedModel) -> None:
     model.fail(429, retry_after=3_600.0)
     async with two(model, timeout=10.0) as (stage, second):

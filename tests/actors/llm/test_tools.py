@@ -135,6 +135,24 @@ async def test_a_stranger_gets_no_tool_run_that_does_not_say_it_is_for_strangers
     assert "refund-card" in denied.text
 
 
+async def test_a_model_that_wants_tools_for_ever_gets_as_many_rounds_as_it_may(
+    play: Played, model: ScriptedModel
+) -> None:
+    class Patient(Clerk):
+        @receive
+        async def wish(self, message: Wish, ctx: Context) -> Said:
+            llm = ctx.llm.using(tools=[tool(self.refund_card, trust=0)], rounds=2)
+            return Said(text=await llm.text("Help the customer."))
+
+    for _ in range(5):
+        model.say(**calls(("refund-card", '{"amount": 20}')))
+    async with play(ActorSpec(actor=Patient, name="patient", cell="main", may=Clerk.may)) as stage:
+        with pytest.raises(HandlerFailed, match="had tools run 2 times"):
+            await stage.ask(Patient.wish, Wish(text=""), timeout=10.0)
+    assert done == [("refund", 20.0)] * 2
+    assert len(model.requests) == 3
+
+
 async def test_a_tool_that_does_not_end_is_named_and_not_the_model(play: Played, model: ScriptedModel) -> None:
     class Sleeper(Clerk):
         async def look_up(self, customer: str) -> dict[str, str]:

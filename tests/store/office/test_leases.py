@@ -154,6 +154,10 @@ async def test_a_request_whose_answer_was_lost_is_one_lease_when_it_is_asked_aga
         first = await leased(office, request(window(limit=1000), least=600, key="r-1"))
     async with opened(tmp_path, clock) as office:  # it was killed before it could answer
         assert await leased(office, request(window(limit=1000), least=600, key="r-1")) == first
+        lines = window("lines", step_down=100, queue=200)
+        second = await leased(office, request(lines, least=300, key="r-2"))
+        again = await leased(office, request(lines, least=300, key="r-2"))
+        assert (again.id, again.step_down, again.queue) == (second.id, True, True)
         await refused(office, request(window(limit=1000), least=600, key="r-1", epoch=2))
         assert await sums(office, "fleet/day") == Sums(0, 600, 0)
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
+from callboard.actors.llm import Usage
+from callboard.supervisor.cli.exits import Exit
 from tests.supervisor.conftest import Daemon
 
 from .conftest import Remote
@@ -62,12 +64,15 @@ def test_a_budget_that_is_lowered_below_what_is_spent_lets_nothing_more_through(
     make_fleet: MakeFleet, remote: Remote
 ) -> None:
     daemon = make_fleet(DAY.replace("0.05", "5.0")).start()
-    assert daemon.run("ask", "writer", ask()).returncode == 0  # with a lease for more such calls
-    daemon.file.write_text(daemon.file.read_text().replace("5.0", "0.000001"), encoding="utf-8")
+    for _ in range(2):  # with a lease for more such calls
+        remote.model.say("well", usage=Usage(input=100, output=1_000))
+        assert daemon.run("ask", "writer", ask()).returncode == 0
+    daemon.file.write_text(daemon.file.read_text().replace("5.0", "0.003"), encoding="utf-8")
     assert "rolled: office" in daemon.run("reload", within=60.0).stdout
-    assert "of $0.000001" in daemon.run("cost").stdout
-    assert "call-too-large" in daemon.run("ask", "writer", ask()).stderr
-    assert remote.asked == 1
+    assert "of $0.003000" in daemon.run("cost").stdout
+    assert daemon.run("ask", "writer", ask()).returncode == Exit.REFUSED
+    daemon.wait(lambda: "budget-spent" in daemon.kinds("the fleet's budget for the day"), "the news")
+    assert remote.asked == 2
 
 
 def test_while_a_model_gets_another_name_old_and_new_cells_ask_on(make_fleet: MakeFleet, remote: Remote) -> None:

@@ -26,8 +26,8 @@ def test_each_model_has_its_price_and_each_budget_says_for_how_many_requests_it_
     assert outlook_of(config) == [
         "model known at here: $1.00 for a million tokens read, $2.00 written",
         f"model unheard-of at here: $150.00 for a million tokens read, $600.00 written{UNPRICED}",
-        "the fleet's budget for the day: $20.00, 26 requests of 1,000 tokens with answers of 1,024",
-        "the budget of each actor for the hour: $0.50, 0 requests of 1,000 tokens with answers of 1,024",
+        "the fleet's budget for the day: $20.00, 26 requests to the dearest, 1,000 tokens in and 1,024 out",
+        "the budget of each actor for the hour: $0.50, 0 requests to the dearest, 1,000 tokens in and 1,024 out",
     ]
 
 
