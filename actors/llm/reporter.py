@@ -26,6 +26,8 @@ MOST_BYTES: Final = 512 * 1024
 """Of one report: a message has its limit."""
 WAITING_MOST: Final = 10_000
 """Entries that may wait while the office is away; further calls wait for room."""
+ANSWERS_MOST: Final = 16 * 1024 * 1024
+"""Bytes of answers that may wait; further ones are not told, as they can be asked for again."""
 T = TypeVar("T", Entry, Cached)
 Send = Callable[[Report], Awaitable[object]]
 
@@ -40,6 +42,8 @@ class Reporter:
         self._send, self._epoch, self._clock, self._idle, self._refused = send, epoch, clock, idle, refused
         self._entries: list[Entry] = []
         self._answers: list[Cached] = []
+        self._answer_bytes = 0
+        self._told_full = False
         self._back: list[int] = []
         self._lost = set[int]()
         """Leases of calls that the office never heard of: what they did cost is not to be free again."""
@@ -51,23 +55,45 @@ class Reporter:
         self._changed = anyio.Event()
 
     def put(self, entry: Entry, answer: Cached | None = None) -> None:
-        """Have an entry of the ledger told, and the answer that is to be given again."""
+        """Have an entry of the ledger told, and the answer that is to be given again.
+
+        While too much waits, what cost nothing is not written down, and answers are kept here alone.
+        """
+        if entry.cache == "hit" and self._full:
+            self._say_full()
+            return
         self._entries.append(entry)
-        if answer is not None:
+        if answer is not None and self._answer_bytes + len(answer.body) <= ANSWERS_MOST:
             self._answers.append(answer)
+            self._answer_bytes += len(answer.body)
         self._wake.set()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._entries) + len(self._stuck) >= WAITING_MOST
+
+    def _say_full(self) -> None:
+        if not self._told_full:
+            self._told_full = True
+            self._refused(
+                f"{WAITING_MOST} calls wait for the office: answers given again are not written down until then"
+            )
+
+    def _keep(self, answers: Iterable[Cached]) -> None:
+        self._answers = list(answers)
+        self._answer_bytes = sum(len(answer.body) for answer in self._answers)
 
     async def room(self, *, within: float) -> None:
         """Wait while too much waits: nobody spends what cannot be written down. Raises OfficeAway after `within` s."""
         with anyio.move_on_after(max(within, 0.0)):
-            while len(self._entries) + len(self._stuck) >= WAITING_MOST:
+            while self._full:
                 await self._changed.wait()
             return
         raise OfficeAway("more is to be written into the ledger than may wait", actor=OFFICE)
 
     def drop_answers(self, actor: str) -> None:
         """Let no answer of an actor be kept that was not told yet."""
-        self._answers = [answer for answer in self._answers if answer.actor != actor]
+        self._keep(answer for answer in self._answers if answer.actor != actor)
         self._has_changed()
 
     async def flushed(self) -> None:
@@ -154,8 +180,10 @@ class Reporter:
 
     def _forget(self, report: Report) -> None:
         told = set(map(id, report.answers))
-        self._answers = [answer for answer in self._answers if id(answer) not in told]
+        if told:
+            self._keep(answer for answer in self._answers if id(answer) not in told)
         del self._entries[: len(report.entries)]
+        self._told_full = self._told_full and self._full
         self._back = [lease for lease in self._back if lease not in report.back and lease not in self._lost]
         self._has_changed()
 

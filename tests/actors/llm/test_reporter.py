@@ -3,15 +3,16 @@
 from collections.abc import AsyncGenerator
 
 import anyio
+import msgspec
 import pytest
 from anyio.abc import TaskGroup
 
 from callboard.actors import HandlerFailed, PermissionDenied
 from callboard.actors.llm import OfficeAway
-from callboard.actors.llm.reporter import Reporter
+from callboard.actors.llm.reporter import ANSWERS_MOST, WAITING_MOST, Reporter
 from callboard.actors.office import Report
 from callboard.clock import SystemClock
-from callboard.store.office import Entry
+from callboard.store.office import Cached, Entry
 
 pytestmark = pytest.mark.anyio
 BAD = "bad"
@@ -25,6 +26,7 @@ class Desk:
         self.tries = 0
         self.told, self.back = set[str](), set[int]()
         self.refused = list[str]()
+        self.answers = 0
         self.mended = False
 
     async def take(self, report: Report) -> None:
@@ -34,6 +36,7 @@ class Desk:
             raise self.error
         self.told |= {entry.id for entry in report.entries}
         self.back |= set(report.back)
+        self.answers += len(report.answers)
 
 
 def entry(id: str, lease: int) -> Entry:  # noqa: A002 - of an entry
@@ -108,3 +111,26 @@ async def test_one_call_that_the_office_can_never_write_keeps_no_other(tasks: Ta
     with anyio.fail_after(20.0):
         while len(desk.told) < 99:
             await anyio.lowlevel.checkpoint()
+
+
+async def test_what_waits_for_the_office_has_a_bound_in_calls_and_in_bytes(tasks: TaskGroup) -> None:
+    desk = Desk(OfficeAway("it is held"), all_of_them=True)
+    told = Reporter(
+        desk.take, epoch=1, clock=SystemClock(), idle=list, refused=desk.refused.append
+    )  # fmt: skip
+    body = b"x" * (256 * 1024)
+    for at in range(WAITING_MOST):
+        answer = Cached(key=b"%d" % at, actor="a", tenant="", body=body, made=0.0, expires=1e12)
+        told.put(entry(f"e{at}", 0), answer)
+    for at in range(100):
+        told.put(msgspec.structs.replace(entry(f"h{at}", 0), cache="hit"))
+    assert len(desk.refused) == 1
+    with pytest.raises(OfficeAway, match="more is to be written"):
+        await told.room(within=0.01)
+    desk.mended = True
+    tasks.start_soon(told.run)
+    with anyio.fail_after(30.0):
+        await told.flushed()
+        await told.room(within=1.0)
+    assert desk.told == {f"e{at}" for at in range(WAITING_MOST)}
+    assert desk.answers == ANSWERS_MOST // len(body)
